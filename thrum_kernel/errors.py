@@ -1,0 +1,513 @@
+"""Every error that Thrum raises on purpose.
+
+Each class knows its JSON-RPC code, the exit status of a command that ends with it, and a hint saying what to do
+next. Facts are attributes, the sentence is ``__str__``.
+
+- ThrumError
+    - UsageError            the request itself is wrong; nothing was looked up or changed
+        - InvalidName
+        - BodyTooLarge
+        - BodyInvalid
+    - NotFound              what was named does not exist
+        - UnknownRecipient
+        - AmbiguousName
+    - Refused               the caller may not do this, or not now
+        - AnonymousCaller
+        - GuardFired
+    - IdentityError         who is calling cannot be told
+        - IdentityMissing
+        - IdentityAmbiguous
+    - FileDamaged           a file of ours cannot be used as it is
+    - NotARepository
+    - NotInitialized
+    - StoreError            the log cannot take or give an event
+        - StoreFull
+        - StoreLocked
+        - FormatTooNew
+    - DaemonError
+        - DaemonNotRunning
+        - DaemonUnreachable
+        - Projecting        the daemon is rebuilding its cache
+        - ShuttingDown
+    - MethodNotFound
+    - ParamsInvalid
+    - Timeout
+    - RemoteError           an error that came over the wire, with its code
+
+Codes -32700 … -32603 are those of JSON-RPC 2.0; ours are -32000 … -32099.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+
+
+class ThrumError(Exception):
+    """Root of all errors that Thrum raises on purpose."""
+
+    rpc_code: int = -32000
+    exit_code: int = 1
+
+    @property
+    def hint(self) -> str:
+        """What to do next, one line; empty when there is nothing useful to say."""
+        return ""
+
+
+class UsageError(ThrumError):
+    """The request is wrong in itself.
+
+    Attributes:
+        message: one sentence naming what is wrong.
+    """
+
+    rpc_code = -32602
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def hint(self) -> str:
+        return self._hint
+
+
+class InvalidName(UsageError):
+    """A name of an agent, role, module, group or user breaks the rules for names."""
+
+
+class BodyInvalid(UsageError):
+    """A message body that cannot be stored: empty, with NUL, not UTF-8, unknown format."""
+
+
+class BodyTooLarge(UsageError):
+    """A message body above ``daemon.max_message_body_bytes``."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            f"message body too large: {size} bytes exceeds the daemon limit of {limit} bytes "
+            "(daemon.max_message_body_bytes)",
+            hint="send a path to a file, or raise daemon.max_message_body_bytes in .thrum/config.json",
+        )
+
+
+class NotFound(ThrumError):
+    """What the caller named does not exist.
+
+    Attributes:
+        kind: what was looked for: ``message``, ``agent``, ``session``, …
+        name: the name as given.
+    """
+
+    rpc_code = -32004
+
+    def __init__(self, kind: str, name: str, *, message: str | None = None, hint: str = "") -> None:
+        self.kind = kind
+        self.name = name
+        self._message = message if message is not None else f"{kind} not found: {name}"
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return self._message
+
+    @property
+    def hint(self) -> str:
+        return self._hint
+
+
+class UnknownRecipient(NotFound):
+    """One or more recipients of a message do not exist; nothing was delivered to anyone.
+
+    Attributes:
+        names: the unknown names, in the order given, without ``@``.
+        suggestions: for each unknown name the known names nearest to it.
+    """
+
+    def __init__(self, names: Sequence[str], suggestions: Mapping[str, Sequence[str]]) -> None:
+        self.names = tuple(names)
+        self.suggestions = {name: tuple(found) for name, found in suggestions.items()}
+        listed = ", ".join(f"@{name}" for name in self.names)
+        super().__init__(
+            "agent",
+            listed,
+            message=f"unknown recipient: {listed} — send to agents directly with --to @agent_name",
+        )
+
+    @property
+    def hint(self) -> str:
+        near = [f"@{other}" for name in self.names for other in self.suggestions.get(name, ())]
+        if near:
+            return f"did you mean {' or '.join(near)}? nothing was sent"
+        return "nothing was sent; `thrum team --all` lists everyone"
+
+
+class AmbiguousName(NotFound):
+    """A bare name fits agents of several daemons.
+
+    Attributes:
+        candidates: the long forms ``name@daemon`` that fit, sorted.
+    """
+
+    def __init__(self, name: str, candidates: Sequence[str]) -> None:
+        self.candidates = tuple(sorted(candidates))
+        super().__init__("agent", name, message=f"@{name} is known on several machines: {', '.join(self.candidates)}")
+
+    @property
+    def hint(self) -> str:
+        return f"use one of the long names, for example @{self.candidates[0]}"
+
+
+class Refused(ThrumError):
+    """The caller may not do this, or not in this state."""
+
+    rpc_code = -32003
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def hint(self) -> str:
+        return self._hint
+
+
+class AnonymousCaller(Refused):
+    """A caller that is provably no registered agent asked for something that needs one."""
+
+    rpc_code = -32002
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        super().__init__(
+            f'anonymous caller cannot invoke "{method}": cd into a registered agent worktree and retry',
+            hint="register here first: thrum quickstart --name NAME --role ROLE --module MODULE",
+        )
+
+
+class GuardFired(Refused):
+    """An identity guard, the kernel's or a plugin's, refused the call.
+
+    Attributes:
+        guard: id of the guard, for example ``unauthenticated_rpc``.
+        reason: stable word for why.
+        facts: further lines in the order to show them, e.g. ``{"expected agent": "alice"}``.
+    """
+
+    rpc_code = -32010
+
+    def __init__(self, guard: str, reason: str, *, facts: Mapping[str, str] | None = None) -> None:
+        self.guard = guard
+        self.reason = reason
+        self.facts = dict(facts or {})
+        lines = [f'identity guard "{guard}" fired: {reason}']
+        lines += [f"  {label}: {value}" for label, value in self.facts.items() if value]
+        super().__init__("\n".join(lines))
+
+
+class IdentityError(ThrumError):
+    """Who is calling cannot be told, or the identity on disk cannot be used."""
+
+    rpc_code = -32011
+
+
+class IdentityMissing(IdentityError):
+    """No identity is registered where the caller stands.
+
+    Attributes:
+        where: the worktree that was looked at.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __str__(self) -> str:
+        return "no agent identities registered in this worktree"
+
+    @property
+    def hint(self) -> str:
+        return "register here first: thrum quickstart --name NAME --role ROLE --module MODULE"
+
+
+class IdentityAmbiguous(IdentityError):
+    """More than one identity fits this caller.
+
+    Attributes:
+        candidates: names of the identity files that fit, sorted.
+    """
+
+    rpc_code = -32012
+
+    def __init__(self, candidates: Sequence[str]) -> None:
+        self.candidates = tuple(sorted(candidates))
+
+    def __str__(self) -> str:
+        return (
+            f"cannot auto-select identity: {len(self.candidates)} identity files found in .thrum/identities/\n"
+            f"  Available: {', '.join(self.candidates)}"
+        )
+
+    @property
+    def hint(self) -> str:
+        return "set THRUM_NAME to one of them, or run from that agent's worktree"
+
+
+class FileDamaged(ThrumError):
+    """A file of ours is there but cannot be read or understood.
+
+    Attributes:
+        path: the file.
+        reason: what is wrong with it, with line and column where known.
+    """
+
+    rpc_code = -32013
+
+    def __init__(self, path: object, reason: str, *, hint: str = "") -> None:
+        self.path = str(path)
+        self.reason = reason
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+    @property
+    def hint(self) -> str:
+        return self._hint or "mend or remove the file, then retry"
+
+
+class NotARepository(ThrumError):
+    """No git repository here or above, and none was asked to be done without.
+
+    Attributes:
+        path: the folder looked from.
+    """
+
+    rpc_code = -32014
+
+    def __init__(self, path: object, *, bare: bool = False) -> None:
+        self.path = str(path)
+        self.bare = bare
+
+    def __str__(self) -> str:
+        if self.bare:
+            return f"{self.path} is a bare git repository: it has no working tree for agents to stand in"
+        return f"not a git repository (or any parent): {self.path}"
+
+    @property
+    def hint(self) -> str:
+        if self.bare:
+            return "run from a worktree of it: git worktree add PATH BRANCH"
+        return "run `git init` first, or pass --force to use thrum without git"
+
+
+class NotInitialized(ThrumError):
+    """No ``.thrum`` with a configuration where the caller stands."""
+
+    rpc_code = -32015
+
+    def __init__(self, path: object) -> None:
+        self.path = str(path)
+
+    def __str__(self) -> str:
+        return f"thrum is not initialized in {self.path}"
+
+    @property
+    def hint(self) -> str:
+        return "run: thrum init"
+
+
+class StoreError(ThrumError):
+    """The log cannot take or give an event."""
+
+    rpc_code = -32020
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def hint(self) -> str:
+        return self._hint
+
+
+class StoreFull(StoreError):
+    """The disk is full: the event was not stored; reads go on."""
+
+    rpc_code = -32021
+
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            f"no space left on the disk of {path}: nothing was stored",
+            hint="free some space and retry; reading still works",
+        )
+
+
+class StoreLocked(StoreError):
+    """Another daemon holds the lock of this log.
+
+    Attributes:
+        pid: its process id, where known.
+    """
+
+    rpc_code = -32022
+
+    def __init__(self, path: object, pid: int | None) -> None:
+        self.pid = pid
+        holder = f" (PID {pid})" if pid else ""
+        super().__init__(f"daemon lock held by another process{holder}: {path}", hint="thrum daemon status")
+
+
+class FormatTooNew(StoreError):
+    """Files that only a later version of Thrum understands.
+
+    Attributes:
+        needed: the lowest version of the reader that the files ask for.
+    """
+
+    rpc_code = -32023
+
+    def __init__(self, path: object, needed: object, ours: object) -> None:
+        self.needed = needed
+        super().__init__(
+            f"{path} needs reader version {needed}, this thrum has {ours}",
+            hint="upgrade thrum on this machine; nothing was changed",
+        )
+
+
+class DaemonError(ThrumError):
+    """The daemon cannot answer."""
+
+    rpc_code = -32030
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def hint(self) -> str:
+        return self._hint
+
+
+class DaemonNotRunning(DaemonError):
+    """No daemon serves this repository."""
+
+    rpc_code = -32031
+
+    def __init__(self, *, stopped: bool = False) -> None:
+        text = "daemon is not running" + (" (it was stopped on purpose)" if stopped else "")
+        super().__init__(text, hint="thrum daemon start")
+
+
+class DaemonUnreachable(DaemonError):
+    """A daemon seems to be there but does not answer."""
+
+    rpc_code = -32032
+
+
+class Projecting(DaemonError):
+    """The daemon is rebuilding its cache from the log and cannot answer this yet.
+
+    Attributes:
+        percent: how much is done, 0 … 100.
+    """
+
+    rpc_code = -32033
+
+    def __init__(self, percent: int, *, what: str = "projecting") -> None:
+        self.percent = percent
+        super().__init__(f"{what} {percent} %", hint="retry in a moment; nothing is lost")
+
+
+class ShuttingDown(DaemonError):
+    """The daemon is draining and takes no new work."""
+
+    rpc_code = -32034
+
+    def __init__(self) -> None:
+        super().__init__("daemon is shutting down", hint="retry when it is up again")
+
+
+class MethodNotFound(ThrumError):
+    """No such JSON-RPC method.
+
+    Attributes:
+        method: its name.
+        provided_by: the distribution that would add it, when known.
+    """
+
+    rpc_code = -32601
+
+    def __init__(self, method: str, *, provided_by: str | None = None) -> None:
+        self.method = method
+        self.provided_by = provided_by
+
+    def __str__(self) -> str:
+        return f"method '{self.method}' is not registered"
+
+    @property
+    def hint(self) -> str:
+        return f"install it: pip install {self.provided_by}" if self.provided_by else ""
+
+
+class ParamsInvalid(UsageError):
+    """Parameters of the wrong shape: missing, of another type, or unknown."""
+
+
+class Timeout(ThrumError):
+    """Something awaited did not happen in its time."""
+
+    rpc_code = -32035
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class RemoteError(ThrumError):
+    """An error that came over the wire.
+
+    Attributes:
+        rpc_code: the code as received.
+        message: the text as received.
+        data: whatever came with it; ``data["hint"]`` is shown as the hint.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        self.rpc_code = code
+        self.message = message
+        self.data = data
+        if isinstance(data, Mapping) and isinstance(data.get("exit_code"), int):
+            self.exit_code = data["exit_code"]
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def hint(self) -> str:
+        if isinstance(self.data, Mapping):
+            return str(self.data.get("hint") or "")
+        return ""

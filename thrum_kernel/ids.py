@@ -1,0 +1,142 @@
+"""Identifiers: ULIDs of a hybrid logical clock, and the prefixes that say what an id names.
+
+A ULID here is 48 bits of milliseconds, 16 bits of a logical counter and 64 random bits, so ids made by one clock
+ascend strictly, and ids made after seeing another daemon's ids sort after them. The first 63 significant bits give
+`ulid_key`, an integer in the same order, which the projection uses as primary key of messages.
+
+Source: DESIGN.md D2; spec/kernel.md §2.4.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from thrum_kernel.clock import Clock
+
+ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_DECODE: Final = {char: value for value, char in enumerate(ALPHABET)}
+_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+KEY_EPOCH_MS: Final = 1_577_836_800_000  # 2020-01-01: 41 bits of milliseconds from here last until 2089
+MAX_AHEAD_MS: Final = 24 * 3600 * 1000
+
+
+def encode_ulid(number: int) -> str:
+    """The 26 characters of a 128-bit *number*."""
+    return "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def decode_ulid(text: str) -> int:
+    """The 128-bit number of a ULID.
+
+    Raises:
+        ValueError: *text* is not a ULID in upper case.
+    """
+    if not _ULID.fullmatch(text):
+        raise ValueError(f"not a ULID: {text!r}")
+    number = 0
+    for char in text:
+        number = number << 5 | _DECODE[char]
+    return number
+
+
+def is_ulid(text: str) -> bool:
+    """Whether *text* is a ULID in upper case."""
+    return _ULID.fullmatch(text) is not None
+
+
+def ulid_ms(text: str) -> int:
+    """Milliseconds since 1970 that a ULID starts with."""
+    number = 0
+    for char in text[:10]:
+        number = number << 5 | _DECODE[char]
+    return number
+
+
+def ulid_key(text: str) -> int:
+    """A 63-bit integer that orders like the ULID, up to 6 of its random bits.
+
+    Two different ULIDs may share a key only when two daemons made them in the same millisecond.
+    """
+    number = 0
+    for char in text[:18]:  # 90 of 128 bits: 48 time, 16 counter, 26 random
+        number = number << 5 | _DECODE[char]
+    ms, rest = number >> 42, number >> 20 & 0x3FFFFF
+    return max(0, ms - KEY_EPOCH_MS) << 22 | rest
+
+
+def key_floor(us: int) -> int:
+    """The smallest key that a ULID made at *us* microseconds since 1970 or later can have."""
+    return max(0, us // 1000 - KEY_EPOCH_MS) << 22
+
+
+class HybridClock:
+    """Makes ULIDs that ascend, also past every id seen from elsewhere up to 24 h ahead.
+
+    Safe to call from several threads.
+    """
+
+    def __init__(self, clock: Clock, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        self._clock = clock
+        self._random = random_bytes
+        self._lock = threading.Lock()
+        self._ms = 0
+        self._counter = 0
+
+    def next_ulid(self) -> str:
+        """A ULID above all made or observed so far."""
+        now_ms = self._clock.now_us() // 1000
+        tail = int.from_bytes(self._random(8), "big")
+        with self._lock:
+            if now_ms > self._ms:
+                self._ms, self._counter = now_ms, 0
+            elif self._counter == 0xFFFF:
+                self._ms, self._counter = self._ms + 1, 0
+            else:
+                self._counter += 1
+            return encode_ulid(self._ms << 80 | self._counter << 64 | tail)
+
+    def observe(self, ulid: str) -> bool:
+        """Note an id from elsewhere; False when it is more than 24 h ahead and was not taken."""
+        number = decode_ulid(ulid)
+        ms, counter = number >> 80, number >> 64 & 0xFFFF
+        if ms > self._clock.now_us() // 1000 + MAX_AHEAD_MS:
+            return False
+        with self._lock:
+            if (ms, counter) > (self._ms, self._counter):
+                self._ms, self._counter = ms, counter
+        return True
+
+
+def bare(identifier: str) -> str:
+    """The ULID of a prefixed id (``msg_01H…`` → ``01H…``)."""
+    return identifier.rpartition("_")[2]
+
+
+def event_id(ulid: str) -> str:
+    return f"evt_{ulid}"
+
+
+def message_id(ulid: str) -> str:
+    """The id of the message that the event with this ULID creates: both share the ULID."""
+    return f"msg_{ulid}"
+
+
+def session_id(ulid: str) -> str:
+    return f"ses_{ulid}"
+
+
+def thread_id(ulid: str) -> str:
+    return f"thr_{ulid}"
+
+
+def group_id(ulid: str) -> str:
+    return f"grp_{ulid}"
+
+
+def daemon_id(ulid: str) -> str:
+    return f"d_{ulid}"
