@@ -63,9 +63,9 @@ def ulid_key(text: str) -> int:
     Two different ULIDs may share a key only when two daemons made them in the same millisecond.
     """
     number = 0
-    for char in text[:18]:  # 90 of 128 bits: 48 time, 16 counter, 26 random
+    for char in text[:18]:  # the first 88 of 128 bits: 48 time, 16 counter, 24 random
         number = number << 5 | _DECODE[char]
-    ms, rest = number >> 42, number >> 20 & 0x3FFFFF
+    ms, rest = number >> 40, number >> 18 & 0x3FFFFF
     return max(0, ms - KEY_EPOCH_MS) << 22 | rest
 
 
