@@ -253,3 +253,19 @@ class Invocation:
     repo: str = ""
     role: str = ""
     module: str = ""
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One additive step of a local (``local.db``) schema, applied once, in one transaction with its record.
+
+    Attributes:
+        name: unique and ordered within its owner, e.g. ``messaging.0001_read_marks``.
+        statements: SQL, one statement each.
+    """
+
+    name: str
+    statements: tuple[str, ...]

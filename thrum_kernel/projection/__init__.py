@@ -1,0 +1,1 @@
+"""The projection: the log as tables, for asking questions of it."""
