@@ -124,6 +124,8 @@ class Method:
         transports: where it can be called.
         summary: one line for the reference.
         while_projecting: answers also while the cache is being rebuilt.
+        recall: for a mutating method: ``(call, events) -> result``, the answer that was given when a request with
+            these events (oldest first, found by their ``request_id``) was carried out before a restart.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Method:
     transports: frozenset[str] = frozenset({"unix", "websocket", "internal"})
     while_projecting: bool = False
     mcp: bool = False
+    recall: Callable[[Any, Any], Any] | None = None
 
 
 class Api(Protocol):

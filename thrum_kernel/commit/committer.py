@@ -1,0 +1,231 @@
+"""The one way in for an event: validate, journal, project, tell the listeners, return.
+
+`commit` returns when the events are on disk and in the projection. Events that arrive while a sync is running wait
+for it and then share the next one (group commit). When the journal fails (disk full, failed sync) everything in that
+batch fails, nothing of it is projected, and the next commit begins a new writer.
+
+Source: DESIGN.md D1, "Journal".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from thrum_kernel.clock import Clock, format_us
+from thrum_kernel.commit.requests import RequestIndex
+from thrum_kernel.commit.writer_thread import WriterThread
+from thrum_kernel.errors import ShuttingDown, StoreError
+from thrum_kernel.events import Event, EventTypes
+from thrum_kernel.ids import HybridClock, event_id
+from thrum_kernel.projection.apply import Projected, Projector
+
+_log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Event)
+
+
+class JournalFile(Protocol):
+    """What the committer needs of a journal; see `store.journal.Journal`."""
+
+    @property
+    def writer(self) -> str: ...
+    def append(self, lines: Sequence[bytes]) -> None: ...
+    def end(self) -> None: ...
+
+
+class Journals(Protocol):
+    """Opens the journal of a new writer; blocking."""
+
+    def __call__(self, writer: str, previous: tuple[str, int] | None) -> JournalFile: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    events: tuple[Event, ...]
+    done: asyncio.Future[None]
+    lines: list[bytes] = field(default_factory=list)
+
+
+class Committer:
+    """Takes events, one daemon's only way to write.
+
+    Attributes:
+        daemon_id: the id that its events carry as origin.
+        listeners: called on the loop for every event after its projection, in order; must not block.
+        writer: the current writer's id; empty before the first event.
+        last_sequence: the number of its last durable event.
+    """
+
+    def __init__(
+        self,
+        *,
+        daemon_id: str,
+        clock: Clock,
+        ids: HybridClock,
+        types: EventTypes,
+        projector: Projector,
+        journals: Journals,
+        still_ours: Callable[[], None],
+        on_projection_failure: Callable[[BaseException], None],
+        previous: tuple[str, int] | None = None,
+    ) -> None:
+        self.daemon_id = daemon_id
+        self.listeners: list[Callable[[Event], None]] = []
+        self.writer = ""
+        self.last_sequence = 0
+        self.requests = RequestIndex(clock)
+        self._clock = clock
+        self._ids = ids
+        self._types = types
+        self._projector = projector
+        self._journals = journals
+        self._still_ours = still_ours
+        self._on_projection_failure = on_projection_failure
+        self._previous = previous
+        self._journal: JournalFile | None = None
+        self._waiting: list[_Waiting] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._thread = WriterThread(asyncio.get_running_loop(), name="thrum-journal")
+        self._closed = False
+
+    def draft(self, cls: type[E], **fields: Any) -> E:
+        """An event of this daemon with its id and time, not yet committed; its ``ulid`` is final."""
+        return cls(
+            event_id=event_id(self._ids.next_ulid()),
+            timestamp=format_us(self._clock.now_us()),
+            origin_daemon=self.daemon_id,
+            **fields,
+        )
+
+    async def commit(self, *events: Event, request_id: str = "") -> None:
+        """Make *events* durable, in this order and all or none, and project them.
+
+        Raises:
+            StoreError: they could not be stored; nothing happened.
+            ShuttingDown: the daemon takes nothing any more.
+        """
+        if self._closed:
+            raise ShuttingDown
+        for event in events:
+            if request_id:
+                event.request_id = request_id
+        item = _Waiting(events, asyncio.get_running_loop().create_future())
+        self._waiting.append(item)
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush(), name="commit")
+        # A caller that goes away does not take the others of its batch along.
+        await asyncio.shield(item.done)
+
+    def events_of_request(self, request_id: str) -> list[Event]:
+        """The events that a request of the last ten minutes caused, oldest first."""
+        return self.requests.find(request_id)
+
+    async def rotate(self) -> None:
+        """End the current journal; the next event begins a new writer."""
+        await self.settle()
+        if self._journal is not None:
+            await self._thread.run(self._end_journal)
+
+    async def settle(self) -> None:
+        """Wait until everything taken so far is durable and projected, or failed."""
+        while self._flusher is not None:
+            await asyncio.shield(self._flusher)
+
+    async def close(self) -> None:
+        """Take nothing more, finish what was taken, close the journal."""
+        self._closed = True
+        await self.rotate()
+        await self._thread.close()
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._write(batch)
+        finally:
+            self._flusher = None
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        try:
+            await self._thread.run(lambda: self._append(batch))
+        except StoreError as error:
+            _log.error("journal: %s", error)
+            for item in batch:
+                _settle_with(item.done, error)
+            return
+        self._project(batch)
+        for item in batch:
+            for event in item.events:
+                self._tell(event)
+            _settle_with(item.done, None)
+
+    def _append(self, batch: list[_Waiting]) -> None:
+        """Number, encode and append; in the journal's thread. Numbers are given only here, so they have no gaps."""
+        try:
+            self._still_ours()
+            if self._journal is None:
+                self._open_journal()
+            assert self._journal is not None
+            sequence = self.last_sequence
+            for item in batch:
+                item.lines.clear()
+                for event in item.events:
+                    sequence += 1
+                    event.sequence = sequence
+                    item.lines.append(self._types.encode(event))
+            self._journal.append([line for item in batch for line in item.lines])
+            self.last_sequence = sequence
+        except StoreError:
+            self._abandon_journal()
+            raise
+
+    def _open_journal(self) -> None:
+        writer = self._ids.next_ulid()
+        self._journal = self._journals(writer, self._previous)
+        self.writer, self.last_sequence = writer, 0
+
+    def _end_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.end()
+            self._previous = (self.writer, self.last_sequence)
+            self._journal = None
+
+    def _abandon_journal(self) -> None:
+        """After a failed append or sync that file is never touched again; what was acknowledged is in it."""
+        if self._journal is not None:
+            self._previous = (self.writer, self.last_sequence)
+            self._journal = None
+
+    def _project(self, batch: list[_Waiting]) -> None:
+        projected = [
+            Projected(writer=self.writer, daemon=self.daemon_id, sequence=event.sequence, event=event, line=line)
+            for item in batch
+            for event, line in zip(item.events, item.lines, strict=True)
+        ]
+        try:
+            self._projector.apply(projected)
+        except Exception as error:  # noqa: BLE001 - the events are durable: the cache is rebuilt, the send succeeded
+            _log.exception("projection failed; the cache will be rebuilt from the log")
+            self._on_projection_failure(error)
+
+    def _tell(self, event: Event) -> None:
+        self.requests.add((event,))
+        for listener in self.listeners:
+            try:
+                listener(event)
+            except Exception:  # noqa: BLE001 - one listener's fault is not the sender's
+                _log.exception("listener %r failed on %s", listener, event.event_id)
+
+
+def _settle_with(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+        future.exception()  # retrieved here: a caller that went away leaves no warning behind
