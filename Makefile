@@ -1,0 +1,39 @@
+# Everything works on a fresh machine with Python 3.11+, git and make: the targets make .venv themselves.
+PY = .venv/bin/python
+
+.PHONY: setup demo test soak check format bench wheels docs clean
+
+setup:
+	@sh scripts/setup.sh
+
+demo: setup          ## two agents in a scratch repository: register, message, reply, wait, read
+	@$(PY) examples/demo.py
+
+test: setup          ## every check, with counts that end within ten minutes
+	$(PY) -m pytest
+
+soak: setup          ## the same checks with the full counts
+	THRUM_SOAK=1 $(PY) -m pytest
+
+check: setup         ## format, lint, types, dependency direction, generated docs
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+format: setup
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: setup         ## every figure we claim, as a ratio measured in one run
+	$(PY) -m bench
+
+wheels: setup        ## wheels of everything and of its dependencies, in dist/wheelhouse
+	rm -rf dist/wheelhouse
+	$(PY) -m pip wheel -q --disable-pip-version-check -c constraints.txt -w dist/wheelhouse . $(wildcard plugins/*/)
+
+docs: setup          ## write docs/reference anew from the code
+	$(PY) -m docs.generate
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
