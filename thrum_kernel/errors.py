@@ -160,7 +160,9 @@ class AmbiguousName(NotFound):
 
     def __init__(self, name: str, candidates: Sequence[str]) -> None:
         self.candidates = tuple(sorted(candidates))
-        super().__init__("agent", name, message=f"@{name} is known on several machines: {', '.join(self.candidates)}")
+        super().__init__(
+            "agent", name, message=f"@{name} is known on several machines: {', '.join(self.candidates)}"
+        )
 
     @property
     def hint(self) -> str:

@@ -202,7 +202,9 @@ class Committer:
 
     def _project(self, batch: list[_Waiting]) -> None:
         projected = [
-            Projected(writer=self.writer, daemon=self.daemon_id, sequence=event.sequence, event=event, line=line)
+            Projected(
+                writer=self.writer, daemon=self.daemon_id, sequence=event.sequence, event=event, line=line
+            )
             for item in batch
             for event, line in zip(item.events, item.lines, strict=True)
         ]

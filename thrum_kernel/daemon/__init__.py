@@ -1,0 +1,1 @@
+"""The daemon: holds the lock, composes the rooms, serves until it is told to stop."""

@@ -1,0 +1,61 @@
+"""Fixtures for tests of Thrum and of its plugins, found by pytest through the entry point ``thrum``.
+
+Nothing of ours is imported at module level: a pytest run that uses none of this pays nothing and measures nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from thrum_kernel.testing.harness import Cli, Repo
+    from thrum_kernel.testing.spawner import Spawner
+
+
+@pytest.fixture(scope="session")
+def thrum_spawner() -> Iterator[Spawner]:
+    """Starts programs that have no agent runtime above them."""
+    from thrum_kernel.testing.spawner import Spawner
+
+    spawner = Spawner()
+    yield spawner
+    spawner.close()
+
+
+@pytest.fixture
+def isolated_home(tmp_path: Path) -> dict[str, str]:
+    """An environment with a HOME of the test's own and no setting of the person's."""
+    from thrum_kernel.testing.harness import clean_environment
+
+    home = tmp_path / "home"
+    home.mkdir()
+    return clean_environment(home)
+
+
+@pytest.fixture
+def repo(tmp_path: Path, isolated_home: dict[str, str]) -> Repo:
+    """A git repository with one commit, not initialised for thrum."""
+    from thrum_kernel.testing.harness import Repo
+
+    return Repo.make(tmp_path / "project", isolated_home)
+
+
+@pytest.fixture
+def cli(repo: Repo, thrum_spawner: Spawner) -> Iterator[Cli]:
+    """The installed command, typed in `repo`; a daemon that it started is stopped at the end."""
+    from thrum_kernel.testing.harness import Cli, stop_daemon
+
+    command = Cli(thrum_spawner, repo.path, repo.env)
+    yield command
+    stop_daemon(command)
+
+
+@pytest.fixture
+def daemon(cli: Cli) -> Cli:
+    """`cli` in a repository that is initialised and whose daemon runs."""
+    cli("init", "--non-interactive")
+    return cli
