@@ -10,6 +10,7 @@ import logging
 import logging.handlers
 import shutil
 import time
+from io import TextIOWrapper
 from pathlib import Path
 
 from thrum_kernel.clock import format_us
@@ -46,11 +47,11 @@ class RotatingLog(logging.handlers.BaseRotatingHandler):
         self._max_bytes = max_bytes
         self._remove_old()
 
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
-        return self.stream.tell() + len(self.format(record)) >= self._max_bytes
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        return self._opened().tell() + len(self.format(record)) >= self._max_bytes
 
-    def doRollover(self) -> None:  # noqa: N802 - logging's name
-        self.stream.close()
+    def doRollover(self) -> None:
+        self._opened().close()
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f"-{time.time_ns() % 1_000_000_000:09d}"
         rotated = self._path.with_name(f"{self._path.stem}-{stamp}.log.gz")
         with self._path.open("rb") as old, gzip.open(rotated, "wb") as packed:
@@ -60,6 +61,11 @@ class RotatingLog(logging.handlers.BaseRotatingHandler):
         self.stream = self._open()
         self._path.chmod(0o600)
         self._remove_old()
+
+    def _opened(self) -> TextIOWrapper:
+        if self.stream is None:
+            self.stream = self._open()
+        return self.stream
 
     def _remove_old(self) -> None:
         rotated = sorted(self._path.parent.glob(f"{self._path.stem}-*.log.gz"), reverse=True)

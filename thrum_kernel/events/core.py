@@ -268,30 +268,26 @@ class PurgeExecuted(Event, kw_only=True, omit_defaults=True, tag="purge.executed
     by: str = ""
 
 
-CORE_EVENT_TYPES: tuple[EventType, ...] = tuple(
-    EventType(name=str(payload.__struct_config__.tag), payload=payload, shard=shard)
-    for shard, payloads in (
-        ("messages", (MessageCreate, MessageEdit, MessageDelete)),
-        (
-            "events",
-            (
-                MessageReceipt,
-                AgentRegister,
-                AgentCleanup,
-                AgentMove,
-                SessionStart,
-                SessionEnd,
-                AgentUpdate,
-                GroupCreate,
-                GroupUpdate,
-                GroupDelete,
-                GroupMemberAdd,
-                GroupMemberRemove,
-                ThreadCreate,
-                PurgeExecuted,
-            ),
-        ),
-    )
-    for payload in payloads
+_MESSAGES = (MessageCreate, MessageEdit, MessageDelete)
+_EVENTS = (
+    MessageReceipt,
+    AgentRegister,
+    AgentCleanup,
+    AgentMove,
+    SessionStart,
+    SessionEnd,
+    AgentUpdate,
+    GroupCreate,
+    GroupUpdate,
+    GroupDelete,
+    GroupMemberAdd,
+    GroupMemberRemove,
+    ThreadCreate,
+    PurgeExecuted,
+)
+
+CORE_EVENT_TYPES: tuple[EventType, ...] = (
+    *(EventType(name=str(cls.__struct_config__.tag), payload=cls, shard="messages") for cls in _MESSAGES),
+    *(EventType(name=str(cls.__struct_config__.tag), payload=cls, shard="events") for cls in _EVENTS),
 )
 """Every event type of the kernel, with the kind of file it is published in."""
