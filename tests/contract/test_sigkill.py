@@ -1,0 +1,60 @@
+"""kill -9 under load, at any moment: what was acknowledged is there after the next start, once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from thrum_kernel.testing.harness import Cli, Repo
+
+ROUNDS = 200 if os.environ.get("THRUM_SOAK") else 10
+
+
+@pytest.fixture
+def team(repo: Repo, daemon: Cli) -> tuple[Cli, Cli]:
+    alice, bob = (daemon.at(repo.worktree(name).path) for name in ("alice", "bob"))
+    alice("quickstart", "alice", "--role", "implementer", "--module", "a")
+    bob("quickstart", "bob", "--role", "reviewer", "--module", "b")
+    return alice, bob
+
+
+def stored_ids(cli: Cli) -> list[str]:
+    """Ids of all messages that the log holds, oldest first."""
+    events = cli.json("log", "show", "--type", "message.create", "--limit", "0")["events"]
+    return ["msg_" + event["event_id"][4:] for event in events]
+
+
+def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed(
+    repo: Repo, team: tuple[Cli, Cli], tmp_path: Path
+) -> None:
+    alice, _ = team
+    chance = random.Random(20260623)
+    acknowledged: list[str] = []
+    for number in range(ROUNDS):
+        status = alice.json("daemon", "status")
+        output = tmp_path / f"round-{number}.txt"
+        sender = alice.spawner.start(
+            [sys.executable, Path(__file__).with_name("sender.py"), repo.path / ".thrum/var/thrum.sock", "@bob", "8"],
+            cwd=alice.cwd,
+            env=alice.env,
+            output=output,
+        )
+        time.sleep(chance.uniform(0.1, 0.6))
+        os.kill(status["pid"], signal.SIGKILL)
+        sender.wait(20)
+        acknowledged += [word for word in output.read_text().split() if word.startswith("msg_")]
+        alice("daemon", "start")
+
+    stored = stored_ids(alice)
+    assert len(acknowledged) > ROUNDS * 5
+    assert set(acknowledged) <= set(stored)
+    assert len(stored) == len(set(stored))
+    assert alice.json("log", "verify")["ok"]
+    unread = team[1].json("inbox", "--unread", "--page-size", "1")
+    assert unread["unread"] == len(stored)
