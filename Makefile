@@ -9,10 +9,10 @@ setup:
 demo: setup          ## two agents in a scratch repository: register, message, reply, wait, read
 	@$(PY) examples/demo.py
 
-test: setup          ## every check, with counts that end within ten minutes
+test: wheels         ## every check, with counts that end within ten minutes
 	$(PY) -m pytest
 
-soak: setup          ## the same checks with the full counts
+soak: wheels         ## the same checks with the full counts
 	THRUM_SOAK=1 $(PY) -m pytest
 
 check: setup         ## format, lint, types, dependency direction, generated docs
@@ -29,8 +29,7 @@ bench: setup         ## every figure we claim, as a ratio measured in one run
 	$(PY) -m bench
 
 wheels: setup        ## wheels of everything and of its dependencies, in dist/wheelhouse
-	rm -rf dist/wheelhouse
-	$(PY) -m pip wheel -q --disable-pip-version-check -c constraints.txt -w dist/wheelhouse . $(wildcard plugins/*/)
+	@sh scripts/wheels.sh
 
 docs: setup          ## write docs/reference anew from the code
 	$(PY) -m docs.generate
