@@ -14,6 +14,7 @@ next. Facts are attributes, the sentence is ``__str__``.
     - Refused               the caller may not do this, or not now
         - AnonymousCaller
         - GuardFired
+        - QuotaExceeded
     - IdentityError         who is calling cannot be told
         - IdentityMissing
         - IdentityAmbiguous
@@ -24,6 +25,7 @@ next. Facts are attributes, the sentence is ``__str__``.
         - StoreFull
         - StoreLocked
         - FormatTooNew
+        - FileMissing
     - DaemonError
         - DaemonNotRunning
         - DaemonUnreachable
@@ -32,6 +34,7 @@ next. Facts are attributes, the sentence is ``__str__``.
     - MethodNotFound
     - ParamsInvalid
     - Timeout
+    - RequestDone           a retry of a change that was carried out already
     - RemoteError           an error that came over the wire, with its code
 
 Codes -32700 … -32603 are those of JSON-RPC 2.0; ours are -32000 … -32099.
@@ -220,6 +223,25 @@ class GuardFired(Refused):
         super().__init__("\n".join(lines))
 
 
+class QuotaExceeded(Refused):
+    """An agent sends faster than its quota allows; nothing was stored.
+
+    Attributes:
+        agent_id: who sends.
+        retry_after_s: seconds until the same call is allowed again.
+    """
+
+    rpc_code = -32005
+
+    def __init__(self, agent_id: str, retry_after_s: float) -> None:
+        self.agent_id = agent_id
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            f"send quota of @{agent_id} exceeded: retry in {max(retry_after_s, 0.1):.1f} s",
+            hint="the quota stops agents that loop; raise messaging.send_per_minute in .thrum/config.json if it is too low",
+        )
+
+
 class IdentityError(ThrumError):
     """Who is calling cannot be told, or the identity on disk cannot be used."""
 
@@ -393,6 +415,20 @@ class FormatTooNew(StoreError):
         )
 
 
+class FileMissing(StoreError):
+    """A file of the log is not there (any more): rolled up, purged, or taken away by hand.
+
+    Attributes:
+        path: the file.
+    """
+
+    rpc_code = -32024
+
+    def __init__(self, path: object) -> None:
+        self.path = str(path)
+        super().__init__(f"{path} is missing", hint="thrum log verify")
+
+
 class DaemonError(ThrumError):
     """The daemon cannot answer."""
 
@@ -487,6 +523,26 @@ class Timeout(ThrumError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class RequestDone(ThrumError):
+    """A change was carried out under this request id before; it was not repeated, and its answer is not known now.
+
+    Attributes:
+        request_id: the id.
+    """
+
+    rpc_code = -32036
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        return f"request {self.request_id} was carried out already"
+
+    @property
+    def hint(self) -> str:
+        return "nothing was done twice; look at the result before sending it again under a new id"
 
 
 class RemoteError(ThrumError):
