@@ -31,6 +31,15 @@ def read_object(path: Path) -> dict[str, Any]:
         raise
     except OSError as error:
         raise FileDamaged(path, f"cannot be read: {error.strerror}") from error
+    return parse_object(path, data)
+
+
+def parse_object(path: Path, data: bytes) -> dict[str, Any]:
+    """The JSON object in *data*, which was read from *path*.
+
+    Raises:
+        FileDamaged: it is not JSON, or is JSON but not an object; names line and column.
+    """
     try:
         value = json.loads(data)
     except UnicodeDecodeError as error:
