@@ -121,7 +121,7 @@ CREATE INDEX session_open ON session (agent) WHERE ended_us IS NULL AND started_
 CREATE INDEX thread_root ON thread (root) WHERE root <> '';
 CREATE INDEX message_author ON message (author, id);
 CREATE INDEX message_thread ON message (thread, id) WHERE thread IS NOT NULL;
-CREATE UNIQUE INDEX message_written ON message (writer, sequence);
+CREATE INDEX message_written ON message (writer, sequence);
 CREATE INDEX message_label_label ON message_label (label, message);
 CREATE INDEX delivery_inbox ON delivery (agent, message);
 CREATE INDEX delivery_unread ON delivery (agent, message) WHERE read_us IS NULL AND hidden = 0;

@@ -1,0 +1,273 @@
+"""The cache: the daemon's one connection to ``.thrum/var/messages.db``, which can be deleted at any time.
+
+`Cache` belongs to the thread of the event loop. Its write-ahead log is folded back into the database by a thread of
+its own after enough was written, so the loop never waits for that, and nobody writes when nothing happens.
+
+Source: DESIGN.md D3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from thrum_kernel.errors import Projecting
+from thrum_kernel.projection import schema
+from thrum_kernel.projection.local import LocalDb
+from thrum_kernel.projection.views import VIEWS
+
+__all__ = ["Cache", "LocalDb"]
+
+CHECKPOINT_BYTES = 4 * 1024 * 1024
+"""The write-ahead log is folded back once it is longer than this."""
+
+MOVED_ASIDE = ".other-program"
+"""What is appended to the name of another program's database found at our place."""
+
+
+class Cache:
+    """The projection as a SQLite database.
+
+    Attributes:
+        path: the database file.
+        is_empty: it was made by this start: the log has yet to be projected into it.
+        moved_aside: where a file of another program, found at our place, is now; None when there was none.
+    """
+
+    def __init__(self, path: Path, *, extra_tables: Sequence[str] = ()) -> None:
+        """Open *path*, or make it.
+
+        A database of another program is moved aside; one of ours with other tables is replaced by an empty one.
+
+        Args:
+            extra_tables: statements that make the tables of plugins; changing them changes the schema.
+
+        Raises:
+            OSError: the folder cannot be written.
+            sqlite3.OperationalError: the disk is full or the file cannot be opened.
+        """
+        self.path = path
+        self._extra_tables = tuple(extra_tables)
+        self._fingerprint = fingerprint(self._extra_tables)
+        self._percent: int | None = None
+        self.moved_aside = make_way(path, self._fingerprint)
+        self.is_empty = not path.exists()
+        if self.is_empty:
+            create(path, self._extra_tables)
+        self._connection = _connect(path)
+        self._checkpointer = _Checkpointer(path)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The loop's connection, in autocommit outside `transaction`.
+
+        Raises:
+            Projecting: the cache is being rebuilt.
+        """
+        if self._percent is not None:
+            raise Projecting(self._percent)
+        return self._connection
+
+    def read(self, sql: str, params: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query.
+
+        Raises:
+            Projecting: the cache is being rebuilt.
+        """
+        return self.connection.execute(sql, params).fetchall()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed at the end, rolled back when left by an exception.
+
+        Raises:
+            Projecting: the cache is being rebuilt.
+        """
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        self._checkpointer.note()
+
+    def projecting(self, percent: int) -> None:
+        """Answer every use with `Projecting` from now until `swap` or `resume`; may be called from any thread."""
+        self._percent = percent
+
+    def resume(self) -> None:
+        """Serve again what is there, after a rebuild that was given up."""
+        self._percent = None
+
+    def swap(self, path: Path) -> None:
+        """Take the finished database *path* in place of the present one, and serve again.
+
+        Raises:
+            OSError: it cannot be moved; the present one stays.
+        """
+        self._checkpointer.close()
+        self._connection.close()
+        try:
+            path.replace(self.path)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            self.is_empty = False
+        finally:
+            self._connection = _connect(self.path)
+            self._checkpointer = _Checkpointer(self.path)
+            self._percent = None
+
+    @property
+    def birth(self) -> str:
+        """Names this build of the cache: differs after every rebuild."""
+        return str(self._connection.execute("SELECT value FROM meta WHERE key = 'birth'").fetchone()[0])
+
+    @property
+    def extra_tables(self) -> tuple[str, ...]:
+        """The statements it was opened with, for building its successor."""
+        return self._extra_tables
+
+    def close(self) -> None:
+        """Fold everything into the database file and close it."""
+        self._checkpointer.close()
+        self._connection.close()
+
+
+def fingerprint(extra_tables: Sequence[str]) -> str:
+    """Names the tables of a cache: ours by number, plugins' by their text."""
+    if not extra_tables:
+        return str(schema.SCHEMA)
+    return f"{schema.SCHEMA}+{hashlib.sha256(chr(0).join(extra_tables).encode()).hexdigest()[:16]}"
+
+
+def create(path: Path, extra_tables: Sequence[str] = (), *, indexed: bool = True) -> None:
+    """Make an empty cache at *path*, which must not exist; without indexes and triggers for a bulk load."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    path.touch(mode=0o600, exist_ok=False)
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.executescript("BEGIN;" + schema.TABLES + VIEWS)
+        for statement in extra_tables:
+            connection.execute(statement)
+        if indexed:
+            connection.executescript(schema.INDEXES + schema.TRIGGERS)
+        connection.execute("INSERT INTO meta VALUES ('schema', ?)", (fingerprint(extra_tables),))
+        connection.execute("INSERT INTO meta VALUES ('birth', lower(hex(randomblob(16))))")
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def make_way(path: Path, wanted: str) -> Path | None:
+    """Remove a cache at *path* whose schema is not *wanted*; move anything that is not a cache of ours aside.
+
+    Returns:
+        Where another program's file is now, or None.
+    """
+    if not path.exists():
+        remove(path)
+        return None
+    found = _schema_of(path)
+    if found is None:
+        return _move_aside(path)
+    if found != wanted:
+        remove(path)
+    return None
+
+
+def remove(path: Path) -> None:
+    """Delete a database and what lies beside it; nothing happens where there is none."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _schema_of(path: Path) -> str | None:
+    """The fingerprint that a cache of ours carries, empty when it is damaged; None for anything else."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+            return None
+        row = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+        return str(row[0]) if row else ""
+    except sqlite3.DatabaseError:
+        return "" if _has_our_mark(path) else None
+    finally:
+        connection.close()
+
+
+def _has_our_mark(path: Path) -> bool:
+    """Whether the header of a damaged file says that it was ours."""
+    with path.open("rb") as file:
+        header = file.read(72)
+    return header[:16] == b"SQLite format 3\x00" and header[68:72] == schema.APPLICATION_ID.to_bytes(4, "big")
+
+
+def _move_aside(path: Path) -> Path:
+    target = path.with_name(path.name + MOVED_ASIDE)
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}{MOVED_ASIDE}-{number}")
+    for suffix in ("-wal", "-shm", ""):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(target.with_name(target.name + suffix))
+    return target
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=512, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute("PRAGMA busy_timeout = 5000")
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+class _Checkpointer:
+    """Folds the write-ahead log back in a thread that lives only while there is something to fold."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._wal = path.with_name(path.name + "-wal")
+        self._thread: threading.Thread | None = None
+
+    def note(self) -> None:
+        """Something was committed: fold back if the log has grown long and nobody is at it."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        try:
+            size = self._wal.stat().st_size
+        except OSError:
+            return
+        if size < CHECKPOINT_BYTES:
+            return
+        self._thread = threading.Thread(target=self._fold, name="thrum-checkpoint", daemon=True)
+        self._thread.start()
+
+    def _fold(self) -> None:
+        """Copy and sync without a lock first, so that the truncation after it is short."""
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError:
+            return  # busy: the next commit tries again
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
