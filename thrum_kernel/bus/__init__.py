@@ -1,0 +1,1 @@
+"""One bus: JSON-RPC methods and topics, over the Unix socket, the WebSocket and inside the daemon."""

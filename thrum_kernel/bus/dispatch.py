@@ -1,0 +1,371 @@
+"""Takes a request to its method and its outcome back.
+
+The order is fixed: parse → method known → shape of parameters → caller → refusal → guards → handler → errors, so a
+mistake in the parameters is told before any question about who is calling.
+
+- A synchronous handler that nothing has to be awaited for is answered at once (`Dispatcher.answer_now`): no task.
+- A change is never cancelled half way: neither by its time limit nor by its client going away. What only reads is.
+- A change with a request id is carried out once for its caller, whatever is retried (`answers`).
+- What a handler raises on purpose (`ThrumError`) is told; anything else is logged here, once, and told without
+  internals.
+
+Source: DESIGN.md D4, D5, D7; spec/kernel.md §4.1, §4.3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from thrum_kernel.api import Caller, Method
+from thrum_kernel.bus.answers import Answers, Recall, key_of
+from thrum_kernel.bus.call import Call, Connection, Inside, Transport
+from thrum_kernel.bus.describe import describe_method
+from thrum_kernel.bus.params import ParamsReader
+from thrum_kernel.bus.protocol import Request, encode_error, encode_internal_error, encode_result
+from thrum_kernel.errors import (
+    AnonymousCaller,
+    DaemonError,
+    GuardFired,
+    IdentityAmbiguous,
+    IdentityError,
+    MethodNotFound,
+    ShuttingDown,
+    ThrumError,
+    Timeout,
+)
+
+REQUEST_LIMIT_S: Final = 10.0
+LONG_POLL_LIMIT_S: Final = 360.0
+
+Guard = Callable[[Call, Any], Awaitable[None]]
+"""Judges a change before it runs: returns, or raises to refuse it. One that fails refuses, too."""
+Identify = Callable[[Call, IdentityAmbiguous], Awaitable[Caller | None]]
+"""Decides between the candidates that the kernel's order left, or gives None."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Entry:
+    """A method as the dispatcher runs it."""
+
+    __slots__ = ("claims", "handler", "is_async", "limit_s", "method", "name", "reader", "while_projecting")
+
+    def __init__(self, method: Method, *, limit_s: float) -> None:
+        handler = method.handler
+        self.method = method
+        self.name = method.name
+        self.handler = handler
+        self.reader = ParamsReader(method.params)
+        self.claims = "caller_agent_id" in method.params.__struct_fields__
+        self.while_projecting = method.while_projecting
+        self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+            getattr(handler, "__call__", None)  # noqa: B004 - a callable object may have an async __call__
+        )
+        self.limit_s = limit_s
+
+
+class Dispatcher:
+    """The methods of one daemon and the way to them; belongs to the loop's thread.
+
+    Args:
+        guards: asked in order before every change.
+        recall: the events of a request id, oldest first (`Committer.events_of_request`).
+        state: the error to answer while the cache cannot be asked (`Projecting`), or None.
+        identify: asked when the kernel's order leaves several identities.
+        provided_by: the distribution that would add an unknown method, or None.
+        limit_s, long_poll_limit_s: how long a request may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        guards: Sequence[Guard] = (),
+        recall: Recall = lambda request_id: (),
+        state: Callable[[], DaemonError | None] = lambda: None,
+        identify: Identify | None = None,
+        provided_by: Callable[[str], str | None] = lambda method: None,
+        limit_s: float = REQUEST_LIMIT_S,
+        long_poll_limit_s: float = LONG_POLL_LIMIT_S,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._guards = guards
+        self._answers = Answers(recall, now=now)
+        self._state = state
+        self._identify = identify
+        self._provided_by = provided_by
+        self._limits_s = (limit_s, long_poll_limit_s)
+        self._draining = False
+        self._active = 0
+        self._idle: asyncio.Event | None = None
+        self._polls: set[asyncio.Timeout] = set()
+        self._changes: set[asyncio.Task[Any]] = set()
+        self.add(describe_method(self))
+
+    # --- methods -----------------------------------------------------------------------------------------------------
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """Every method by name, in the order added."""
+        return {name: entry.method for name, entry in self._entries.items()}
+
+    def add(self, method: Method) -> None:
+        """Make a method callable.
+
+        Raises:
+            ValueError: its name is taken, or its parameters are no Struct.
+        """
+        if method.name in self._entries:
+            raise ValueError(f"method {method.name} is already registered")
+        if not (isinstance(method.params, type) and issubclass(method.params, msgspec.Struct)):
+            raise ValueError(f"method {method.name}: params must be a msgspec.Struct, not {method.params!r}")
+        self._entries[method.name] = _Entry(method, limit_s=self._limits_s[method.long_poll])
+
+    def remove(self, name: str) -> None:
+        """Forget a method; calls of it that are running end as they would have."""
+        self._entries.pop(name, None)
+
+    # --- requests from outside ---------------------------------------------------------------------------------------
+
+    def answer_now(self, request: Request, connection: Connection) -> bytes | None:
+        """The answer, when nothing has to be awaited for it; None when `answer` must be used."""
+        entry = self._entries.get(request.method)
+        if entry is None or entry.is_async or self._draining:
+            return None
+        if entry.method.mutates and (request.request_id or self._guards):
+            return None
+        try:
+            call, params = self._open(entry, request, connection)
+            try:
+                self._admit(entry, call)
+            except IdentityAmbiguous:
+                if self._identify is None:
+                    raise
+                return None
+            return encode_result(entry.handler(call, params), request.id)
+        except ThrumError as error:
+            return encode_error(error, request.id)
+        except Exception:  # noqa: BLE001 - a handler's failure stops here
+            _log.exception("%s failed", request.method)
+            return encode_internal_error(request.id)
+
+    async def answer(self, request: Request, connection: Connection) -> bytes:
+        """The answer to a request. Cancel it when the client is gone: a change goes on to its end all the same."""
+        self._active += 1
+        try:
+            if self._draining:
+                raise ShuttingDown
+            entry = self._find(request.method, connection.transport)
+            call, params = self._open(entry, request, connection)
+            return encode_result(await self._serve(entry, call, params), request.id)
+        except ThrumError as error:
+            return encode_error(error, request.id)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("%s failed", request.method)
+            return encode_internal_error(request.id)
+        finally:
+            self._leave()
+
+    # --- calls from inside -------------------------------------------------------------------------------------------
+
+    async def call(
+        self,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        caller: Caller | Callable[[str], Caller],
+        request_id: str = "",
+        transport: Transport = "internal",
+        shown: Callable[[Callable[[], None]], None] | None = None,
+        subscribe: Callable[[str, str], None] | None = None,
+    ) -> Any:
+        """The result of a method as plain JSON values.
+
+        Args:
+            caller: who calls, or what tells it from the claim when the dispatcher comes to it.
+            shown: takes the effects that mean *shown*; without it they run at once.
+            subscribe: takes ``(topic, as_method)`` subscriptions of the call.
+
+        Raises:
+            ThrumError: whatever the call was refused with. Draining does not refuse calls from inside: accepted
+                work may need them to end.
+        """
+        self._active += 1
+        try:
+            connection = Inside(caller, transport=transport, shown=shown, subscribe=subscribe)
+            entry = self._find(name, transport)
+            values = entry.reader.from_mapping(params or {})
+            call = Call(name, connection, claim=_claim(entry, values), request_id=request_id)
+            return msgspec.to_builtins(await self._serve(entry, call, values))
+        finally:
+            self._leave()
+
+    # --- ending ------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new requests from outside are refused."""
+        return self._draining
+
+    async def drain(self, *, limit_s: float = REQUEST_LIMIT_S + 2) -> bool:
+        """Refuse new work, end long polls and wait for what was accepted; False when *limit_s* did not suffice."""
+        self._draining = True
+        self._idle = asyncio.Event()
+        loop_time = asyncio.get_running_loop().time()
+        for poll in tuple(self._polls):
+            poll.reschedule(loop_time)
+        try:
+            async with asyncio.timeout(limit_s):
+                while self._active or self._changes:
+                    if self._changes:
+                        await asyncio.wait(tuple(self._changes))
+                    if self._active:
+                        self._idle.clear()
+                        await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _leave(self) -> None:
+        self._active -= 1
+        if self._idle is not None and not self._active:
+            self._idle.set()
+
+    # --- the steps ---------------------------------------------------------------------------------------------------
+
+    def _find(self, name: str, transport: Transport) -> _Entry:
+        entry = self._entries.get(name)
+        if entry is None:
+            raise MethodNotFound(name, provided_by=self._provided_by(name))
+        if transport not in entry.method.transports:
+            raise MethodNotFound(name)
+        return entry
+
+    def _open(self, entry: _Entry, request: Request, connection: Connection) -> tuple[Call, Any]:
+        """The call and its parameters."""
+        if connection.transport not in entry.method.transports:
+            raise MethodNotFound(entry.name)
+        params = entry.reader.from_json(request.params)
+        call = Call(entry.name, connection, claim=_claim(entry, params), request_id=request.request_id)
+        return call, params
+
+    def _admit(self, entry: _Entry, call: Call) -> None:
+        """Refuse what cannot be answered now, and callers that may not ask for it."""
+        if not entry.while_projecting:
+            refusal = self._state()
+            if refusal is not None:
+                raise refusal
+        open_methods = call.connection.open_methods
+        is_open = entry.method.anonymous and (open_methods is None or entry.name in open_methods)
+        if not is_open:
+            if not call.caller.is_known:
+                raise AnonymousCaller(entry.name)
+        elif (
+            entry.method.mutates
+        ):  # a forged claim is refused here; that nobody can be told is its own affair
+            with contextlib.suppress(IdentityError):
+                _ = call.caller
+
+    async def _serve(self, entry: _Entry, call: Call, params: Any) -> Any:
+        try:
+            self._admit(entry, call)
+        except IdentityAmbiguous as error:
+            found = None if self._identify is None else await self._identify(call, error)
+            if found is None:
+                raise
+            call.caller = found
+            self._admit(entry, call)
+        if not entry.method.mutates:
+            return await self._look(entry, call, params)
+        await self._judge(entry, call, params)
+        return await self._change(entry, call, params)
+
+    async def _judge(self, entry: _Entry, call: Call, params: Any) -> None:
+        """Ask the guards; one that fails or hangs refuses."""
+        for guard in self._guards:
+            name = getattr(guard, "__name__", type(guard).__name__)
+            try:
+                async with asyncio.timeout(entry.limit_s):
+                    await guard(call, params)
+            except ThrumError:
+                raise
+            except Exception as error:
+                _log.exception("guard %s failed on %s", name, call.method)
+                raise GuardFired(name, "guard_failed", facts={"method": call.method}) from error
+
+    async def _look(self, entry: _Entry, call: Call, params: Any) -> Any:
+        """Run what changes nothing; it is cancelled when its time is over or nobody waits for it."""
+        if not entry.is_async:
+            return entry.handler(call, params)
+        limit = asyncio.timeout(entry.limit_s)
+        if entry.method.long_poll:
+            self._polls.add(limit)
+        try:
+            async with limit:
+                return await entry.handler(call, params)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise ShuttingDown if self._draining else _too_long(entry) from None
+        finally:
+            self._polls.discard(limit)
+
+    async def _change(self, entry: _Entry, call: Call, params: Any) -> Any:
+        """Run a change, once for its request id; it goes on when its time is over or its client gone."""
+        if not call.request_id:
+            if not entry.is_async:
+                return entry.handler(call, params)
+            return await self._wait_for(entry, self._start(_run(entry, call, params)))
+        key = key_of(call)
+        known = self._answers.find(key)
+        if known is None:
+            told = self._answers.from_log(entry.method, call)
+            if told is not None:
+                return told[0]
+            known = self._start(self._answers.start(key, _run(entry, call, params)))
+        return await self._wait_for(entry, known) if isinstance(known, asyncio.Task) else known.result
+
+    def _start(self, change: asyncio.Task[Any] | Any) -> asyncio.Task[Any]:
+        task = change if isinstance(change, asyncio.Task) else asyncio.get_running_loop().create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return task
+
+    async def _wait_for(self, entry: _Entry, task: asyncio.Task[Any]) -> Any:
+        try:
+            done, _ = await asyncio.wait((task,), timeout=entry.limit_s)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)
+            raise
+        if not done:
+            task.add_done_callback(_log_failure)
+            raise _too_long(entry)
+        return task.result()
+
+
+async def _run(entry: _Entry, call: Call, params: Any) -> Any:
+    result = entry.handler(call, params)
+    return await result if entry.is_async else result
+
+
+def _claim(entry: _Entry, params: Any) -> str:
+    return str(params.caller_agent_id or "").removeprefix("@") if entry.claims else ""
+
+
+def _too_long(entry: _Entry) -> Timeout:
+    goes_on = "; it goes on, and the same request id asks for its outcome" if entry.method.mutates else ""
+    return Timeout(f"{entry.name} took longer than {entry.limit_s:g} s{goes_on}")
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    """A change whose client is gone ended: its failure would be told to nobody."""
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ThrumError):
+        _log.error("a change failed after its client had gone", exc_info=error)
