@@ -152,7 +152,7 @@ def test_find_takes_thrum_home_last_and_repo_first(repository: Path, tmp_path: P
 
 
 def test_find_refuses_a_repo_that_is_no_folder(repository: Path) -> None:
-    with pytest.raises(UsageError, match="--repo .*missing is not a folder"):
+    with pytest.raises(UsageError, match=r"--repo .*missing is not a folder"):
         paths.find(repository, repo="missing", env=ENV)
 
 

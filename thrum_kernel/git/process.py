@@ -1,0 +1,164 @@
+"""Run git so that it only reads: no locks, no network, no prompts, and none of the programs that a configuration can
+name (hooks, file system monitors, text converters, external diffs, filters, signature checkers).
+
+Source: DESIGN.md D1 "Git"; git-config(1), git(1) "ENVIRONMENT VARIABLES".
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from thrum_kernel.errors import ThrumError
+from thrum_kernel.gitdir import Place
+
+TIMEOUT_S: Final = 5.0
+
+_HARMLESS: Final[Mapping[str, str]] = {
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "core.pager": "cat",
+    "core.quotePath": "false",
+    "diff.ignoreSubmodules": "dirty",
+    "diff.noprefix": "false",
+    "log.showSignature": "false",
+    "log.mailmap": "false",
+    "status.submoduleSummary": "false",
+    "submodule.recurse": "false",
+    "color.ui": "false",
+}
+
+
+class GitFailed(ThrumError):
+    """Git ended with an error, or could not be started, or took too long.
+
+    Attributes:
+        command: the git command, e.g. ``status``.
+        reason: the first line of what it said.
+    """
+
+    rpc_code = -32016
+
+    def __init__(self, command: str, reason: str, *, hint: str = "") -> None:
+        self.command = command
+        self.reason = reason
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return f"git {self.command} failed: {self.reason}"
+
+    @property
+    def hint(self) -> str:
+        return self._hint
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What git said.
+
+    Attributes:
+        status: its exit status; negative when it was killed for taking too long.
+        out: standard output, as it came.
+        error: standard error, as text.
+    """
+
+    status: int
+    out: bytes
+    error: str
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 0
+
+    @property
+    def text(self) -> str:
+        """Standard output as text without its last newline; what is not UTF-8 is replaced."""
+        return self.out.decode("utf-8", "replace").removesuffix("\n")
+
+    @property
+    def fields(self) -> list[str]:
+        """Standard output split at NUL; what is not UTF-8 is replaced."""
+        parts = self.out.decode("utf-8", "replace").split("\0")
+        return parts[:-1] if parts and not parts[-1] else parts
+
+
+def run(
+    place: Place,
+    *words: str,
+    settings: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Answer:
+    """Run ``git words…`` in *place*.
+
+    Args:
+        place: where; its own git folder is used whatever ``GIT_DIR`` says around us.
+        words: the command and its arguments, fixed by the caller.
+        settings: further configuration for this one process.
+        timeout_s: when to kill it.
+
+    Raises:
+        GitFailed: git cannot be started.
+    """
+    environment = _environment(place, {**_HARMLESS, **(settings or {})})
+    client, missing = _client()
+    try:
+        status, out, error = client(str(place.root)).execute(
+            ["git", *words],
+            with_extended_output=True,
+            with_exceptions=False,
+            stdout_as_string=False,
+            strip_newline_in_stdout=False,
+            kill_after_timeout=timeout_s,
+            env=environment,
+        )
+    except missing as problem:
+        raise GitFailed(
+            words[0], "git is not installed or not on PATH", hint="install git 2.31 or later"
+        ) from problem
+    return Answer(status, out, error)
+
+
+def failed(command: str, answer: Answer) -> GitFailed:
+    """The error for an answer that should have been good."""
+    if answer.status < 0:
+        return GitFailed(command, f"no answer within {TIMEOUT_S:g} s")
+    lines = [line for line in answer.error.splitlines() if line.strip()]
+    return GitFailed(command, lines[0].removeprefix("fatal: ") if lines else f"exit status {answer.status}")
+
+
+@functools.cache
+def _client() -> tuple[Any, type[Exception]]:
+    """GitPython's command class; imported here because importing it looks for git and costs 70 ms."""
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    from git.cmd import Git
+    from git.exc import GitCommandNotFound
+
+    return Git, GitCommandNotFound
+
+
+def _environment(place: Place, settings: Mapping[str, str]) -> dict[str, str]:
+    environment = {
+        "GIT_DIR": str(place.git_dir),
+        "GIT_COMMON_DIR": str(place.common_dir),
+        "GIT_INDEX_FILE": str(place.git_dir / "index"),
+        "GIT_OBJECT_DIRECTORY": str(place.common_dir / "objects"),
+        "GIT_NAMESPACE": "",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_PAGER": "cat",
+        "GIT_LITERAL_PATHSPECS": "0",
+        "GIT_CONFIG_PARAMETERS": "",
+        "GIT_CONFIG_COUNT": str(len(settings)),
+    }
+    if not place.bare:
+        environment["GIT_WORK_TREE"] = str(place.root)
+    for number, (key, value) in enumerate(settings.items()):
+        environment[f"GIT_CONFIG_KEY_{number}"] = key
+        environment[f"GIT_CONFIG_VALUE_{number}"] = value
+    return environment
