@@ -1,0 +1,113 @@
+"""Words on the command line that several commands take: names, ``type:value`` labels, pages, message bodies.
+
+Mistakes in them are told before anything is asked of the daemon (spec/decisions.md, "The command line, everywhere").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thrum_kernel.errors import BodyInvalid, UsageError
+
+MAX_PAGE_SIZE = 100
+FORMATS = ("markdown", "plain", "json")
+PRIORITIES = ("low", "normal", "high")
+
+_USUAL = {"format": "markdown", "priority": "normal"}
+
+_NEXT_LABEL = re.compile(r",(?=[A-Za-z0-9_-]+:)")
+
+
+def bare_name(text: str) -> str:
+    """A name without the ``@`` that people put before it."""
+    return text.strip().removeprefix("@")
+
+
+def label(text: str, *, flag: str) -> dict[str, str]:
+    """``{"type", "value"}`` of ``type:value``.
+
+    Raises:
+        UsageError: there is no colon, or nothing on one side of it.
+    """
+    kind, colon, value = text.partition(":")
+    if not colon or not kind.strip() or not value.strip():
+        raise UsageError(
+            f'invalid value "{text}" for {flag}: must be type:value', hint=f"for example {flag} module:auth"
+        )
+    return {"type": kind.strip(), "value": value.strip()}
+
+
+def labels(texts: Sequence[str] | None, *, flag: str) -> list[dict[str, str]]:
+    """Every label of a repeatable flag, in order; ``a:1,b:2`` in one word are two."""
+    words = [word for text in texts or () for word in _NEXT_LABEL.split(text) if word.strip()]
+    return [label(word, flag=flag) for word in words]
+
+
+def names(texts: Sequence[str] | None) -> list[str]:
+    """Every name of a repeatable flag, in order, ``@`` kept off; commas separate several in one word."""
+    return [bare_name(word) for text in texts or () for word in text.split(",") if word.strip()]
+
+
+def check_choice(flag: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse a word that is none of *allowed*.
+
+    Raises:
+        UsageError: ``invalid format: x (must be 'markdown', 'plain', or 'json')``.
+    """
+    if value not in allowed:
+        listed = ", ".join(f"'{word}'" for word in allowed[:-1])
+        raise UsageError(f"invalid {flag.removeprefix('--')}: {value} (must be {listed}, or '{allowed[-1]}')")
+
+
+def given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What of *params* says more than leaving it out does: nothing empty, no flag that is off, no usual value."""
+    return {
+        key: value
+        for key, value in params.items()
+        if value is not None and value is not False and value not in ("", []) and _USUAL.get(key) != value
+    }
+
+
+def paging(*, page: int, page_size: int, limit: int = 0) -> dict[str, Any]:
+    """``page`` and ``page_size`` as methods take them; ``--limit`` is another word for the size.
+
+    Raises:
+        UsageError: a page below 1, a size outside 1 … 100.
+    """
+    size = limit or page_size
+    flag = "--limit" if limit else "--page-size"
+    if page < 1:
+        raise UsageError(f"invalid --page {page}: pages are counted from 1")
+    if not 1 <= size <= MAX_PAGE_SIZE:
+        raise UsageError(f"invalid {flag} {size}: must be between 1 and {MAX_PAGE_SIZE}")
+    return {"page": page, "page_size": size}
+
+
+def decode_body(data: bytes) -> str:
+    """The text of a body that came as bytes; one newline at its end belongs to the shell, not to the text.
+
+    Raises:
+        BodyInvalid: it is not UTF-8.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise BodyInvalid(
+            f"message body is not valid UTF-8 (byte {error.start})", hint="send a path to the file instead"
+        ) from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def check_argument(text: str) -> str:
+    """*text* from the command line, if it is text at all.
+
+    Raises:
+        BodyInvalid: its bytes were not UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BodyInvalid(f"message body is not valid UTF-8 (character {error.start})") from None
+    return text

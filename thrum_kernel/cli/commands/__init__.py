@@ -1,0 +1,39 @@
+"""The kernel's commands, a module a subject; each module's ``register(root)`` adds its own to the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from thrum_kernel.cli.command import Group
+from thrum_kernel.cli.commands import (
+    agents,
+    claude_md,
+    configs,
+    contexts,
+    daemons,
+    logs,
+    orientation,
+    purging,
+    reading,
+    sending,
+    sessions,
+    teams,
+    threads,
+)
+
+REGISTRARS: tuple[Callable[[Group], None], ...] = (
+    orientation.register,
+    sending.register,
+    reading.register,
+    threads.register,
+    agents.register,
+    sessions.register,
+    teams.register,
+    contexts.register,
+    purging.register,
+    configs.register,
+    claude_md.register,
+    daemons.register,
+    logs.register,
+)
+"""In the order of the help text."""

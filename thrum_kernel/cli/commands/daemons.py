@@ -1,0 +1,194 @@
+"""``daemon start|stop|restart|status|logs|run|token|unit|adopt``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from thrum_kernel import paths
+from thrum_kernel.cli import daemon_log, process, units
+from thrum_kernel.cli.arguments import bare_name, given
+from thrum_kernel.cli.command import Group, Run, command, group, refuse_together, run_of
+from thrum_kernel.cli.commands.view import show, view_of
+from thrum_kernel.cli.durations import parse_cutoff_us
+from thrum_kernel.cli.lifecycle import Lifecycle, Started
+from thrum_kernel.cli.texts.daemon import daemon_lines, uptime_text
+from thrum_kernel.errors import DaemonError, ThrumError, UsageError
+
+NOT_RUNNING = 1
+DEFAULT_LINES = 50
+
+Local = Annotated[bool, typer.Option("--local", help="Without remote git sync; kept in the configuration.")]
+Force = Annotated[bool, typer.Option("--force", help="Also outside git.")]
+
+
+def register(root: Group) -> None:
+    """Add these commands."""
+    daemons = group(root, "daemon", help="The background process that serves this repository")
+    command(daemons, "start", local=True, offline=True)(start)
+    command(daemons, "stop", local=True, offline=True)(stop)
+    command(daemons, "restart", local=True, offline=True)(restart)
+    command(daemons, "status", local=True, offline=True)(status)
+    command(daemons, "logs", local=True, offline=True)(logs)
+    command(daemons, "run", local=True, offline=True, hidden=True)(run_daemon)
+    command(daemons, "token")(token)
+    command(daemons, "unit", local=True, offline=True)(unit)
+    command(daemons, "adopt")(adopt)
+
+
+def start(ctx: typer.Context, local: Local = False, force: Force = False) -> None:
+    """Start the daemon."""
+    run = run_of(ctx)
+    where = _paths(run)
+    started = Lifecycle(where, run.inv.env).start(local=local, force=force)
+    if started.was_running:
+        said = f"daemon is already running (PID {started.pid}) for repo {where.repo}"
+    else:
+        said = f"✓ Daemon started (PID {started.pid})"
+    show(run, _started(where, started), [said])
+
+
+def stop(ctx: typer.Context, local: Local = False, force: Force = False) -> None:
+    """Stop the daemon; it stays stopped until it is started on purpose."""
+    run = run_of(ctx)
+    ended = Lifecycle(_paths(run), run.inv.env).stop()
+    show(
+        run,
+        {"running": False, "stopped_pid": ended.pid},
+        [
+            f"✓ Daemon stopped (PID {ended.pid})",
+            "  Messaging commands fail until it runs again: thrum daemon start",
+        ],
+    )
+
+
+def restart(ctx: typer.Context, local: Local = False, force: Force = False) -> None:
+    """Stop the daemon, if it runs, and start it."""
+    run = run_of(ctx)
+    where = _paths(run)
+    started = Lifecycle(where, run.inv.env).restart(local=local, force=force)
+    show(run, _started(where, started), [f"✓ Daemon restarted (PID {started.pid})"])
+
+
+def status(ctx: typer.Context, local: Local = False, force: Force = False) -> int:
+    """Show whether the daemon runs, what it serves and how it is."""
+    run = run_of(ctx)
+    found = _status(run)
+    show(run, found, daemon_lines(found, view_of(run)))
+    return 0 if found["running"] or run.inv.as_json else NOT_RUNNING
+
+
+def logs(
+    ctx: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is added.")] = False,
+    lines: Annotated[
+        int | None,
+        typer.Option("--lines", "-n", metavar="N", help="How many, 0 for all; 50 without --since."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DURATION|DATE", help="For example 1h, 7d, 2026-04-09.")
+    ] = None,
+) -> None:
+    """Show the daemon's log."""
+    run = run_of(ctx)
+    if lines is not None and lines < 0:
+        raise UsageError(f"invalid --lines {lines}: must be 0 or more")
+    if follow and run.inv.as_json:
+        raise UsageError(
+            "--follow and --json are mutually exclusive", hint="a log that goes on is no single JSON value"
+        )
+    where = _paths(run)
+    cutoff = parse_cutoff_us(since, flag="--since", now_us=view_of(run).now_us) if since else None
+    last = lines if lines is not None else (0 if since else DEFAULT_LINES)
+    found = daemon_log.read(where.log, since_us=cutoff, last=last)
+    show(run, {"lines": found}, found)
+    if follow:
+        _follow(run, where)
+
+
+def run_daemon(ctx: typer.Context, local: Local = False, force: Force = False) -> None:
+    """Run the daemon in the foreground."""
+    words = " ".join(process.command(_paths(run_of(ctx)).repo, local=local, force=force))
+    raise UsageError("daemon run does not go through the command tree", hint=words)
+
+
+def token(
+    ctx: typer.Context,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="NAME", help="For a person; not from within an agent.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="A link for a browser that works once.")] = False,
+) -> None:
+    """Mint a token that speaks for you on the WebSocket."""
+    run = run_of(ctx)
+    made = run.call("token.mint", **given({"user": bare_name(user or ""), "link": link}))
+    run.out.note(f"Speaks for {made['principal']}. Keep it secret: whoever has it is you.")
+    show(run, made, [str(made.get("link") or made["token"])])
+
+
+def unit(
+    ctx: typer.Context,
+    systemd: Annotated[bool, typer.Option("--systemd", help="For systemd (the default on Linux).")] = False,
+    launchd: Annotated[bool, typer.Option("--launchd", help="For launchd (the default on macOS).")] = False,
+) -> None:
+    """Print a unit with which the system runs the daemon."""
+    run = run_of(ctx)
+    refuse_together(systemd=systemd, launchd=launchd)
+    where = _paths(run)
+    words = process.command(where.repo)
+    is_launchd = launchd or (sys.platform == "darwin" and not systemd)
+    text = units.launchd(where.repo, words, log=where.log) if is_launchd else units.systemd(where.repo, words)
+    name = units.unit_name(where.repo) + (".plist" if is_launchd else ".service")
+    folder = "~/Library/LaunchAgents" if is_launchd else "~/.config/systemd/user"
+    enable = f"launchctl load {folder}/{name}" if is_launchd else f"systemctl --user enable --now {name}"
+    run.out.hint("daemon.unit.install", f"write it to {folder}/{name}, then: {enable}")
+    show(run, {"name": name, "unit": text}, text.rstrip("\n").split("\n"))
+
+
+def adopt(
+    ctx: typer.Context,
+    new: Annotated[bool, typer.Option("--new", help="Take a new identity instead.")] = False,
+) -> None:
+    """Say that this machine's daemon goes on as the one this repository was copied or moved from."""
+    run = run_of(ctx)
+    done = run.call("daemon.adopt", **given({"new": new}))
+    show(run, done, [f"✓ This daemon is {done['daemon_id']}"])
+
+
+def _paths(run: Run) -> paths.Paths:
+    return paths.find(run.inv.cwd, repo=run.inv.repo or None, env=run.inv.env)
+
+
+def _started(where: paths.Paths, started: Started) -> dict[str, Any]:
+    return {
+        "running": True,
+        "pid": started.pid,
+        "repo_path": str(where.repo),
+        "socket": str(where.socket),
+        "already_running": started.was_running,
+    }
+
+
+def _status(run: Run) -> dict[str, Any]:
+    where = _paths(run)
+    found = Lifecycle(where, run.inv.env).running()
+    if found is None:
+        return {"running": False, "status": "stopped" if where.stopped.exists() else "not running"}
+    base = {"running": True, "pid": found.pid, "repo_path": found.repo or str(where.repo)}
+    try:
+        health = run.call("daemon.status")
+    except DaemonError as error:
+        return {**base, "status": str(error)}
+    except ThrumError as error:
+        return {**base, "status": f"does not answer: {error}"}
+    return {**base, "status": "ok", **health, "uptime": health.get("uptime") or uptime_text(health)}
+
+
+def _follow(run: Run, where: paths.Paths) -> None:
+    run.out.flush()
+    for batch in daemon_log.follow(where.log):
+        for line in batch:
+            run.out.line(line)
+        run.out.flush()

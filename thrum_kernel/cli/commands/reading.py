@@ -1,0 +1,197 @@
+"""``inbox``, ``wait``, ``search``: how messages reach the one who reads."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from thrum_kernel.cli.arguments import bare_name, given, label, paging
+from thrum_kernel.cli.command import Group, Pending, Run, command, refuse_together, run_of
+from thrum_kernel.cli.commands.view import again, show, view_of
+from thrum_kernel.cli.durations import parse_cutoff_us, parse_duration_us, parse_offset_us
+from thrum_kernel.cli.render import at
+from thrum_kernel.cli.texts.messages import hit_lines, inbox_lines, thread_messages_lines
+from thrum_kernel.clock import format_us
+from thrum_kernel.errors import ThrumError, UsageError
+
+WAIT_TIMED_OUT = 1
+WAIT_FAILED = 2
+
+PageSize = Annotated[int, typer.Option("--page-size", metavar="N", help="Messages a page, at most 100.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", help="The same as --page-size.")]
+Page = Annotated[int, typer.Option("--page", metavar="N", help="Which page, from 1.")]
+Scope = Annotated[str | None, typer.Option("--scope", metavar="TYPE:VALUE", help="Only with this label.")]
+
+
+def register(root: Group) -> None:
+    """Add these commands."""
+    command(root, "inbox")(inbox)
+    command(root, "wait")(wait)
+    command(root, "search")(search)
+
+
+def inbox(
+    ctx: typer.Context,
+    scope: Scope = None,
+    mentions: Annotated[bool, typer.Option("--mentions", help="Only what names you or your role.")] = False,
+    unread: Annotated[
+        bool, typer.Option("--unread", help="Only unread messages; looks, without marking them.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Also what is not addressed to you.")
+    ] = False,
+    sender: Annotated[
+        str | None, typer.Option("--from", metavar="@AGENT", help="Only from this agent.")
+    ] = None,
+    chronological: Annotated[
+        bool, typer.Option("--chronological", help="Conversations together, in their order.")
+    ] = False,
+    oldest: Annotated[bool, typer.Option("--oldest", help="Oldest first.")] = False,
+    mark: Annotated[bool, typer.Option("--mark", help="Mark as read although you stand elsewhere.")] = False,
+    page_size: PageSize = 10,
+    limit: Limit = 0,
+    page: Page = 1,
+) -> None:
+    """List your messages, newest first; what is shown to you counts as read."""
+    run = run_of(ctx)
+    refuse_together(mark=mark, unread=unread)
+    pages = paging(page=page, page_size=page_size, limit=limit)
+    author = bare_name(sender or "")
+    wanted = {
+        "scope": label(scope, flag="--scope") if scope else None,
+        "mentions": mentions,
+        "unread": unread,
+        "author_id": author,
+        "chronological": chronological,
+        "sort_order": "asc" if oldest else "",
+        "mark_shown": not unread,
+        "mark": mark,
+    }
+    found = run.call(
+        "message.list", exclude_self=True, **_addressed(run, everything), **given(wanted), **pages
+    )
+    flags = {
+        "--scope": scope,
+        "--mentions": mentions,
+        "--unread": unread,
+        "--all": everything,
+        "--from": at(author),
+        "--chronological": chronological,
+        "--oldest": oldest,
+        "--page-size": (pages["page_size"], 10),
+    }
+    view = view_of(run)
+    show(run, found, inbox_lines(found, view, again=again("thrum inbox", flags), unread_only=unread))
+
+
+def wait(
+    ctx: typer.Context,
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="DURATION", help="How long, e.g. 30s or 5m.")
+    ] = "30s",
+    scope: Scope = None,
+    mention: Annotated[
+        str | None,
+        typer.Option("--mention", metavar="@NAME", help="Only what names this agent, role or group."),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            "--after",
+            metavar="OFFSET",
+            help="-30s: also what came up to 30 s ago; +60s: only what comes later.",
+        ),
+    ] = None,
+    agent_name: Annotated[
+        str | None, typer.Option("--agent-name", metavar="NAME", help="Which of the identities here waits.")
+    ] = None,
+) -> Pending:
+    """Block until a message arrives: exit 0 received, 1 timeout, 2 error."""
+    run = run_of(ctx)
+    try:
+        params = _wait_params(timeout, scope, mention, after, agent_name)
+    except ThrumError as error:
+        _wait_failed(error)
+    return Pending(
+        "message.wait", params, finish=lambda result: _arrived(run, result, timeout), failed=_wait_failed
+    )
+
+
+def search(
+    ctx: typer.Context,
+    query: Annotated[list[str], typer.Argument(metavar="WORDS...", help='Words, a "phrase", or prefix*.')],
+    sender: Annotated[
+        str | None, typer.Option("--from", metavar="@AGENT", help="Only from this agent.")
+    ] = None,
+    scope: Scope = None,
+    thread: Annotated[str | None, typer.Option("--thread", metavar="ID", help="Only in this thread.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DURATION|DATE", help="Only newer messages, e.g. 7d.")
+    ] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only what you sent or received.")] = False,
+    page_size: PageSize = 10,
+    limit: Limit = 0,
+    page: Page = 1,
+) -> None:
+    """Search the text of all messages."""
+    run = run_of(ctx)
+    text = " ".join(query).strip()
+    if not text:
+        raise UsageError("nothing to search for")
+    view = view_of(run)
+    pages = paging(page=page, page_size=page_size, limit=limit)
+    cutoff = parse_cutoff_us(since, flag="--since", now_us=view.now_us) if since else None
+    wanted = {
+        "from_agent": bare_name(sender or ""),
+        "scope": label(scope, flag="--scope") if scope else None,
+        "thread_id": thread,
+        "created_after": format_us(cutoff) if cutoff is not None else "",
+        "mine": mine,
+    }
+    found = run.call("message.search", query=text, **given(wanted), **pages)
+    flags = {"--from": at(bare_name(sender or "")), "--scope": scope, "--thread": thread, "--since": since}
+    flags |= {"--mine": mine, "--page-size": (pages["page_size"], 10)}
+    more = again(f'thrum search "{text}"', flags)
+    show(run, found, hit_lines(found, view, query=text, again=more))
+
+
+def _addressed(run: Run, everything: bool) -> dict[str, Any]:
+    """The filter that makes a list an inbox: what is addressed to the caller, by name or role."""
+    if everything:
+        return {}
+    me = run.call("agent.whoami")
+    return {"for_agent": me["agent_id"], "for_agent_role": me["role"]}
+
+
+def _wait_params(
+    timeout: str, scope: str | None, mention: str | None, after: str | None, agent_name: str | None
+) -> dict[str, Any]:
+    if after is not None:
+        parse_offset_us(after, flag="--after")
+    return given(
+        {
+            "timeout_ms": parse_duration_us(timeout, flag="--timeout") // 1000,
+            "scope": label(scope, flag="--scope") if scope else None,
+            "mention": bare_name(mention or ""),
+            "after": (after or "").strip(),
+            "caller_agent_id": bare_name(agent_name or ""),
+        }
+    )
+
+
+def _arrived(run: Run, result: dict[str, Any], timeout: str) -> int:
+    if result["status"] == "timeout":
+        run.out.json({"status": "timeout", "messages": [], "action": ""})
+        run.out.note(f"NO_MESSAGES_TIMEOUT no message within {timeout}")
+        return WAIT_TIMED_OUT
+    lines = thread_messages_lines(result["messages"], view_of(run))
+    if result.get("action"):
+        lines += ["", f"Read more: {result['action']}"]
+    show(run, {"messages": [], "action": "", **result}, lines)
+    return 0
+
+
+def _wait_failed(error: ThrumError) -> NoReturn:
+    error.exit_code = WAIT_FAILED
+    raise error

@@ -1,0 +1,118 @@
+"""Start, stop and restart of a repository's daemon, as a person asks for it: `daemon start`, `init`, `quickstart`.
+
+What is done to processes is `process`; here is what the pid file, the socket and the mark of a deliberate stop mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from thrum_kernel.cli import process
+from thrum_kernel.cli.process import Running
+from thrum_kernel.errors import DaemonNotRunning, NotInitialized
+from thrum_kernel.jsonio import write_atomic
+from thrum_kernel.paths import Paths
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A daemon that answers. ``was_running``: it did before, nothing was started."""
+
+    pid: int
+    was_running: bool = False
+
+
+class Lifecycle:
+    """The daemon of one repository.
+
+    Args:
+        paths: where the repository's files are.
+        env: the environment of the one who asks.
+        words: ``(repo, local=, force=)`` → the words that run a daemon in the foreground.
+    """
+
+    def __init__(
+        self, paths: Paths, env: Mapping[str, str], *, words: Callable[..., Sequence[str]] = process.command
+    ) -> None:
+        self._paths = paths
+        self._env = env
+        self._words = words
+
+    def running(self) -> Running | None:
+        """The daemon, if its process is alive.
+
+        Raises:
+            FileDamaged: the pid file names nobody.
+        """
+        return process.running(self._paths.pid_file)
+
+    def start(self, *, local: bool = False, force: bool = False) -> Started:
+        """Have a daemon that answers: the one that is there, else a new one. A deliberate stop is over then.
+
+        Raises:
+            NotInitialized: there is nothing to serve.
+            DaemonError: it did not come up.
+        """
+        if not self._paths.is_initialized:
+            raise NotInitialized(self._paths.repo)
+        self._paths.stopped.unlink(missing_ok=True)
+        found = self.running()
+        if found is not None:
+            self._await(found.pid, self._log_size())
+            return Started(found.pid, was_running=True)
+        before = self._log_size()
+        env = process.environment(self._env, explicit=True)
+        words = self._words(self._paths.repo, local=local, force=force)
+        pid = process.spawn(words, env=env, log=self._paths.log)
+        try:
+            self._await(pid, before)
+        except BaseException:
+            process.end(pid)
+            raise
+        now = self.running()
+        return Started(now.pid if now else pid)
+
+    def stop(self) -> Running:
+        """End the daemon, and keep commands from starting it again until somebody does on purpose.
+
+        Raises:
+            DaemonNotRunning: there is none.
+            DaemonError: it does not end.
+        """
+        if self.running() is None:
+            raise DaemonNotRunning()
+        write_atomic(self._paths.stopped, b"")
+        try:
+            found = process.stop(self._paths.pid_file)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._paths.stopped.unlink()
+            raise
+        if found is None:
+            raise DaemonNotRunning(stopped=True)
+        return found
+
+    def restart(self, *, local: bool = False, force: bool = False) -> Started:
+        """End the daemon, if there is one, and start another when its process is gone.
+
+        Raises:
+            DaemonError: the old one does not end, or the new one does not come up.
+        """
+        process.stop(self._paths.pid_file)
+        return self.start(local=local, force=force)
+
+    def _await(self, pid: int, log_size_before: int) -> None:
+        process.wait_until_up(
+            pid,
+            is_up=lambda: process.is_answering(self._paths.socket),
+            log=self._paths.log,
+            log_size_before=log_size_before,
+        )
+
+    def _log_size(self) -> int:
+        try:
+            return self._paths.log.stat().st_size
+        except FileNotFoundError:
+            return 0
