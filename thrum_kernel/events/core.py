@@ -262,10 +262,13 @@ class PurgeExecuted(Event, kw_only=True, omit_defaults=True, tag="purge.executed
     """Everything about messages and ended sessions older than ``cutoff`` is gone, in every clone.
 
     A message, its edits, deletion and receipts are judged by the message's timestamp, a session by its start.
+    ``sessions`` are those that the one who purged knew as started before the cutoff and ended: their lines leave the
+    log; an open session stays. A cutoff never reaches past the event's own timestamp.
     """
 
     cutoff: str
     by: str = ""
+    sessions: list[str] = []
 
 
 _MESSAGES = (MessageCreate, MessageEdit, MessageDelete)

@@ -293,7 +293,7 @@ def _in_chain_order(journals: list[Ended]) -> list[Ended]:
     for journal in journals:
         chain: list[Ended] = []
         step: Ended | None = journal
-        while step is not None and waiting.pop(step.header.writer, None):
+        while step is not None and waiting.pop(step.header.writer, None) is not None:
             chain.append(step)
             step = waiting.get(step.header.previous.writer) if step.header.previous else None
         ordered += reversed(chain)

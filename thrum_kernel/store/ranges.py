@@ -1,0 +1,45 @@
+"""Published files: cutting, scanning, reading and rolling up, under one name.
+
+The pieces: `names` (what file names say), `units` (first lines), `tree` (folders, writing), `cut`, `scan`, `read`,
+`rollup`, `filter` (purging).
+"""
+
+from thrum_kernel.store.cut import cut, shard_of
+from thrum_kernel.store.filter import Filtered, filter_quarantine, filter_units
+from thrum_kernel.store.names import Window, folder_name, parse_name, range_name
+from thrum_kernel.store.read import LogLine, Ranges, read_events, read_log, read_messages, read_window
+from thrum_kernel.store.rollup import plan, roll_up
+from thrum_kernel.store.scan import Problem, Scan, is_complete, scan, strays
+from thrum_kernel.store.tree import READER, Line, Tree
+from thrum_kernel.store.units import ShardEntry, Unit, UnitHeader
+
+__all__ = [
+    "READER",
+    "Filtered",
+    "Line",
+    "LogLine",
+    "Problem",
+    "Ranges",
+    "Scan",
+    "ShardEntry",
+    "Tree",
+    "Unit",
+    "UnitHeader",
+    "Window",
+    "cut",
+    "filter_quarantine",
+    "filter_units",
+    "folder_name",
+    "is_complete",
+    "parse_name",
+    "plan",
+    "range_name",
+    "read_events",
+    "read_log",
+    "read_messages",
+    "read_window",
+    "roll_up",
+    "scan",
+    "shard_of",
+    "strays",
+]

@@ -1,0 +1,245 @@
+"""Reading the log back: a unit, or everything that is published and journalled, in an order made for projecting.
+
+`read_log` gives first every line of the events files (agents, sessions, groups, receipts), then the messages, each
+oldest unit first and by sequence within a unit, so that a rebuild knows the agents before their messages and inserts
+nearly ascending ids. It gives lists, since a million calls cost more than the work.
+
+A roll-up or a purge may take a file away under a reader; it then looks again and goes on with what it has not given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from thrum_kernel.errors import FileDamaged, FileMissing
+from thrum_kernel.store import journal
+from thrum_kernel.store.cut import shard_of
+from thrum_kernel.store.scan import Problem, scan
+from thrum_kernel.store.spans import Coverage
+from thrum_kernel.store.tree import Line, Tree
+from thrum_kernel.store.units import ShardEntry, Slice, Unit, decode_shard
+
+LogLine: TypeAlias = tuple[str, str, int, bytes]
+"""(writer, daemon, sequence, line): a line with its place and the daemon whose files it lies in."""
+
+Ranges: TypeAlias = Mapping[str, Iterable[tuple[int, int]]]
+"""Inclusive ranges of sequences by writer."""
+
+BATCH: Final = 4096
+
+
+class _Numbered(msgspec.Struct):
+    sequence: int
+
+
+_decode_number = msgspec.json.Decoder(_Numbered).decode
+
+
+def read_events(tree: Tree, unit: Unit) -> list[Line]:
+    """The lines of the unit's events file.
+
+    Raises:
+        FileMissing: it is gone.
+        FileDamaged: it does not hold what its first line tells.
+    """
+    lines = _split(tree, unit.path)
+    return _place(unit.path, lines[1:], unit.header.windows)
+
+
+def read_shard(tree: Tree, unit: Unit, shard: ShardEntry) -> list[Line]:
+    """The lines of one of the unit's message files; raises as `read_events`."""
+    path = unit.shard_path(shard)
+    lines = _split(tree, path)
+    if len(unit.windows) == 1:
+        return _place(path, lines, (Slice(*unit.windows[0], shard.lines),))
+    if not lines:
+        raise FileDamaged(path, "is empty")
+    return _place(path, lines[1:], decode_shard(path, lines[0]).windows)
+
+
+def read_messages(tree: Tree, unit: Unit) -> list[Line]:
+    """The lines of all message files of the unit, window by window and by sequence; raises as `read_events`."""
+    if len(unit.header.shards) == 1:
+        return read_shard(tree, unit, unit.header.shards[0])
+    order = {writer: at for at, (writer, _, _) in enumerate(unit.windows)}
+    lines = [line for shard in unit.header.shards for line in read_shard(tree, unit, shard)]
+    return sorted(lines, key=lambda line: (order[line[0]], line[1]))
+
+
+def read_window(tree: Tree, unit: Unit) -> list[Line]:
+    """Every line of the unit, of all its files, window by window and by sequence; raises as `read_events`."""
+    order = {writer: at for at, (writer, _, _) in enumerate(unit.windows)}
+    lines = [*read_events(tree, unit), *read_messages(tree, unit)]
+    return sorted(lines, key=lambda line: (order[line[0]], line[1]))
+
+
+def read_log(
+    tree: Tree,
+    after: Ranges | None = None,
+    *,
+    message_types: Container[str],
+    until: Mapping[str, int] | None = None,
+    report: Callable[[Problem], None] | None = None,
+) -> Iterator[list[LogLine]]:
+    """Everything published and journalled, in batches: first events, then messages, each nearly ascending.
+
+    Args:
+        tree: the log.
+        after: what to leave out, since the reader has it.
+        message_types: the types that lie in message files; the others are events.
+        until: the last sequence to take from a writer's journal: how far the current one is durable.
+        report: is told of every file that cannot be read; its lines are left out, all others are given.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    for kind in ("events", "messages"):
+        reader = _Reader(tree, Coverage(after), message_types, until or {}, report or (lambda problem: None))
+        yield from reader.read(kind)
+
+
+Kind: TypeAlias = Literal["events", "messages"]
+
+
+class _Reader:
+    """One pass over the log; `_given` is what the reader has or has been given."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        after: Coverage,
+        message_types: Container[str],
+        until: Mapping[str, int],
+        report: Callable[[Problem], None],
+    ) -> None:
+        self._tree = tree
+        self._given = after
+        self._message_types = message_types
+        self._until = until
+        self._report = report
+        self._gone: set[Path] = set()
+
+    def read(self, kind: Kind) -> Iterator[list[LogLine]]:
+        is_done = False
+        while not is_done:
+            try:
+                yield from self._published(kind)
+                yield from self._journals(kind)
+                is_done = True
+            except FileMissing as error:
+                if Path(error.path) in self._gone:
+                    raise  # `_lines` tells of a missing file only once; this one came from elsewhere
+                self._gone.add(Path(error.path))
+
+    def _published(self, kind: Kind) -> Iterator[list[LogLine]]:
+        for group in scan(self._tree).groups:
+            windows = group[0].windows
+            if all(self._given.covers(*window) for window in windows):
+                continue
+            lines = self._new(self._lines(group[0], kind))
+            for unit in group[1:]:
+                lines = _merged(lines, self._new(self._lines(unit, kind)))
+            yield from _batches(lines, group[0].daemon)
+            for window in windows:
+                self._given.add(*window)
+
+    def _journals(self, kind: Kind) -> Iterator[list[LogLine]]:
+        for entry in self._tree.disk.entries(self._tree.journal):
+            path = self._tree.journal / entry.name
+            header = journal.read_header(self._tree.disk, path)
+            if header is None:
+                continue  # never acknowledged anything; the next start puts it into quarantine
+            found = (
+                Line(*line)
+                for line in journal.read(self._tree.disk, path, last=self._until.get(header.writer))
+            )
+            batch: list[LogLine] = []
+            for line in found:
+                if line.sequence not in self._given.of(header.writer) and self._is(kind, line.line):
+                    batch.append((line.writer, header.daemon, line.sequence, line.line))
+                if len(batch) == BATCH:
+                    yield batch
+                    self._given.add(header.writer, batch[0][2], batch[-1][2])
+                    batch = []
+            if batch:
+                yield batch
+                self._given.add(header.writer, batch[0][2], batch[-1][2])
+
+    def _lines(self, unit: Unit, kind: Kind) -> list[Line]:
+        if kind == "events":
+            return self._guarded(unit.path, partial(read_events, self._tree, unit))
+        parts = [
+            self._guarded(unit.shard_path(shard), partial(read_shard, self._tree, unit, shard))
+            for shard in unit.header.shards
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        order = {writer: at for at, (writer, _, _) in enumerate(unit.windows)}
+        return sorted((line for part in parts for line in part), key=lambda line: (order[line[0]], line[1]))
+
+    def _guarded(self, path: Path, read: Callable[[], list[Line]]) -> list[Line]:
+        try:
+            return read()
+        except FileDamaged as error:
+            self._report(Problem("damaged", str(path), error.reason))
+        except FileMissing as error:
+            if Path(error.path) not in self._gone:
+                raise  # taken by a roll-up? then the next scan does not list it
+            self._report(Problem("missing", str(path), "is listed by its unit but not there"))
+        return []
+
+    def _new(self, lines: list[Line]) -> list[Line]:
+        if not any(self._given.of(writer) for writer in {line.writer for line in lines}):
+            return lines
+        return [line for line in lines if line.sequence not in self._given.of(line.writer)]
+
+    def _is(self, kind: Kind, line: bytes) -> bool:
+        return bool(shard_of(line, self._message_types)) == (kind == "messages")
+
+
+def _split(tree: Tree, path: Path) -> list[bytes]:
+    data = tree.disk.read(tree.published / path)
+    if not data.endswith(b"\n") and data:
+        raise FileDamaged(path, "its last line is not whole")
+    return data.split(b"\n")[:-1]
+
+
+def _place(path: Path, lines: Sequence[bytes], slices: Sequence[Slice]) -> list[Line]:
+    if len(lines) != sum(piece.lines for piece in slices):
+        raise FileDamaged(
+            path, f"holds {len(lines)} events, not the {sum(p.lines for p in slices)} it should"
+        )
+    placed = []
+    at = 0
+    try:
+        for writer, first, last, count in ((p.writer, p.first, p.last, p.lines) for p in slices):
+            for line in lines[at : at + count]:
+                sequence = _decode_number(line).sequence
+                if not first <= sequence <= last:
+                    raise FileDamaged(path, f"holds event {sequence} of {writer}, outside {first}-{last}")
+                placed.append(Line(writer, sequence, line))
+            at += count
+    except msgspec.MsgspecError as error:
+        raise FileDamaged(path, f"event {len(placed) + 1} in it is damaged: {error}") from error
+    return placed
+
+
+def _merged(lines: list[Line], others: list[Line]) -> list[Line]:
+    """Lines of two files for one window; where they differ the one with the smaller SHA-256 counts."""
+    best = {line[:2]: line for line in lines}
+    for other in others:
+        mine = best.setdefault(other[:2], other)
+        if hashlib.sha256(other.line).digest() < hashlib.sha256(mine.line).digest():
+            best[other[:2]] = other
+    return sorted(best.values(), key=lambda line: line[:2])
+
+
+def _batches(lines: list[Line], daemon: str) -> Iterator[list[LogLine]]:
+    for at in range(0, len(lines), BATCH):
+        yield [(writer, daemon, sequence, line) for writer, sequence, line in lines[at : at + BATCH]]

@@ -1,0 +1,110 @@
+"""Rolling up: many small files of one owner become few larger ones, and only then the small ones go.
+
+Neighbouring windows of a living writer become one window; units of ended writers become one unit whose first line
+lists their windows. Both go by size classes: sixteen neighbours of one class become one of the next, so a line is
+written again once for every factor of sixteen, and a daemon keeps at most fifteen files a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final
+
+from thrum_kernel.store.names import Window
+from thrum_kernel.store.read import read_events, read_shard
+from thrum_kernel.store.spans import Spans
+from thrum_kernel.store.tree import Line, Tree
+from thrum_kernel.store.units import Unit
+
+FAN_IN: Final = 16
+MOST_LINES: Final = 131_072
+MOST_BYTES: Final = 32 << 20
+
+
+def plan(units: Sequence[Unit], *, current: str = "") -> list[list[Unit]]:
+    """Which units of one daemon are worth rolling up now: lists of at least sixteen, oldest first.
+
+    *current* is the writer that still lives; its windows are only joined with each other.
+    """
+    living = sorted((u for u in units if _is_of(u, current)), key=lambda unit: unit.windows[0])
+    ended = sorted((u for u in units if not _is_of(u, current)), key=lambda unit: unit.key)
+    runs = [_neighbours(found) for found in _unbroken(living)]
+    return [run for run in (*runs, _neighbours(ended)) if run]
+
+
+def roll_up(tree: Tree, units: Sequence[Unit]) -> Unit:
+    """Write one unit with everything in *units*, all of one daemon, and then remove them.
+
+    Raises:
+        FileDamaged, FileMissing: one of their files is not what it should be; nothing was changed.
+        StoreError: the disk refuses; either the old units or the new one count, whichever are whole.
+    """
+    windows = joined(window for unit in units for window in unit.windows)
+    order = {writer: at for at, (writer, _, _) in enumerate(windows)}
+    events: list[Line] = []
+    shards: dict[str, list[Line]] = {}
+    for unit in units:
+        events += read_events(tree, unit)
+        for shard in unit.header.shards:
+            shards.setdefault(shard.agent, []).extend(read_shard(tree, unit, shard))
+    for lines in (events, *shards.values()):
+        lines.sort(key=lambda line: (order[line[0]], line[1]))
+    span = min(unit.header.start for unit in units), max(unit.header.end for unit in units)
+    larger = tree.write_unit(units[0].daemon, windows, span, events, shards)
+    tree.drop(units, keep=[larger])
+    return larger
+
+
+def joined(windows: Iterable[Window]) -> list[Window]:
+    """*windows* with neighbours made one, writers in the order in which they first come."""
+    by_writer: dict[str, Spans] = {}
+    for writer, first, last in windows:
+        by_writer.setdefault(writer, Spans()).add(first, last)
+    return [Window(writer, first, last) for writer, spans in by_writer.items() for first, last in spans]
+
+
+def _is_of(unit: Unit, writer: str) -> bool:
+    return all(window.writer == writer for window in unit.windows)
+
+
+def _unbroken(units: Sequence[Unit]) -> list[list[Unit]]:
+    """Units of one writer, in lists without a gap between the windows."""
+    runs: list[list[Unit]] = []
+    for unit in units:
+        if runs and runs[-1][-1].windows[-1].last + 1 == unit.windows[0].first:
+            runs[-1].append(unit)
+        else:
+            runs.append([unit])
+    return runs
+
+
+def _neighbours(units: Sequence[Unit]) -> list[Unit]:
+    """The first sixteen or more neighbours that are all of one size class or below; empty when there are none."""
+    for size_class in sorted({_size_class(unit) for unit in units}):
+        for is_small, run in groupby(units, key=lambda unit: _size_class(unit) <= size_class):
+            bounded = _bounded(run) if is_small else []
+            if len(bounded) >= FAN_IN:
+                return bounded
+    return []
+
+
+def _bounded(units: Iterable[Unit]) -> list[Unit]:
+    """As many of *units* from the first on as fit into one file that can be read at once."""
+    taken: list[Unit] = []
+    lines = size = 0
+    for unit in units:
+        lines += unit.lines
+        size += sum(shard.size for shard in unit.header.shards)
+        if lines > MOST_LINES or size > MOST_BYTES:
+            break
+        taken.append(unit)
+    return taken
+
+
+def _size_class(unit: Unit) -> int:
+    size_class, lines = 0, max(unit.lines, 1)
+    while lines >= FAN_IN:
+        lines //= FAN_IN
+        size_class += 1
+    return size_class

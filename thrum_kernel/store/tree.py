@@ -1,0 +1,168 @@
+"""Where the log lies below `T`, and the one way a unit is written into the published folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from thrum_kernel.errors import FileDamaged, FormatTooNew
+from thrum_kernel.store.disk import Disk, Folders
+from thrum_kernel.store.files import digest, drop, remove_temporary, replace, write_new
+from thrum_kernel.store.names import Window
+from thrum_kernel.store.units import (
+    ShardEntry,
+    ShardHeader,
+    Slice,
+    Unit,
+    UnitHeader,
+    encode_header,
+    events_path,
+    shard_path,
+)
+
+READER = 1
+"""The version of published files that this code reads and writes."""
+
+
+class Line(NamedTuple):
+    """A line of the log with its place."""
+
+    writer: str
+    sequence: int
+    line: bytes
+
+
+class _Format(msgspec.Struct):
+    reader: int
+    format: str = "thrum"
+
+
+class Tree:
+    """The folders of one log, `T` = ``<git-common-dir>/thrum-sync``, which exists."""
+
+    def __init__(self, disk: Disk, sync: Path) -> None:
+        self.disk = disk
+        self.journal = sync / "journal"
+        self.quarantine = sync / "quarantine"
+        self.published = sync / "a-sync"
+        self.temporary = sync / "tmp"
+        self.pending = sync / "purge.pending"
+        self.writers = sync / "writers"
+        self._sync = sync
+        self.folders = Folders(disk, sync)
+
+    def forget_folders(self) -> None:
+        """Trust no folder any more: one was taken away while we worked."""
+        self.folders = Folders(self.disk, self._sync)
+
+    def prepare(self) -> None:
+        """Make what publishing needs, clear away what an earlier process left half written, check the format.
+
+        Raises:
+            FormatTooNew: the published files need a later version; they were not touched.
+        """
+        self.check_format()
+        self.folders.ensure(self.temporary)
+        remove_temporary(self.disk, self.temporary)
+        remove_temporary(self.disk, self.quarantine)
+        self.folders.ensure(self.published)
+        if self.format() == 0:
+            self.raise_format(READER)
+
+    def format(self) -> int:
+        """The lowest version of a reader that the published files ask for; 0 when there are none of ours.
+
+        Raises:
+            FileDamaged: the file FORMAT does not tell it.
+        """
+        path = self.published / "FORMAT"
+        if self.disk.size(path) is None:
+            return 0
+        try:
+            return msgspec.json.decode(self.disk.read(path), type=_Format).reader
+        except msgspec.MsgspecError as error:
+            raise FileDamaged(path, f"does not tell a version of the reader: {error}") from error
+
+    def check_format(self) -> None:
+        """Raise FormatTooNew when the published files need a later version than this."""
+        if (needed := self.format()) > READER:
+            raise FormatTooNew(self.published, needed, READER)
+
+    def raise_format(self, reader: int) -> None:
+        """Ask for at least version *reader* from now on: formats merge by maximum."""
+        data = msgspec.json.encode(_Format(max(reader, self.format()))) + b"\n"
+        replace(self.disk, self.published / "FORMAT", data, temporary=self.folders.ensure(self.temporary))
+
+    def write_unit(
+        self,
+        daemon: str,
+        windows: Sequence[Window],
+        span: tuple[str, str],
+        events: Sequence[Line],
+        shards: Mapping[str, Sequence[Line]],
+    ) -> Unit:
+        """Write a unit, its events file last; all of it is durable on return, and none of it exists before.
+
+        Args:
+            daemon: whose events they are.
+            windows: what it covers, in order.
+            span: the lowest and the highest timestamp among them.
+            events: the lines of the events file, in the order of *windows* and sequence.
+            shards: the lines of each agent's message file, likewise.
+        """
+        self.folders.ensure(self.temporary)
+        entries = [
+            self._write_shard(daemon, agent, windows, shards[agent])
+            for agent in sorted(shards)
+            if shards[agent]
+        ]
+        self._sync_folders(shard_path(daemon, entry.agent, tuple(windows), entry.digest) for entry in entries)
+        header = UnitHeader(daemon, _slices(windows, events), *span, tuple(entries))
+        data = _file(encode_header(header), events)
+        path = events_path(daemon, tuple(windows), digest(data))
+        self.folders.ensure((self.published / path).parent)
+        write_new(self.disk, self.published / path, data, temporary=self.temporary)
+        return Unit(path, header, digest(data))
+
+    def drop(self, units: Sequence[Unit], *, keep: Sequence[Unit] = ()) -> None:
+        """Remove the files of *units* durably, message files first, but none that a unit of *keep* has too."""
+        kept = {path for unit in keep for path in unit.paths}
+        for unit in units:
+            drop(self.disk, [self.published / path for path in unit.paths if path not in kept])
+
+    def _write_shard(
+        self, daemon: str, agent: str, windows: Sequence[Window], lines: Sequence[Line]
+    ) -> ShardEntry:
+        head = b""
+        if len(windows) > 1:
+            slices = tuple(piece for piece in _slices(windows, lines) if piece.lines)
+            head = encode_header(ShardHeader(daemon, agent, slices))
+        data = _file(head, lines)
+        path = self.published / shard_path(daemon, agent, tuple(windows), digest(data))
+        self.folders.ensure(path.parent)
+        write_new(self.disk, path, data, temporary=self.temporary, is_named=False)
+        return ShardEntry(agent, len(lines), len(data), digest(data))
+
+    def _sync_folders(self, paths: Iterable[Path]) -> None:
+        for folder in sorted({path.parent for path in paths}):
+            self.disk.sync_folder(self.published / folder)
+
+
+def _file(head: bytes, lines: Sequence[Line]) -> bytes:
+    parts = [head] if head else []
+    parts += [line.line for line in lines]
+    return b"\n".join(parts) + b"\n"
+
+
+def _slices(windows: Sequence[Window], lines: Sequence[Line]) -> tuple[Slice, ...]:
+    counts = dict.fromkeys(windows, 0)
+    at = iter(windows)
+    window = next(at)
+    for line in lines:
+        while line.writer != window.writer or not window.first <= line.sequence <= window.last:
+            window = next(at)
+        counts[window] += 1
+    return tuple(Slice(*window, count) for window, count in counts.items())
