@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thrum_kernel.errors import ThrumError
 from thrum_kernel.testing.spawner import Process, Result, Spawner
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "COVERAGE_PROCESS_START")
@@ -146,6 +147,20 @@ class Cli:
     def background(self, *words: str, output: Path) -> Process:
         """Start a command that goes on."""
         return self.spawner.start([*self.program, *words], cwd=self.cwd, env=self.env, output=output)
+
+
+def request(socket: Path, method: str, **params: Any) -> Any:
+    """The result of one JSON-RPC request over the Unix socket, made by this process itself.
+
+    Raises:
+        Failed: it was refused.
+    """
+    from thrum_kernel.client import SocketApi
+
+    try:
+        return SocketApi(socket).call(method, **params)
+    except ThrumError as error:
+        raise Failed(f"{method}: {error}") from error
 
 
 def stop_daemon(cli: Cli) -> None:
