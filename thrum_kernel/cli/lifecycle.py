@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from thrum_kernel.cli import process
 from thrum_kernel.cli.process import Running
-from thrum_kernel.errors import DaemonNotRunning, NotInitialized
+from thrum_kernel.errors import DaemonError, DaemonNotRunning, NotInitialized
 from thrum_kernel.jsonio import write_atomic
 from thrum_kernel.paths import Paths
 
@@ -93,6 +93,11 @@ class Lifecycle:
         if found is None:
             raise DaemonNotRunning(stopped=True)
         return found
+
+    def end_quietly(self) -> None:
+        """End the daemon, if there is one, leaving no mark: what it was started for is taken back."""
+        with contextlib.suppress(DaemonError):
+            process.stop(self._paths.pid_file)
 
     def restart(self, *, local: bool = False, force: bool = False) -> Started:
         """End the daemon, if there is one, and start another when its process is gone.

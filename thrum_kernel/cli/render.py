@@ -5,7 +5,6 @@ Control characters are no concern here; `Output` strips them.
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +53,7 @@ class View:
 def zone_of(env: Mapping[str, str]) -> tzinfo | None:
     """The time zone that ``TZ`` of a caller names; None (the machine's) when it names none we know."""
     name = env.get("TZ", "").removeprefix(":")
-    if not name or os.path.isabs(name):
+    if not name or name.startswith("/"):
         return None
     try:
         return ZoneInfo(name)
@@ -74,7 +73,7 @@ def ago(moment_us: int, now_us: int) -> str:
 def duration(length_us: int) -> str:
     """A length with its two largest units: ``42s``, ``5m 3s``, ``2h 10m``, ``3d 4h``."""
     seconds = max(0, length_us) // 1_000_000
-    parts = []
+    parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         count, seconds = divmod(seconds, size)
         if count or (unit == "s" and not parts):

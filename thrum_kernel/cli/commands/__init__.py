@@ -11,9 +11,11 @@ from thrum_kernel.cli.commands import (
     configs,
     contexts,
     daemons,
+    initializing,
     logs,
     orientation,
     purging,
+    quickstarting,
     reading,
     sending,
     sessions,
@@ -22,6 +24,8 @@ from thrum_kernel.cli.commands import (
 )
 
 REGISTRARS: tuple[Callable[[Group], None], ...] = (
+    initializing.register,
+    quickstarting.register,
     orientation.register,
     sending.register,
     reading.register,

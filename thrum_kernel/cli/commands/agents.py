@@ -21,9 +21,26 @@ Field = Annotated[str | None, typer.Option("--field", metavar="NAME", help="Prin
 Display = Annotated[str | None, typer.Option("--display", metavar="NAME", help="A name for people.")]
 
 _WHOAMI_FIELDS = (
-    "agent_id role module display branch worktree intent repo_id session_id session_start identity_file updated_at "
-    "source status host pid tmux_session tmux_alive is_local"
-).split()
+    "agent_id",
+    "role",
+    "module",
+    "display",
+    "branch",
+    "worktree",
+    "intent",
+    "repo_id",
+    "session_id",
+    "session_start",
+    "identity_file",
+    "updated_at",
+    "source",
+    "status",
+    "host",
+    "pid",
+    "tmux_session",
+    "tmux_alive",
+    "is_local",
+)
 
 
 def register(root: Group) -> None:

@@ -107,7 +107,7 @@ def _session(run: Run, me: dict[str, Any]) -> dict[str, Any] | None:
     if not me.get("session_id"):
         return None
     contexts = run.call("agent.listContext", agent_id=me["agent_id"])["contexts"]
-    context = next((each for each in contexts if each["session_id"] == me["session_id"]), {})
+    context: dict[str, Any] = next((each for each in contexts if each["session_id"] == me["session_id"]), {})
     return {
         "session_id": me["session_id"],
         "started_at": me.get("session_start", ""),

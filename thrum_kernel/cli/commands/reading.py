@@ -150,7 +150,8 @@ def search(
         "mine": mine,
     }
     found = run.call("message.search", query=text, **given(wanted), **pages)
-    flags = {"--from": at(bare_name(sender or "")), "--scope": scope, "--thread": thread, "--since": since}
+    flags: dict[str, object] = {"--from": at(bare_name(sender or "")), "--scope": scope}
+    flags |= {"--thread": thread, "--since": since}
     flags |= {"--mine": mine, "--page-size": (pages["page_size"], 10)}
     more = again(f'thrum search "{text}"', flags)
     show(run, found, hit_lines(found, view, query=text, again=more))
