@@ -22,8 +22,10 @@ from thrum_kernel.errors import UsageError
 
 PROGRAM: Final = "thrum"
 
-GLOBAL_OPTIONS: Final = {"--role": True, "--module": True, "--repo": True}
-GLOBAL_OPTIONS |= dict.fromkeys(("--json", "--quiet", "--verbose", "-h", "--help"), False)
+GLOBAL_OPTIONS: Final[dict[str, bool]] = {
+    **dict.fromkeys(("--role", "--module", "--repo"), True),
+    **dict.fromkeys(("--json", "--quiet", "--verbose", "-h", "--help"), False),
+}
 """Options of every command → whether they take a value."""
 
 _VERSION: Final = ("-v", "--version")

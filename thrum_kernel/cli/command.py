@@ -114,6 +114,16 @@ class Pending:
     finish: Callable[[Any], int | Pending | None]
     failed: Callable[[ThrumError], int | Pending | None] | None = None
 
+    def after_failure(self, error: ThrumError) -> Callable[[], Outcome]:
+        """What goes on after an error of the method."""
+
+        def go_on() -> Outcome:
+            if self.failed is None:
+                raise error
+            return self.failed(error)
+
+        return go_on
+
 
 Outcome = int | Pending | None
 

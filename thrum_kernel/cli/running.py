@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from thrum_kernel.api import Api
 from thrum_kernel.cli.app import HelpWanted
 from thrum_kernel.cli.command import Outcome, Pending
-from thrum_kernel.errors import ThrumError
+from thrum_kernel.errors import ThrumError, UsageError
 
 if TYPE_CHECKING:
     from thrum_kernel.cli.output import Output
@@ -58,6 +59,40 @@ def fail(error: Exception, out: Output) -> int:
     status = _report(error, out)
     out.close(failed=True)
     return status
+
+
+def input_failure(path: str | None, error: OSError) -> UsageError:
+    """Why a file (None: standard input) cannot be read."""
+    return UsageError(f"cannot read {path or 'standard input'}: {error.strerror or error}")
+
+
+def too_long(path: str | None, max_bytes: int) -> UsageError:
+    """A file (None: standard input) is longer than a command takes."""
+    return UsageError(f"{path or 'standard input'} is longer than {max_bytes} bytes")
+
+
+def checked(api: Api, argv: Sequence[str]) -> Api:
+    """*api*, refusing words that are not UTF-8 if there are any among *argv*: only paths may be such."""
+    return api if all(map(_is_unicode, argv)) else _UnicodeOnly(api)
+
+
+class _UnicodeOnly:
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def call(self, method: str, /, **params: Any) -> Any:
+        for name, value in params.items():
+            if not _is_unicode(value):
+                raise UsageError(f"{name} is not valid UTF-8")
+        return self._api.call(method, **params)
+
+
+def _is_unicode(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, Mapping):
+        return all(_is_unicode(part) for item in value.items() for part in item)
+    return not isinstance(value, list | tuple) or all(map(_is_unicode, value))
 
 
 def _report(error: Exception, out: Output) -> int:

@@ -40,7 +40,8 @@ def translated(path: str) -> Iterator[None]:
     """Turn the parser's own errors into ours, for the command *path*."""
     import typer
 
-    base = typer.BadParameter.__mro__[1]  # UsageError of whichever click this Typer brings
+    # The class above is the UsageError of whichever click this Typer brings.
+    base: type[Exception] = typer.BadParameter.__mro__[1]
     try:
         yield
     except base as error:

@@ -1,0 +1,355 @@
+"""Commands inside the daemon: each connection is one command of one client.
+
+The loop reads the request, finds the command and awaits whatever takes long; the command's function runs in a thread
+that lives milliseconds. Input is fetched without a thread: a function that asks for it ends, and starts again when it
+is here. What a function writes goes out together with its exit status, in one packet where it is short. Effects that
+mean *shown* are applied when the client has confirmed the last byte; closing the connection cancels everything.
+
+Source: DESIGN.md D4, D5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, cast
+
+from thrum_kernel import __version__
+from thrum_kernel.api import Api, Caller, Invocation
+from thrum_kernel.bus.dispatch import Dispatcher
+from thrum_kernel.bus.peer import Peer
+from thrum_kernel.cli import client
+from thrum_kernel.cli.app import Found, Tree
+from thrum_kernel.cli.command import Outcome, Pending, Run
+from thrum_kernel.cli.outgoing import ClientGone, Outgoing
+from thrum_kernel.cli.output import Output
+from thrum_kernel.cli.protocol import (
+    FrameReader,
+    ProtocolError,
+    Request,
+    frame,
+    parse_request,
+    speaks_our_protocol,
+    want,
+)
+from thrum_kernel.cli.running import InputNeeded, checked, fail, input_failure, step, too_long
+from thrum_kernel.errors import ThrumError
+
+CallerOf = Callable[[Peer, str, Request], Caller]
+"""``(peer, claim, request)`` → who calls: *claim* is what the method's parameters claim, the request carries the
+environment and the folder that the client says it stands in. Raises GuardFired or IdentityError."""
+
+_THREADS: Final = 32
+_SAY_RUNNING_S: Final = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class CommandServer:
+    """Serves commands to the connections that the Unix socket hands over (`foreign`).
+
+    Args:
+        tree: the commands; prepared before the first client comes.
+        dispatcher: answers their calls.
+        caller_of: see `CallerOf`.
+        version: the daemon's; clients of another version are refused and run by themselves.
+    """
+
+    def __init__(
+        self, tree: Tree, dispatcher: Dispatcher, *, caller_of: CallerOf, version: str = __version__
+    ) -> None:
+        self.tree = tree
+        self.dispatcher = dispatcher
+        self.caller_of = caller_of
+        self.version = version
+        self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="command")
+        self.is_draining = False
+        self._running: set[asyncio.Task[None]] = set()
+        self._mutating: dict[str, bool] = {}
+
+    def foreign(self, peer: Peer) -> asyncio.Protocol:
+        """The protocol of one connection."""
+        return CommandConnection(self, peer)
+
+    def start(self, serve: Any) -> asyncio.Task[None]:
+        """Run one command; kept until it ends."""
+        task = asyncio.get_running_loop().create_task(serve)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return cast("asyncio.Task[None]", task)
+
+    async def drain(self, *, limit_s: float = 12.0) -> None:
+        """Refuse new commands and wait until those accepted have answered; what is left after *limit_s* is cut."""
+        self.is_draining = True
+        if self._running:
+            _, left = await asyncio.wait(tuple(self._running), timeout=limit_s)
+            for task in left:
+                task.cancel()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    def is_mutating(self, method: str) -> bool:
+        """Whether a method changes something; unknown ones do not."""
+        if method not in self._mutating:
+            found = self.dispatcher.methods.get(method)
+            if found is None:
+                return False
+            self._mutating[method] = found.mutates
+        return self._mutating[method]
+
+
+class CommandConnection(asyncio.Protocol):
+    """One client and its one command."""
+
+    def __init__(self, server: CommandServer, peer: Peer) -> None:
+        self._server = server
+        self._peer = peer
+        self._reader = FrameReader()
+        self._task: asyncio.Task[None] | None = None
+        self._input: InputTaken | None = None
+        self._shown = asyncio.get_running_loop().create_future()
+        self.is_gone = False
+
+    # --- asyncio.Protocol --------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._wire = cast(asyncio.Transport, transport)
+        self._out = Outgoing(self._wire, asyncio.get_running_loop())
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for kind, payload in self._reader.feed(data):
+                self._take(kind, payload)
+        except ProtocolError as error:
+            _log.warning("a client was cut off: %s", error)
+            self._wire.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_gone = True
+        self._out.close()
+        self._shown.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._out.pause()
+
+    def resume_writing(self) -> None:
+        self._out.resume()
+
+    def _take(self, kind: bytes, payload: bytes) -> None:
+        if kind == client.REQUEST and self._task is None:
+            self._task = self._server.start(self._serve(parse_request(payload)))
+        elif kind == client.SHOWN and not self._shown.done():
+            self._shown.set_result(None)
+        elif self._input is not None and kind in (client.DATA, client.END, client.FAILED):
+            self._input.take(kind, payload)
+        elif kind not in (client.DATA, client.END, client.FAILED):
+            raise ProtocolError(f"unexpected frame {kind!r}")
+
+    # --- one command -------------------------------------------------------------------------------------------------
+
+    async def _serve(self, request: Request) -> None:
+        try:
+            found = self._decide(request)
+            if found is not None:
+                await self._run(request, found)
+        except Exception:  # noqa: BLE001 - the task's end
+            _log.exception("a command failed: %s", " ".join(request.argv[:2]))
+        finally:
+            self._wire.close()
+
+    def _decide(self, request: Request) -> Found | ThrumError | None:
+        """The command, or what is wrong with its words; None when the client was told to run it itself."""
+        if self._server.is_draining or not speaks_our_protocol(request, self._server.version):
+            self._wire.write(frame(client.REFUSED))
+            return None
+        try:
+            found = self._server.tree.find(request.argv)
+        except ThrumError as error:
+            return error
+        if found.is_local:
+            self._wire.write(frame(client.LOCAL))
+            return None
+        return found
+
+    async def _run(self, request: Request, found: Found | ThrumError) -> None:
+        loop = asyncio.get_running_loop()
+        self._out.begin_with(frame(client.RUN), after_s=_SAY_RUNNING_S)
+        output = Output(self._out.write, env=request.env)
+        effects: list[Callable[[], None]] = []
+        if isinstance(found, ThrumError):
+            status = fail(found, output)
+        else:
+            status = await Conduct(self, self._server, self._peer, request, loop, output, effects).command(
+                found
+            )
+        self._out.end_with(frame(client.STATUS, bytes((status & 255,))))
+        await self._shown
+        for effect in effects:
+            _apply(effect)
+
+    async def read_input(self, needed: InputNeeded) -> bytes | ThrumError:
+        """What the client sends when asked for a file or its standard input, or why there is nothing."""
+        self._input = InputTaken(needed, asyncio.get_running_loop().create_future())
+        self._out.write_now(frame(client.WANT, want(needed.path, needed.max_bytes)))
+        try:
+            return await self._input.done
+        finally:
+            self._input = None
+
+
+class InputTaken:
+    """Bytes of the client as they arrive."""
+
+    def __init__(self, needed: InputNeeded, done: asyncio.Future[bytes | ThrumError]) -> None:
+        self.done = done
+        self._needed = needed
+        self._held = bytearray()
+
+    def take(self, kind: bytes, payload: bytes) -> None:
+        """One frame of input."""
+        if self.done.done():
+            return
+        if kind == client.FAILED:
+            code = int(payload) if payload.isdigit() else 0
+            self.done.set_result(input_failure(self._needed.path, OSError(code, os.strerror(code))))
+            return
+        self._held += payload
+        if len(self._held) > self._needed.max_bytes:
+            self.done.set_result(too_long(self._needed.path, self._needed.max_bytes))
+        elif kind == client.END:
+            self.done.set_result(bytes(self._held))
+
+
+class Conduct:
+    """The course of one command: its function in a thread, its long answers and its input on the loop."""
+
+    def __init__(
+        self,
+        connection: CommandConnection,
+        server: CommandServer,
+        peer: Peer,
+        request: Request,
+        loop: asyncio.AbstractEventLoop,
+        output: Output,
+        effects: list[Callable[[], None]],
+    ) -> None:
+        self._connection = connection
+        self._server = server
+        self._peer = peer
+        self._request = request
+        self._loop = loop
+        self._output = output
+        self._effects = effects
+        self._inputs: dict[str | None, bytes | ThrumError] = {}
+        self._changes = 0
+
+    async def command(self, found: Found) -> int:
+        """Run it to its end; gives the exit status."""
+        inv = self._invocation()
+        api: Api = checked(_InsideApi(self), inv.argv)
+
+        def begin() -> Outcome:
+            self._changes = 0
+            self._effects.clear()
+            run = Run(inv, api=api, out=self._output, tree=self._server.tree, read=self._read)
+            return self._server.tree.run(found, run)
+
+        outcome = await self._in_thread(begin)
+        while isinstance(outcome, Pending):
+            outcome = await self._in_thread(await self._answer(outcome))
+        return outcome
+
+    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """Ask the dispatcher in the caller's name; on the loop."""
+        request_id = ""
+        if self._request.request_id and self._server.is_mutating(method):
+            self._changes += 1
+            request_id = f"{self._request.request_id}.{self._changes}"
+        return await self._server.dispatcher.call(
+            method, params, caller=self._caller, request_id=request_id, shown=self._effects.append
+        )
+
+    def call_from_thread(self, method: str, params: Mapping[str, Any]) -> Any:
+        """The same, from the command's thread."""
+        if self._connection.is_gone:
+            raise ClientGone
+        return asyncio.run_coroutine_threadsafe(self.call(method, params), self._loop).result()
+
+    async def _in_thread(self, action: Callable[[], Outcome]) -> int | Pending:
+        while True:
+            try:
+                return await self._loop.run_in_executor(self._server.threads, step, action, self._output)
+            except InputNeeded as needed:
+                self._inputs[needed.path] = await self._connection.read_input(needed)
+
+    async def _answer(self, pending: Pending) -> Callable[[], Outcome]:
+        """Await the method of a long answer; what is left is to finish with its result or its error."""
+        try:
+            result = await self.call(pending.method, pending.params)
+        except ThrumError as error:
+            return pending.after_failure(error)
+        return lambda: pending.finish(result)
+
+    def _caller(self, claim: str) -> Caller:
+        return self._server.caller_of(self._peer, claim, self._request)
+
+    def _read(self, path: str | None, max_bytes: int) -> bytes:
+        if path not in self._inputs:
+            raise InputNeeded(path, max_bytes)
+        found = self._inputs[path]
+        if isinstance(found, ThrumError):
+            raise found
+        return found
+
+    def _invocation(self) -> Invocation:
+        request = self._request
+        return Invocation(
+            argv=request.argv,
+            cwd=folder_of(self._peer) or Path(request.cwd or "/"),
+            env=request.env,
+            request_id=request.request_id,
+            in_daemon=True,
+        )
+
+
+class _InsideApi:
+    """`Api` of a command's thread."""
+
+    def __init__(self, conduct: Conduct) -> None:
+        self._conduct = conduct
+
+    def call(self, method: str, /, **params: Any) -> Any:
+        return self._conduct.call_from_thread(method, params)
+
+
+def folder_of(peer: Peer) -> Path | None:
+    """Where a peer stands, as the system tells; None when it does not."""
+    if not peer.pid:
+        return None
+    try:
+        return Path(f"/proc/{peer.pid}/cwd").readlink()
+    except FileNotFoundError:
+        return _folder_by_psutil(peer.pid)
+    except OSError:
+        return None
+
+
+def _folder_by_psutil(pid: int) -> Path | None:
+    import psutil
+
+    try:
+        return Path(psutil.Process(pid).cwd())
+    except (psutil.Error, OSError):
+        return None
+
+
+def _apply(effect: Callable[[], None]) -> None:
+    try:
+        effect()
+    except Exception:  # noqa: BLE001 - the answer is out: there is nobody left to tell
+        _log.exception("an effect of a shown answer failed")
