@@ -107,7 +107,7 @@ class Call:
 
     __slots__ = ("_caller", "_claim", "_connection", "method", "request_id")
 
-    def __init__(self, method: str, connection: Connection, *, claim: str, request_id: str) -> None:
+    def __init__(self, method: str, connection: Connection, claim: str, request_id: str) -> None:
         self.method = method
         self.request_id = request_id
         self._connection = connection

@@ -56,16 +56,30 @@ _log = logging.getLogger(__name__)
 class _Entry:
     """A method as the dispatcher runs it."""
 
-    __slots__ = ("claims", "handler", "is_async", "limit_s", "method", "name", "reader", "while_projecting")
+    __slots__ = (
+        "claims",
+        "handler",
+        "is_async",
+        "is_free",
+        "limit_s",
+        "method",
+        "mutates",
+        "name",
+        "reader",
+        "transports",
+    )
 
     def __init__(self, method: Method, *, limit_s: float) -> None:
         handler = method.handler
         self.method = method
         self.name = method.name
         self.handler = handler
+        self.mutates = method.mutates
+        self.transports = method.transports
         self.reader = ParamsReader(method.params)
         self.claims = "caller_agent_id" in method.params.__struct_fields__
-        self.while_projecting = method.while_projecting
+        self.is_free = method.anonymous and method.while_projecting and not method.mutates
+        """Whether nothing has to be asked before it runs, where anonymous methods are open."""
         self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004 - a callable object may have an async __call__
         )
@@ -140,16 +154,17 @@ class Dispatcher:
         entry = self._entries.get(request.method)
         if entry is None or entry.is_async or self._draining:
             return None
-        if entry.method.mutates and (request.request_id or self._guards):
+        if entry.mutates and (request.request_id or self._guards):
             return None
         try:
             call, params = self._open(entry, request, connection)
-            try:
-                self._admit(entry, call)
-            except IdentityAmbiguous:
-                if self._identify is None:
-                    raise
-                return None
+            if not entry.is_free or connection.open_methods is not None:
+                try:
+                    self._admit(entry, call)
+                except IdentityAmbiguous:
+                    if self._identify is None:
+                        raise
+                    return None
             return encode_result(entry.handler(call, params), request.id)
         except ThrumError as error:
             return encode_error(error, request.id)
@@ -203,7 +218,7 @@ class Dispatcher:
             connection = Inside(caller, transport=transport, shown=shown, subscribe=subscribe)
             entry = self._find(name, transport)
             values = entry.reader.from_mapping(params or {})
-            call = Call(name, connection, claim=_claim(entry, values), request_id=request_id)
+            call = Call(name, connection, _claim(entry, values), request_id)
             return msgspec.to_builtins(await self._serve(entry, call, values))
         finally:
             self._leave()
@@ -245,21 +260,21 @@ class Dispatcher:
         entry = self._entries.get(name)
         if entry is None:
             raise MethodNotFound(name, provided_by=self._provided_by(name))
-        if transport not in entry.method.transports:
+        if transport not in entry.transports:
             raise MethodNotFound(name)
         return entry
 
     def _open(self, entry: _Entry, request: Request, connection: Connection) -> tuple[Call, Any]:
         """The call and its parameters."""
-        if connection.transport not in entry.method.transports:
+        if connection.transport not in entry.transports:
             raise MethodNotFound(entry.name)
         params = entry.reader.from_json(request.params)
-        call = Call(entry.name, connection, claim=_claim(entry, params), request_id=request.request_id)
-        return call, params
+        claim = _claim(entry, params) if entry.claims else ""
+        return Call(entry.name, connection, claim, request.request_id), params
 
     def _admit(self, entry: _Entry, call: Call) -> None:
         """Refuse what cannot be answered now, and callers that may not ask for it."""
-        if not entry.while_projecting:
+        if not entry.method.while_projecting:
             refusal = self._state()
             if refusal is not None:
                 raise refusal
@@ -268,9 +283,7 @@ class Dispatcher:
         if not is_open:
             if not call.caller.is_known:
                 raise AnonymousCaller(entry.name)
-        elif (
-            entry.method.mutates
-        ):  # a forged claim is refused here; that nobody can be told is its own affair
+        elif entry.mutates:  # a forged claim is refused here; that nobody can be told is its own affair
             with contextlib.suppress(IdentityError):
                 _ = call.caller
 
@@ -283,7 +296,7 @@ class Dispatcher:
                 raise
             call.caller = found
             self._admit(entry, call)
-        if not entry.method.mutates:
+        if not entry.mutates:
             return await self._look(entry, call, params)
         await self._judge(entry, call, params)
         return await self._change(entry, call, params)
@@ -361,7 +374,7 @@ def _claim(entry: _Entry, params: Any) -> str:
 
 
 def _too_long(entry: _Entry) -> Timeout:
-    goes_on = "; it goes on, and the same request id asks for its outcome" if entry.method.mutates else ""
+    goes_on = "; it goes on, and the same request id asks for its outcome" if entry.mutates else ""
     return Timeout(f"{entry.name} took longer than {entry.limit_s:g} s{goes_on}")
 
 

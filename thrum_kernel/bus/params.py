@@ -33,7 +33,7 @@ class ParamsReader:
             ParamsInvalid: they are not of the shape that the method asks for; names the parameter.
         """
         try:
-            return self._decode(raw or b"{}")
+            return self._decode(raw) if raw else self._decode(b"{}")
         except msgspec.ValidationError as error:
             if bytes(raw) == b"null":
                 return self.from_json(msgspec.Raw(b"{}"))

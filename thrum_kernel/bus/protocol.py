@@ -77,10 +77,9 @@ def parse_one(data: bytes | msgspec.Raw) -> Item:
         return _refuse_shape(data, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Malformed(PARSE_ERROR, str(error))
-    identifier = bytes(request.id)
     if request.jsonrpc != "2.0":
-        return Malformed(INVALID_REQUEST, "jsonrpc field must be '2.0'", identifier or _NULL_ID)
-    if not identifier.isascii() and not _is_utf8(identifier):
+        return Malformed(INVALID_REQUEST, "jsonrpc field must be '2.0'", bytes(request.id) or _NULL_ID)
+    if request.id and not _is_utf8(request.id):
         return Malformed(PARSE_ERROR, "id is not UTF-8")
     return request
 
@@ -116,9 +115,9 @@ def _refuse_shape(data: bytes | msgspec.Raw, reason: str) -> Malformed:
     return Malformed(INVALID_REQUEST, reason, identifier)
 
 
-def _is_utf8(data: bytes) -> bool:
+def _is_utf8(data: msgspec.Raw) -> bool:
     try:
-        data.decode()
+        str(data, "utf-8")
     except UnicodeDecodeError:
         return False
     return True
@@ -137,12 +136,21 @@ class LineReader:
         """Bytes of the unfinished line."""
         return len(self._rest)
 
+    def is_whole(self, data: bytes) -> bool:
+        """Whether *data* is exactly one line, as nearly always: then `parse_one` gives what `feed` would."""
+        return (
+            not self._rest
+            and data.find(b"\n") == len(data) - 1
+            and len(data) > 1
+            and len(data) <= self._max_line
+            and not self.failed
+            and not data.isspace()
+        )
+
     def feed(self, data: bytes) -> list[Item]:
         """The requests that *data* completes, in order. After a fatal one nothing is read any more."""
         if self.failed:
             return []
-        if not self._rest and data.endswith(b"\n") and data.count(b"\n") == 1:  # nearly always
-            return self._line(data)
         items: list[Item] = []
         start = 0
         while (end := data.find(b"\n", start)) >= 0 and not self.failed:
@@ -189,8 +197,8 @@ def encode_result(result: Any, identifier: bytes | msgspec.Raw = _NO_ID) -> byte
     Raises:
         TypeError: *result* holds something that JSON cannot say.
     """
-    if identifier:
-        return b'{"jsonrpc":"2.0","result":%b,"id":%b}\n' % (_encode(result), identifier)
+    if identifier:  # joining is a quarter faster than formatting, and nearly all of what an answer costs here
+        return b"".join((b'{"jsonrpc":"2.0","result":', _encode(result), b',"id":', identifier, b"}\n"))
     return b'{"jsonrpc":"2.0","result":%b}\n' % _encode(result)
 
 

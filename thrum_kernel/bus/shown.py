@@ -34,9 +34,12 @@ class Shown:
         self._sent: list[Callable[[], None]] = []  # of answers on their way
         self._timer: asyncio.TimerHandle | None = None
         self._checks = 0
+        self.is_due = False
+        """Whether there is any effect to run yet."""
 
     def add(self, effect: Callable[[], None]) -> None:
         """Note an effect of the request being served."""
+        self.is_due = True
         self._waiting.append(effect)
 
     def sent(self) -> None:
@@ -84,6 +87,7 @@ class Shown:
             self._timer.cancel()
             self._timer = None
         effects, self._sent = self._sent, []
+        self.is_due = bool(self._waiting)
         for effect in effects:
             try:
                 effect()

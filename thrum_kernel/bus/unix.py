@@ -37,6 +37,7 @@ from thrum_kernel.bus.protocol import (
     Malformed,
     encode_error,
     encode_malformed,
+    parse_one,
 )
 from thrum_kernel.bus.shown import Shown, is_hung_up
 from thrum_kernel.bus.topics import Subscriptions, Topics
@@ -193,7 +194,8 @@ class UnixConnection(asyncio.Protocol):
             None  # set while the write buffer has room; None = it always had
         )
         self._is_begun = self._is_ended = self._is_gone = self._reading_paused = False
-        self._touched = self._stalled_at = 0.0
+        self._is_touched = True  # since the last look over it
+        self._idle_since = self._stalled_at = 0.0
         self._stalled_size = self._exempt = 0
         self._callers: dict[str, tuple[Hashable, float, Caller]] = {}
         self._grant: Grant | None = None
@@ -207,7 +209,7 @@ class UnixConnection(asyncio.Protocol):
         self._wire.set_write_buffer_limits(high=_WRITE_HIGH)
         self._shown = Shown(self._wire)
         self._peer = peer_of(self._wire.get_extra_info("socket"))
-        self._touched = self._loop.time()
+        self._idle_since = self._loop.time()
         self._server.joined(self)
         if self._peer.uid not in (-1, 0, self._server.own_uid):
             self._refuse(f"connections of user {self._peer.uid} are refused")
@@ -218,12 +220,15 @@ class UnixConnection(asyncio.Protocol):
             if data[0] < _FIRST_JSON_BYTE and self._server.foreign is not None:
                 self._hand_over(self._server.foreign, data)
                 return
-        self._touched = self._loop.time()
-        self._shown.heard()
-        items = self._reader.feed(data)
-        if self._task is None and (self._writable is None or self._writable.is_set()):
-            self._serve(items)
-        elif items:
+        self._is_touched = True
+        if self._shown.is_due:
+            self._shown.heard()
+        is_free = self._task is None and (self._writable is None or self._writable.is_set())
+        if is_free and self._reader.is_whole(data):
+            self._serve_one(parse_one(data))
+        elif is_free:
+            self._serve(self._reader.feed(data))
+        elif items := self._reader.feed(data):
             self._enqueue(items, len(data))
 
     def eof_received(self) -> bool:
@@ -292,11 +297,21 @@ class UnixConnection(asyncio.Protocol):
     def push(self, frame: bytes) -> None:
         """Send a notification; cuts the connection when too many wait."""
         wire = self._wire
+        if wire.is_closing():
+            return
         wire.write(frame)
         if wire.get_write_buffer_size() > self._server.limits.max_outgoing + self._exempt:
             self.cut("it does not read its notifications")
 
     # --- serving -----------------------------------------------------------------------------------------------------
+
+    def _serve_one(self, item: Item) -> None:
+        answer = self._answer_now(item)
+        if answer is not None:
+            self._send(answer)
+        else:
+            self._enqueue((item,), 0)
+            self._begin()
 
     def _serve(self, items: Iterable[Item]) -> None:
         """Answer at once what can be; the rest becomes a task."""
@@ -342,7 +357,7 @@ class UnixConnection(asyncio.Protocol):
                     await self._writable.wait()
         finally:
             self._task = None
-            self._touched = self._loop.time()
+            self._is_touched = True
             self._after_queue()
 
     def _after_queue(self) -> None:
@@ -366,7 +381,8 @@ class UnixConnection(asyncio.Protocol):
         self._wire.write(answer)
         if len(answer) > _WRITE_HIGH:
             self._exempt = self._wire.get_write_buffer_size()
-        self._shown.sent()
+        if self._shown.is_due:
+            self._shown.sent()
 
     # --- ending ------------------------------------------------------------------------------------------------------
 
@@ -385,17 +401,19 @@ class UnixConnection(asyncio.Protocol):
 
     def look_over(self, now: float) -> None:
         """Close what is idle, cut what takes nothing."""
-        if self._writable is not None and not self._writable.is_set():
+        if self._is_touched:
+            self._is_touched, self._idle_since = False, now
+        quiet_s = now - self._idle_since
+        if self._wire.is_closing():
+            if quiet_s > self._server.limits.stall_s:
+                self.cut("it does not take its last answer")
+        elif self._writable is not None and not self._writable.is_set():
             size = self._wire.get_write_buffer_size()
             if size < self._stalled_size:
                 self._stalled_size, self._stalled_at = size, now
             elif now - self._stalled_at > self._server.limits.stall_s:
                 self.cut("it reads nothing")
-        elif (
-            self._task is None
-            and not self._subscriptions
-            and now - self._touched > self._server.limits.idle_s
-        ):
+        elif self._task is None and not self._subscriptions and quiet_s > self._server.limits.idle_s:
             self.finish()
 
     def _refuse(self, reason: str) -> None:
