@@ -23,6 +23,7 @@ class AgentRow:
         daemon: id of the daemon that it was registered on first.
         home: id of the daemon that it lives on now.
         registered_us: first registration; 0 for one that is only known from messages, or a pseudo-sender.
+        incarnation: empty for a pseudo-sender, which ``name`` and ``daemon`` name.
         kind: ``agent``, ``user``, or ``sender`` for a name that writes without being registered (``system``).
         adopted: its home took it over from a daemon that was gone.
         deleted: it was cleaned up; its messages stay.
@@ -58,7 +59,8 @@ class SessionRow:
 
 
 _AGENT = (
-    "SELECT a.id, a.name, d.daemon_id, a.incarnation, a.kind, a.role, a.module, a.display, a.hostname, a.worktree,"
+    "SELECT a.id, a.name, d.daemon_id,"
+    " CASE a.kind WHEN 'sender' THEN '' ELSE a.incarnation END, a.kind, a.role, a.module, a.display, a.hostname, a.worktree,"
     " a.runtime, a.agent_pid, coalesce(a.registered_us, 0), h.daemon_id, a.adopted, a.deleted_us IS NOT NULL"
     " FROM agent a JOIN daemon d ON d.id = a.daemon JOIN daemon h ON h.id = a.home"
 )
@@ -67,7 +69,8 @@ _SESSION = "SELECT session_id, agent, started_us, ended_us, end_reason FROM sess
 
 
 def _agent(row: tuple[Any, ...]) -> AgentRow:
-    return AgentRow(*row[:14], bool(row[14]), bool(row[15]))
+    values = [*row[:14], bool(row[14]), bool(row[15])]
+    return AgentRow(*values)
 
 
 def live_agents(cache: Cache) -> list[AgentRow]:

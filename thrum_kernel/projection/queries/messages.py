@@ -11,7 +11,7 @@ import msgspec
 from thrum_kernel import ids
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.queries.agents import AgentRow, agents_by_key
-from thrum_kernel.projection.schema import AUDIENCE, FORMATS, PRIORITIES, REF, SCOPE
+from thrum_kernel.projection.schema import ASSERTED, AUDIENCE, DISCLOSED, FORMATS, PRIORITIES, REF, SCOPE
 
 MAX_KEY = (1 << 63) - 1
 
@@ -142,20 +142,9 @@ def messages(cache: Cache, keys: Sequence[int]) -> list[MessageRow]:
 
 
 def _message(row: tuple[Any, ...], authors: dict[int, AgentRow]) -> MessageRow:
-    return MessageRow(
-        row[0],
-        row[1],
-        authors[row[2]],
-        row[3],
-        row[4],
-        FORMATS[row[5]],
-        *row[6:10],
-        PRIORITIES[row[10]],
-        row[11],
-        bool(row[12] & 1),
-        bool(row[12] & 2),
-        *row[13:],
-    )
+    values = [*row[:2], authors[row[2]], row[3], row[4], FORMATS[row[5]], *row[6:10], PRIORITIES[row[10]]]
+    values += [row[11], bool(row[12] & DISCLOSED), bool(row[12] & ASSERTED), *row[13:]]
+    return MessageRow(*values)
 
 
 def recipients(cache: Cache, keys: Sequence[int]) -> dict[int, list[DeliveryRow]]:

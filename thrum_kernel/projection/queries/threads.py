@@ -103,4 +103,5 @@ def _filled(cache: Cache, row: tuple[Any, ...], reader: int | None) -> ThreadRow
         (last,),
     )
     activity, sender, body = newest[0] if newest else (row[3], "", "")
-    return ThreadRow(*row[:6], count, unread, activity, sender, body)
+    values = [*row[:6], count, unread, activity, sender, body]
+    return ThreadRow(*values)
