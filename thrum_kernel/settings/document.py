@@ -1,0 +1,202 @@
+"""config.json: read again whenever it changed, and changed without losing anything.
+
+An edit by hand holds from the next command on. Changes are made under the folder's lock in the file as it is then:
+order and unknown keys stay, a damaged file stays as it is. A value may be overridden by a flag or by the environment
+of an explicit ``daemon start``; never by a caller's environment.
+
+Source: spec/kernel.md §8.6, §10 item 40; spec/decisions.md "The command line, everywhere"; DESIGN.md D4.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from thrum_kernel import jsonio
+from thrum_kernel.api import Finding
+from thrum_kernel.errors import FileDamaged, UsageError
+from thrum_kernel.settings.core import (
+    Daemon,
+    DaemonBlock,
+    Orchestration,
+    Plugins,
+    Runtime,
+    Store,
+    Worktrees,
+    core_sections,
+)
+from thrum_kernel.settings.sections import (
+    ABSENT,
+    UNKNOWN,
+    Section,
+    Sections,
+    drop,
+    lookup,
+    mistakes,
+    overlap,
+    place,
+)
+from thrum_kernel.settings.snapshot import IN_FILE, Document, Override, Setting, overrides_of
+
+__all__ = ["Document", "Override", "Section", "Setting", "SettingsFile", "overrides_of"]
+
+
+class SettingsFile:
+    """config.json of one project; may be used from several threads.
+
+    Args:
+        path: where it lies; need not exist.
+        sections: what keys there are; the kernel's when not given.
+        overrides: what ranks above the file, highest first.
+    """
+
+    def __init__(
+        self, path: Path, *, sections: Sections | None = None, overrides: tuple[Override, ...] = ()
+    ) -> None:
+        self.path = path
+        self.sections = core_sections() if sections is None else sections
+        self.overrides = overrides
+        self._document: Document | None = None
+        self._stamp: tuple[int, int, int] | None = None
+
+    def register_section(self, section: Section) -> None:
+        """Add a plugin's section; what is held so far is judged anew.
+
+        Raises:
+            UsageError: another plugin has it.
+        """
+        self.sections.register(section)
+        self._document = None
+
+    def remove_section(self, name: str, *, owner: str) -> None:
+        """Take back what a plugin registered."""
+        self.sections.remove(name, owner=owner)
+        self._document = None
+
+    def current(self) -> Document:
+        """The file as it is now; a missing one is empty.
+
+        Raises:
+            FileDamaged: it cannot be read or is not a JSON object; names line and column.
+        """
+        stamp = self._stamp_now()
+        document = self._document
+        if document is None or stamp != self._stamp:
+            document = self._made_of(self._read())
+            self._document, self._stamp = document, stamp
+        return document
+
+    def get(self, dotted: str) -> Setting:
+        """The value of one key now; errors as `current` and `Document.get`."""
+        return self.current().get(dotted)
+
+    @property
+    def daemon(self) -> Daemon:
+        return self.current().section("daemon", Daemon)
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.current().section("runtime", Runtime)
+
+    @property
+    def store(self) -> Store:
+        return self.current().section("store", Store)
+
+    @property
+    def plugins(self) -> Plugins:
+        return self.current().section("plugins", Plugins)
+
+    @property
+    def worktrees(self) -> Worktrees:
+        return self.current().section("worktrees", Worktrees)
+
+    @property
+    def orchestration(self) -> Orchestration:
+        return self.current().section("orchestration", Orchestration)
+
+    @property
+    def identity(self) -> DaemonBlock:
+        return self.current().section("identity", DaemonBlock)
+
+    def problems(self) -> list[Finding]:
+        """Every mistake in the file, also that it cannot be read at all."""
+        try:
+            return self.current().problems()
+        except FileDamaged as error:
+            return [Finding(IN_FILE, "error", str(error), error.hint)]
+
+    def set(self, dotted: str, value: Any) -> Setting:
+        """Change one key; text is turned into what the key holds where it can be.
+
+        Raises:
+            UsageError: nobody knows the key, or the value does not fit; nothing was changed.
+            FileDamaged: the file cannot be read; nothing was changed.
+        """
+        section = self.sections.check_key(dotted)
+        path = dotted.split(".")
+        with jsonio.locked(self.path.parent):
+            raw = self._read()
+            try:
+                place(raw, path, value)
+            except KeyError as error:
+                raise UsageError(f'cannot set "{dotted}": {error} is no object in config.json') from error
+            for key, text in mistakes(section, raw[section.name]):
+                if overlap(key, dotted):
+                    raise UsageError(f'invalid value for "{dotted}": {text}')
+            alone = Document(self.path, raw, self.sections)
+            place(raw, path, alone.get(dotted).value)  # as the key's type has it: "true" becomes true
+            self._write(raw)
+        return self.get(dotted)
+
+    def update(self, name: str, values: Mapping[str, Any]) -> None:
+        """Merge *values* into a section, as init and the daemon do; keys not among them stay.
+
+        Raises:
+            UsageError: a value does not fit; nothing was changed.
+            FileDamaged: the file cannot be read; nothing was changed.
+        """
+        section = self.sections.get(name)
+        with jsonio.locked(self.path.parent):
+            raw = self._read()
+            before = raw.get(name)
+            merged = {**(before if isinstance(before, dict) else {}), **values}
+            if merged == before:
+                return
+            touched = {f"{name}.{key}" for key in values}
+            for key, text in mistakes(section, merged) if section else ():
+                if text != UNKNOWN and any(overlap(key, mine) for mine in touched):
+                    raise UsageError(f'invalid value for "{key}": {text}')
+            raw[name] = merged
+            self._write(raw)
+
+    def unset(self, dotted: str) -> bool:
+        """Remove a key, so that its default holds; False when it was not there."""
+        with jsonio.locked(self.path.parent):
+            raw = self._read()
+            if lookup(raw, dotted.split(".")) is ABSENT:
+                return False
+            drop(raw, dotted.split("."))
+            self._write(raw)
+        return True
+
+    def _made_of(self, raw: Mapping[str, Any]) -> Document:
+        return Document(self.path, raw, self.sections, self.overrides)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return jsonio.read_object(self.path)
+        except FileNotFoundError:
+            return {}
+
+    def _write(self, raw: dict[str, Any]) -> None:
+        jsonio.write_object(self.path, raw)
+        self._document = None
+
+    def _stamp_now(self) -> tuple[int, int, int] | None:
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 — asked for every command
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
