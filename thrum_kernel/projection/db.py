@@ -154,14 +154,13 @@ def create(path: Path, extra_tables: Sequence[str] = (), *, indexed: bool = True
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        connection.executescript("BEGIN;" + schema.TABLES + VIEWS)
+        indexes = schema.INDEXES + schema.TRIGGERS if indexed else ""
+        connection.executescript(f"BEGIN; {schema.TABLES} {VIEWS} {indexes} COMMIT")
         for statement in extra_tables:
             connection.execute(statement)
-        if indexed:
-            connection.executescript(schema.INDEXES + schema.TRIGGERS)
-        connection.execute("INSERT INTO meta VALUES ('schema', ?)", (fingerprint(extra_tables),))
         connection.execute("INSERT INTO meta VALUES ('birth', lower(hex(randomblob(16))))")
-        connection.execute("COMMIT")
+        # Last, for a file without it is not taken for a cache that is ready.
+        connection.execute("INSERT INTO meta VALUES ('schema', ?)", (fingerprint(extra_tables),))
     finally:
         connection.close()
 
