@@ -26,13 +26,11 @@ class View:
     Attributes:
         now_us: the present, microseconds since 1970.
         verbose: long ids, full times, everything known.
-        me: the reader's own name, shown as ``you`` where that reads better; empty when unknown.
         zone: the reader's time zone; None is the machine's.
     """
 
     now_us: int
     verbose: bool = False
-    me: str = ""
     zone: tzinfo | None = None
 
     def time(self, stamp: str) -> str:

@@ -54,17 +54,33 @@ class Done:
 
 def init(
     ctx: typer.Context,
-    force: Annotated[bool, typer.Option("--force", help="Again, or outside git; keeps what is there.")] = False,
-    stealth: Annotated[bool, typer.Option("--stealth", help="Ignore .thrum in .git/info/exclude, not .gitignore.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List every file that would be written, write none.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Again, or outside git; keeps what is there.")
+    ] = False,
+    stealth: Annotated[
+        bool, typer.Option("--stealth", help="Ignore .thrum in .git/info/exclude, not .gitignore.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List every file that would be written, write none.")
+    ] = False,
     no_daemon: Annotated[bool, typer.Option("--no-daemon", help="Do not start the daemon.")] = False,
-    name: Annotated[str | None, typer.Option("--name", "--agent-name", metavar="NAME", help="Register this agent, too.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "--agent-name", metavar="NAME", help="Register this agent, too.")
+    ] = None,
     agent_role: Annotated[str | None, typer.Option("--agent-role", metavar="ROLE", hidden=True)] = None,
     agent_module: Annotated[str | None, typer.Option("--agent-module", metavar="MODULE", hidden=True)] = None,
-    worktrees: Annotated[str | None, typer.Option("--worktrees-root", metavar="PATH", help="Where worktrees for agents go.")] = None,
-    runtime: Annotated[str | None, typer.Option("--runtime", metavar="NAME", help="Files for a runtime (plugin runtimes).")] = None,
-    skills: Annotated[bool, typer.Option("--skills", help="Install the thrum skill (plugin runtimes).")] = False,
-    roles: Annotated[str | None, typer.Option("--roles", metavar="CHOICE", help="Role templates (plugin roles); or skip.")] = None,
+    worktrees: Annotated[
+        str | None, typer.Option("--worktrees-root", metavar="PATH", help="Where worktrees for agents go.")
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option("--runtime", metavar="NAME", help="Files for a runtime (plugin runtimes).")
+    ] = None,
+    skills: Annotated[
+        bool, typer.Option("--skills", help="Install the thrum skill (plugin runtimes).")
+    ] = False,
+    roles: Annotated[
+        str | None, typer.Option("--roles", metavar="CHOICE", help="Role templates (plugin roles); or skip.")
+    ] = None,
     non_interactive: Annotated[bool, typer.Option("--non-interactive", help="Ask nothing.")] = False,
 ) -> None:
     """Set thrum up in this repository, or let this worktree share it."""
@@ -75,7 +91,9 @@ def init(
     base = worktrees_root(worktrees, where, home=_home(run)) if worktrees else None
     wishes = Wishes(stealth=stealth, base_path=base)
     if where.config.is_file() and not where.is_redirected and not force:
-        raise UsageError(f"thrum is already initialized in {where.repo}", hint="to bring it up to date: thrum init --force")
+        raise UsageError(
+            f"thrum is already initialized in {where.repo}", hint="to bring it up to date: thrum init --force"
+        )
     if dry_run:
         _preview(run, plan_of(run, where, wishes))
         return
@@ -83,7 +101,9 @@ def init(
     _report(run, done, skipped_daemon=no_daemon)
 
 
-def initialize(run: Run, where: Paths, wishes: Wishes, *, agent: Agent | None = None, with_daemon: bool = True) -> Done:
+def initialize(
+    run: Run, where: Paths, wishes: Wishes, *, agent: Agent | None = None, with_daemon: bool = True
+) -> Done:
     """Set up, start the daemon, register: all of it, or nothing.
 
     Raises:
@@ -94,7 +114,9 @@ def initialize(run: Run, where: Paths, wishes: Wishes, *, agent: Agent | None = 
         if with_daemon:
             done.daemon = start(run, where, transaction)
         if agent is not None and agent.name:
-            done.registered = run.call("agent.register", name=agent.name, role=agent.role, module=agent.module)
+            done.registered = run.call(
+                "agent.register", name=agent.name, role=agent.role, module=agent.module
+            )
     return done
 
 
@@ -125,7 +147,9 @@ def start(run: Run, where: Paths, transaction: Transaction) -> Started:
 
 def needs_plugin(flag: str, extra: str) -> NoReturn:
     """Refuse a flag that only a plugin gives a meaning."""
-    raise UsageError(f"{flag} needs the {extra} plugin, which is not installed", hint=f"pip install 'thrum[{extra}]'")
+    raise UsageError(
+        f"{flag} needs the {extra} plugin, which is not installed", hint=f"pip install 'thrum[{extra}]'"
+    )
 
 
 def _refuse_what_plugins_do(runtime: str | None, skills: bool, roles: str | None) -> None:
@@ -166,13 +190,24 @@ def _preview(run: Run, plan: Plan) -> None:
 
 def _report(run: Run, done: Done, *, skipped_daemon: bool) -> None:
     files = [describe(change) for change in done.plan.files]
-    value: dict[str, Any] = {**_runtime_part(), "files": files, "dry_run": False, "repo_path": str(done.where.repo)}
+    value: dict[str, Any] = {
+        **_runtime_part(),
+        "files": files,
+        "dry_run": False,
+        "repo_path": str(done.where.repo),
+    }
     lines = [line_of(change, dry_run=False) for change in done.plan.changes] if run.inv.verbose else []
     if done.where.is_redirected:
         lines.append(f"✓ {done.where.worktree} shares {done.where.thrum}")
     if done.daemon is not None:
-        value["daemon"] = {"running": True, "pid": done.daemon.pid, "already_running": done.daemon.was_running}
-        lines.append(f"✓ Daemon {'is running' if done.daemon.was_running else 'started'} (PID {done.daemon.pid})")
+        value["daemon"] = {
+            "running": True,
+            "pid": done.daemon.pid,
+            "already_running": done.daemon.was_running,
+        }
+        lines.append(
+            f"✓ Daemon {'is running' if done.daemon.was_running else 'started'} (PID {done.daemon.pid})"
+        )
     elif skipped_daemon:
         value["daemon"] = {"running": False}
         lines.append("  skipping daemon start")

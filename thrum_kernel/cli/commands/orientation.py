@@ -37,7 +37,7 @@ def status(ctx: typer.Context) -> None:
     }
     if me is not None:
         value["session"] = _session(run, me)
-        value["unread"] = _mail(run, me)["unread"]
+        value["unread"] = _mail(run)["unread"]
     show(run, value, status_lines(value, view_of(run)))
 
 
@@ -53,7 +53,7 @@ def overview(ctx: typer.Context) -> None:
             value["work_context"] = contexts[0]
     value["team"] = run.call("team.list", include_offline=True)
     if me is not None:
-        value["inbox"] = _mail(run, me)
+        value["inbox"] = _mail(run)
     port = run.call("daemon.status").get("ws_port")
     if port:
         value["websocket_port"] = port
@@ -116,8 +116,6 @@ def _session(run: Run, me: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _mail(run: Run, me: dict[str, Any]) -> dict[str, int]:
-    page = run.call(
-        "message.list", exclude_self=True, for_agent=me["agent_id"], for_agent_role=me["role"], page_size=1
-    )
+def _mail(run: Run) -> dict[str, int]:
+    page = run.call("message.list", exclude_self=True, mine=True, page_size=1)
     return {"total": page["total"], "unread": page["unread"]}

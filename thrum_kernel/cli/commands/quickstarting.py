@@ -34,13 +34,25 @@ def quickstart(
     positional: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The agent's name.")] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The same as a flag.")] = None,
     display: Display = None,
-    intent: Annotated[str | None, typer.Option("--intent", metavar="TEXT", help="What you are about to do.")] = None,
-    runtime: Annotated[str | None, typer.Option("--runtime", metavar="NAME", help="The runtime you prefer.")] = None,
+    intent: Annotated[
+        str | None, typer.Option("--intent", metavar="TEXT", help="What you are about to do.")
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option("--runtime", metavar="NAME", help="The runtime you prefer.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")] = False,
-    no_init: Annotated[bool, typer.Option("--no-init", help="Do not set thrum up, nor write files for a runtime.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Take the name over, or change role and module.")] = False,
-    preamble_file: Annotated[str | None, typer.Option("--preamble-file", metavar="PATH", help="The agent's preamble.")] = None,
-    no_agent_pid: Annotated[bool, typer.Option("--no-agent-pid", help="Do not tie the agent to the runtime above you.")] = False,
+    no_init: Annotated[
+        bool, typer.Option("--no-init", help="Do not set thrum up, nor write files for a runtime.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take the name over, or change role and module.")
+    ] = False,
+    preamble_file: Annotated[
+        str | None, typer.Option("--preamble-file", metavar="PATH", help="The agent's preamble.")
+    ] = None,
+    no_agent_pid: Annotated[
+        bool, typer.Option("--no-agent-pid", help="Do not tie the agent to the runtime above you.")
+    ] = False,
 ) -> int:
     """Register an agent for this worktree, begin a session, and say what for."""
     run = run_of(ctx)
@@ -49,7 +61,9 @@ def quickstart(
     if runtime is not None and not _RUNTIME_NAME.fullmatch(runtime):
         raise UsageError(f'invalid runtime name "{runtime}"')
     preamble = run.file(preamble_file) if preamble_file else b""
-    where = paths.plan(run.inv.cwd, repo=run.inv.repo or None, env=run.inv.env, without_git=_is_initialized(run))
+    where = paths.plan(
+        run.inv.cwd, repo=run.inv.repo or None, env=run.inv.env, without_git=_is_initialized(run)
+    )
     more = {"display": display, "force": force, "runtime": runtime, "intent": intent}
     if no_agent_pid:
         more["agent_pid"] = 0

@@ -66,11 +66,11 @@ def inbox(
         "chronological": chronological,
         "sort_order": "asc" if oldest else "",
         "mark_shown": not unread,
-        "mark": mark,
+        "mine": not everything,
     }
-    found = run.call(
-        "message.list", exclude_self=True, **_addressed(run, everything), **given(wanted), **pages
-    )
+    found = run.call("message.list", exclude_self=True, **given(wanted), **pages)
+    if mark:
+        _mark(run, found)
     flags = {
         "--scope": scope,
         "--mentions": mentions,
@@ -157,12 +157,11 @@ def search(
     show(run, found, hit_lines(found, view, query=text, again=more))
 
 
-def _addressed(run: Run, everything: bool) -> dict[str, Any]:
-    """The filter that makes a list an inbox: what is addressed to the caller, by name or role."""
-    if everything:
-        return {}
-    me = run.call("agent.whoami")
-    return {"for_agent": me["agent_id"], "for_agent_role": me["role"]}
+def _mark(run: Run, found: dict[str, Any]) -> None:
+    """Mark what is shown, on purpose: whoever only looks over an agent's shoulder marks nothing by itself."""
+    unread = [message["message_id"] for message in found["messages"] if not message.get("is_read")]
+    if unread:
+        run.call("message.markRead", message_ids=unread)
 
 
 def _wait_params(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from thrum_kernel.clock import SystemClock
 from thrum_kernel.cli.command import Run
 from thrum_kernel.cli.render import View, zone_of
+from thrum_kernel.clock import SystemClock
 
 
-def view_of(run: Run, *, me: str = "") -> View:
+def view_of(run: Run) -> View:
     """How the one who typed this command wants things shown, now."""
-    return View(SystemClock().now_us(), verbose=run.inv.verbose, me=me, zone=zone_of(run.inv.env))
+    return View(SystemClock().now_us(), verbose=run.inv.verbose, zone=zone_of(run.inv.env))
 
 
 def show(run: Run, value: object, lines: Iterable[str]) -> None:

@@ -123,25 +123,23 @@ def _sent(message: Message, view: View) -> list[str]:
 
 
 def _subject(message: Message, view: View, *, with_audience: bool = True) -> str:
-    sender = sender_of(message)
-    who = "you" if sender == view.me else at(sender)
-    audience = f" → {_audience(message, me=view.me)}" if with_audience and message.get("audiences") else ""
-    return f"{message['message_id']}  {who}{audience}  {_when(message, view)}{_marks(message)}"
+    audience = f" → {_audience(message)}" if with_audience and message.get("audiences") else ""
+    return f"{message['message_id']}  {at(sender_of(message))}{audience}  {_when(message, view)}{_marks(message)}"
 
 
-def _audience(message: Message, *, me: str = "") -> str:
-    words = [_addressed(entry, me) for entry in message.get("audiences") or []]
+def _audience(message: Message) -> str:
+    words = [_addressed(entry) for entry in message.get("audiences") or []]
     if not words:
         words = [at(str(r["agent_id"])) for r in message.get("recipients") or []]
     return ", ".join(words) or "nobody"
 
 
-def _addressed(entry: Mapping[str, Any], me: str) -> str:
+def _addressed(entry: Mapping[str, Any]) -> str:
     kind, value = entry["type"], str(entry["value"])
     if kind == "broadcast":
         return "@everyone"
     if kind == "agent":
-        return "you" if value == me else at(value)
+        return at(value)
     return f"{at(value)} ({kind})"
 
 
@@ -181,7 +179,7 @@ def _facts(message: Message, view: View) -> list[tuple[str, str]]:
     author = message.get("author") or {}
     return [
         ("From", at(sender_of(message))),
-        ("To", _audience(message, me=view.me)),
+        ("To", _audience(message)),
         ("Sent", view.time(str(message["created_at"]))),
         ("Edited", "" if message.get("deleted") else view.time(str(message.get("updated_at") or ""))),
         ("Deleted", view.time(str(metadata.get("deleted_at") or ""))),

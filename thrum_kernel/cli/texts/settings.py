@@ -31,7 +31,9 @@ def _section(section: str, entries: Any) -> list[str]:
 
 def _runtime(entries: Mapping[str, Any]) -> list[str]:
     told: Any = entries.get("primary")
-    primary, source = (told["value"], told.get("source")) if isinstance(told, dict) else (told, entries.get("source"))
+    primary, source = (
+        (told["value"], told.get("source")) if isinstance(told, dict) else (told, entries.get("source"))
+    )
     lines = [_entry("primary", f"{text_of(primary) or 'none'} ({source or 'default'})")]
     detected = entries.get("detected")
     if detected:
