@@ -1,0 +1,154 @@
+"""Identity files of the project's worktrees, each with a copy in ``local.db``.
+
+The copies let a start write back what a ``git clean -fdx`` took. A file that we remove or set aside takes its copy
+with it. Source: DESIGN.md D3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from thrum_kernel.agents.worktrees import Worktree, Worktrees
+from thrum_kernel.clock import Clock
+from thrum_kernel.errors import FileDamaged
+from thrum_kernel.identity import files, model
+from thrum_kernel.identity.model import Identity
+from thrum_kernel.paths import THRUM_FOLDER
+from thrum_kernel.projection.local import LocalDb
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What was last read of an identity file."""
+
+    worktree: Path
+    identity: Identity
+
+
+class IdentityFiles:
+    """Reads and writes identity files; the methods that touch the disk run in threads."""
+
+    def __init__(self, *, worktrees: Worktrees, local: LocalDb, clock: Clock) -> None:
+        self._worktrees = worktrees
+        self._local = local
+        self._clock = clock
+
+    def is_worktree(self, path: Path) -> bool:
+        """Whether *path* is the root of a worktree of the project, one made a moment ago included."""
+        if self._worktrees.at(path) is None:
+            self._worktrees.refresh()
+        return self._worktrees.at(path) is not None or self._worktrees.is_redirected_here(path)
+
+    def places(self, name: str) -> list[Path]:
+        """The worktrees that have an identity file of *name* now."""
+        self._worktrees.refresh()
+        return self._worktrees.with_identity(name)
+
+    def find(self, name: str, *, near: Path | None = None) -> tuple[Path, Identity] | None:
+        """A worktree with an identity of *name*, as of the last look, and that identity; *near* if it is there."""
+        places = self._worktrees.with_identity(name)
+        for path in sorted(places, key=lambda path: path != near):
+            worktree = self._worktrees.at(path)
+            identity = worktree.identity(name) if worktree else None
+            if identity is not None:
+                return path, identity
+        return None
+
+    async def read(self, worktree: Path, name: str) -> Identity | None:
+        """An identity; None when it has no file. Raises FileDamaged."""
+        return await asyncio.to_thread(files.read, folder_of(worktree), name)
+
+    async def update(
+        self, worktree: Path, name: str, change: Callable[[Identity | None], Identity | None]
+    ) -> Identity | None:
+        """Change an identity under its folder's lock; what is there afterwards.
+
+        Raises:
+            FileDamaged: the file there cannot be used; nothing was changed.
+            OSError: the disk refuses.
+        """
+        folder = folder_of(worktree)
+        changed = await asyncio.to_thread(files.update, folder, name, change, clock=self._clock)
+        if changed is not None:
+            await self._local.write(lambda db: _store(db, worktree, [changed]))
+        return changed
+
+    async def remove(self, worktree: Path, name: str) -> bool:
+        """Remove an identity file for good; False when there was none."""
+        await self._forget(worktree, name)
+        return await asyncio.to_thread(files.remove, folder_of(worktree), name)
+
+    async def set_aside(self, worktree: Path, name: str) -> Path | None:
+        """Move an identity file into quarantine; where it is now."""
+        await self._forget(worktree, name)
+        return await asyncio.to_thread(files.quarantine, folder_of(worktree), name)
+
+    async def forget_copies(self, name: str) -> None:
+        """Drop the copies of an agent that is gone."""
+        await self._local.write(
+            lambda db: db.execute("DELETE FROM agent_identity_files WHERE name = ?", (name,))
+        )
+
+    def keep_copies(self, worktree: Worktree) -> None:
+        """Copy what was read of a worktree, where it says something new; called when it was read."""
+        rows = self._local.read(
+            "SELECT name, body FROM agent_identity_files WHERE worktree = ?", (str(worktree.path),)
+        )
+        known = dict(rows)
+        news = [identity for identity in worktree.identities if known.get(identity.name) != _body(identity)]
+        if news:
+            self._local.write_later(lambda db: _store(db, worktree.path, news))
+
+    def copies(self) -> list[Copy]:
+        """All copies, by worktree and name."""
+        rows = self._local.read("SELECT worktree, body FROM agent_identity_files ORDER BY worktree, name")
+        return [Copy(Path(worktree), model.decode(msgspec.json.decode(body))) for worktree, body in rows]
+
+    async def write_back(self, copy: Copy) -> bool:
+        """Write a file back from its copy where it is missing; False when it is there, usable or not."""
+        written = False
+
+        def fill(there: Identity | None) -> Identity | None:
+            nonlocal written
+            written = there is None
+            return copy.identity if there is None else there
+
+        try:
+            await self.update(copy.worktree, copy.identity.name, fill)
+        except FileDamaged:
+            return False
+        return written
+
+    async def _forget(self, worktree: Path, name: str) -> None:
+        await self._local.write(
+            lambda db: db.execute(
+                "DELETE FROM agent_identity_files WHERE worktree = ? AND name = ?", (str(worktree), name)
+            )
+        )
+
+
+def folder_of(worktree: Path) -> Path:
+    """The identities of a worktree."""
+    return worktree / THRUM_FOLDER / "identities"
+
+
+def path_of(worktree: Path, name: str) -> Path:
+    """The file of one identity."""
+    return folder_of(worktree) / files.file_name(name)
+
+
+def _body(identity: Identity) -> str:
+    return msgspec.json.encode(model.encode(identity)).decode()
+
+
+def _store(db: sqlite3.Connection, worktree: Path, identities: list[Identity]) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO agent_identity_files VALUES (?, ?, ?)",
+        [(str(worktree), identity.name, _body(identity)) for identity in identities],
+    )

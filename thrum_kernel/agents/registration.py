@@ -1,0 +1,367 @@
+"""``agent.register``: an agent comes to be, or says again that it is there.
+
+It acts for the caller's own worktree only. A known name is kept for whoever has it: another worktree's agent and one
+whose runtime is running elsewhere are taken over only with *force*. The event comes first, then the identity file and
+what this machine keeps; each step can be repeated, so a registration that was cut short is completed by the next.
+
+Source: spec/kernel.md §4.4, §6.7; spec/decisions.md "Identity"; DESIGN.md D2, D5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from thrum_kernel.agents.homes import Home, ProcessKey
+from thrum_kernel.agents.identity_files import IdentityFiles, path_of
+from thrum_kernel.agents.naming import check_apart
+from thrum_kernel.agents.requests import Register
+from thrum_kernel.agents.results import Conflict, Registered
+from thrum_kernel.agents.roster import Roster
+from thrum_kernel.agents.sessions import Beginning, Sessions
+from thrum_kernel.agents.world import standing
+from thrum_kernel.api import Call, Caller
+from thrum_kernel.clock import format_us, parse_us
+from thrum_kernel.commit import Committer
+from thrum_kernel.errors import FileDamaged, ParamsInvalid, Refused
+from thrum_kernel.events import Event
+from thrum_kernel.events.core import AgentRegister, SessionStart
+from thrum_kernel.identity.model import AgentName, Identity, check_agent, unnamed_id
+from thrum_kernel.projection.queries import AgentRow
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a registration comes from, as the operating system tells.
+
+    Attributes:
+        worktree: the worktree it is for.
+        process: the runtime it is for; None when it comes from none, or none shall be recorded.
+        chain: ids of the caller's ancestors, nearest first.
+        runtime: name of the runtime.
+    """
+
+    worktree: Path
+    process: ProcessKey | None
+    chain: Sequence[int]
+    runtime: str
+
+
+class Registration:
+    """Registers agents.
+
+    Args:
+        claimed: sender names that nobody may take; may hold ``*``.
+        ancestors: ids of the processes above one, nearest first; blocking.
+        branch_of: the branch checked out in a worktree, empty when none; blocking.
+        leave_single_agent_mode: turns it off unless it was set by hand; whether it did. Blocking.
+        watch: called with every runtime process that an agent lives in.
+    """
+
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        sessions: Sessions,
+        files: IdentityFiles,
+        committer: Committer,
+        repo_id: str,
+        hostname: str,
+        claimed: Callable[[], Sequence[str]],
+        ancestors: Callable[[int], Sequence[int]],
+        branch_of: Callable[[Path], str],
+        leave_single_agent_mode: Callable[[], bool],
+        watch: Callable[[ProcessKey], object],
+    ) -> None:
+        self._roster = roster
+        self._sessions = sessions
+        self._files = files
+        self._committer = committer
+        self._repo_id = repo_id
+        self._hostname = hostname
+        self._claimed = claimed
+        self._ancestors = ancestors
+        self._branch_of = branch_of
+        self._leave_single_agent_mode = leave_single_agent_mode
+        self._watch = watch
+        self._one_at_a_time = asyncio.Lock()
+
+    async def register(self, call: Call, params: Register) -> Registered:
+        """Register the agent that *params* describe for the caller's worktree.
+
+        Raises:
+            ParamsInvalid, InvalidName: what was asked for cannot be.
+            Refused: another worktree has the name, or the caller stands in none.
+            StoreError: nothing was stored.
+        """
+        caller = standing(call)
+        name = self._checked_name(params, caller)
+        spot = await self._spot(caller, params)
+        async with self._one_at_a_time:
+            known = self._roster.find_local(name)
+            if known is None:
+                check_apart(name, params.role, self._roster.everyone())
+            else:
+                self._check_unchanged(known, params)
+            others = self._elsewhere(name, known, spot.worktree)
+            if others and not params.force:
+                raise _registered_elsewhere(name, others)
+            conflict = self._conflict(known, spot)
+            if conflict is not None and not params.force:
+                return Registered(agent_id=name, status="conflict", conflict=conflict)
+            spot = await self._settle_runtime(name, known, spot, force=params.force)
+            return await self._carry_out(call, params, name, known, spot, others, asserted=caller.asserted)
+
+    def recall(self, call: Call, events: Sequence[Event]) -> Registered:
+        """The answer that a registration with *events* was given before a restart."""
+        registered = next((event for event in events if isinstance(event, AgentRegister)), None)
+        started = next((event for event in events if isinstance(event, SessionStart)), None)
+        first = registered or started
+        return Registered(
+            agent_id=first.agent_id if first else "",
+            status="updated" if registered and registered.incarnation else "registered",
+            session_id=started.session_id if started else "",
+        )
+
+    # what is asked for
+
+    def _checked_name(self, params: Register, caller: Caller) -> str:
+        for field in ("role", "module"):
+            if not getattr(params, field):
+                raise ParamsInvalid(f"{field} is required")
+        name = params.name or unnamed_id(self._repo_id, params.role, params.module)
+        claimed = () if caller.kind == "kernel" else self._claimed()
+        check_agent(name, params.role, params.module, claimed=claimed)
+        return name
+
+    async def _spot(self, caller: Caller, params: Register) -> Spot:
+        if caller.kind == "kernel":
+            worktree = Path(params.worktree).resolve() if params.worktree else None
+            process = self._process(params.agent_pid or 0)
+            chain: Sequence[int] = ()
+        else:
+            worktree = caller.worktree
+            if params.worktree and (worktree is None or Path(params.worktree).resolve() != worktree):
+                raise Refused("an agent is registered for the worktree that the caller stands in, no other")
+            chain = await asyncio.to_thread(self._ancestors, caller.pid) if caller.pid else ()
+            process = self._process(_own_pid(caller, chain, params.agent_pid))
+        if worktree is None or not self._files.is_worktree(worktree):
+            raise Refused(
+                "cannot register here: this is no worktree of the project",
+                hint="cd into a worktree of the repository and retry",
+            )
+        return Spot(worktree, process, chain, caller.runtime if process else "")
+
+    def _process(self, pid: int) -> ProcessKey | None:
+        started = self._roster.start_of(pid) if pid else None
+        return ProcessKey(pid, started) if started is not None else None
+
+    def _check_unchanged(self, known: AgentRow, params: Register) -> None:
+        if params.force or (known.role, known.module) == (params.role, params.module):
+            return
+        raise Refused(
+            f"agent {known.name} is registered with role {known.role} and module {known.module}",
+            hint="pass --force to change its role or module",
+        )
+
+    # who has the name
+
+    def _elsewhere(self, name: str, known: AgentRow | None, worktree: Path) -> list[Path]:
+        """Other worktrees that have the agent: by identity file, or by its home where the file is only missing."""
+        found = self._files.places(name)
+        home = self._roster.homes.of(known.incarnation) if known else None
+        if home and home.worktree and not found and self._files.is_worktree(home.worktree):
+            found = [home.worktree]
+        return [place for place in found if place != worktree]
+
+    def _conflict(self, known: AgentRow | None, spot: Spot) -> Conflict | None:
+        """Who else lives in this agent: a running runtime that is not above the caller."""
+        home = self._roster.homes.of(known.incarnation) if known else None
+        if known is None or home is None or home.process is None or spot.process is None:
+            return None
+        if home.process == spot.process or home.process.pid in spot.chain:
+            return None
+        if not self._roster.is_running(home.process):
+            return None
+        return Conflict(
+            existing_agent_id=known.name,
+            registered_at=format_us(known.registered_us),
+            last_seen_at=format_us(home.last_seen_us) if home.last_seen_us else "",
+            conflict_pid=home.process.pid,
+        )
+
+    # doing it
+
+    async def _carry_out(
+        self,
+        call: Call,
+        params: Register,
+        name: str,
+        known: AgentRow | None,
+        spot: Spot,
+        others: list[Path],
+        *,
+        asserted: bool,
+    ) -> Registered:
+        await self._check_file(spot.worktree, name, force=params.force)
+        branch = await asyncio.to_thread(self._branch_of, spot.worktree)
+        event = self._event(params, name, known, spot, asserted=asserted)
+        incarnation = known.incarnation if known else event.ulid
+        open_now = self._sessions.open_of(known) if known else []
+        beginning = self._sessions.plan(name, incarnation, open_now, spot.process)
+        resumed = [row for row in open_now if self._goes_on(row.session_id, beginning)]
+        is_news = known is None or params.force or params.re_register or _differs(event, known)
+        events: list[Event] = [event] if is_news else []
+        events += () if resumed else beginning.events
+        if events:
+            await self._committer.commit(*events, request_id=call.request_id)
+        await self._keep_home(name, incarnation, spot, parse_us(event.timestamp))
+        if not resumed:
+            await self._sessions.begun(
+                beginning, context=_first_context(params, spot, branch, event.timestamp)
+            )
+        elif params.intent:
+            await self._sessions.contexts.change(
+                resumed[0].session_id, incarnation, intent=params.intent, intent_updated_at=event.timestamp
+            )
+        session = resumed[0].session_id if resumed else beginning.start.session_id
+        await self._write_file(params, name, spot, branch=branch, session=session)
+        for place in others:
+            await self._files.set_aside(place, name)
+        return Registered(
+            agent_id=name,
+            status="updated" if known and is_news else "registered",
+            session_id=session,
+            session_resumed=bool(resumed),
+            identity_file=str(path_of(spot.worktree, name)),
+            single_agent_mode_ended=known is None and await self._second_agent_came(),
+        )
+
+    async def _settle_runtime(self, name: str, known: AgentRow | None, spot: Spot, *, force: bool) -> Spot:
+        """Whose the runtime is: a process is one agent's, and one agent's only.
+
+        Somebody at a shell who registers an agent again does not take it out of its running runtime; and a runtime
+        that is one agent's registers others without becoming theirs, unless it asks to with *force*.
+        """
+        home = self._roster.homes.of(known.incarnation) if known else None
+        if spot.process is None:
+            if home is not None and self._roster.is_running(home.process):
+                return replace(spot, process=home.process, runtime=home.runtime)
+            return spot
+        owners = [other for other in self._roster.homes.living_in(spot.process) if other.name != name]
+        if owners and not force:
+            return replace(spot, process=None, runtime="")
+        for owner in owners:
+            await self._roster.homes.keep(replace(owner, process=None))
+            if owner.worktree is not None:
+                await self._files.update(owner.worktree, owner.name, _without_process)
+        return spot
+
+    def _event(
+        self, params: Register, name: str, known: AgentRow | None, spot: Spot, *, asserted: bool
+    ) -> AgentRegister:
+        return self._committer.draft(
+            AgentRegister,
+            asserted=asserted,
+            agent_id=name,
+            incarnation=known.incarnation if known else "",
+            role=params.role,
+            module=params.module,
+            display=params.display or (known.display if known else ""),
+            hostname=self._hostname,
+            worktree=spot.worktree.name,
+            runtime=spot.runtime or params.runtime or (known.runtime if known else ""),
+            agent_pid=spot.process.pid if spot.process else 0,
+        )
+
+    def _goes_on(self, session: str, beginning: Beginning) -> bool:
+        """Whether an open session is the caller's own: not one that died, nor another runtime's."""
+        facts = self._sessions.rows.of(session)
+        if facts is None:
+            return False
+        if facts.process is None:
+            return beginning.process is None
+        return facts.process == beginning.process
+
+    async def _keep_home(self, name: str, incarnation: str, spot: Spot, now_us: int) -> None:
+        await self._roster.homes.keep(
+            Home(incarnation, name, spot.worktree, spot.runtime, spot.process, last_seen_us=now_us)
+        )
+        if spot.process is not None:
+            self._watch(spot.process)
+
+    async def _check_file(self, worktree: Path, name: str, *, force: bool) -> None:
+        """Told before anything happens: a file there that cannot be used is set aside only when asked for."""
+        try:
+            await self._files.read(worktree, name)
+        except FileDamaged:
+            if not force:
+                raise
+            await self._files.set_aside(worktree, name)
+
+    async def _write_file(
+        self, params: Register, name: str, spot: Spot, *, branch: str, session: str
+    ) -> None:
+        def change(old: Identity | None) -> Identity:
+            base = old or Identity(agent=AgentName(name=name))
+            return msgspec.structs.replace(
+                base,
+                agent=AgentName(
+                    name=name,
+                    role=params.role,
+                    module=params.module,
+                    display=params.display or base.display,
+                ),
+                repo_id=self._repo_id,
+                worktree=str(spot.worktree),
+                branch=branch,
+                intent=params.intent or base.intent,
+                session_id=session,
+                agent_pid=spot.process.pid if spot.process else 0,
+                agent_pid_start=spot.process.start_time if spot.process else 0,
+                preferred_runtime=params.runtime or base.preferred_runtime or spot.runtime,
+                runtime=spot.runtime or base.runtime,
+            )
+
+        await self._files.update(spot.worktree, name, change)
+
+    async def _second_agent_came(self) -> bool:
+        agents = [agent for agent in self._roster.locals() if agent.kind == "agent"]
+        return len(agents) == 2 and await asyncio.to_thread(self._leave_single_agent_mode)
+
+
+def _without_process(identity: Identity | None) -> Identity | None:
+    return identity and msgspec.structs.replace(identity, agent_pid=0, agent_pid_start=0)
+
+
+def _own_pid(caller: Caller, chain: Sequence[int], asked: int | None) -> int:
+    """The runtime a registration is for: as the system tells, or one of the caller's ancestors if it names one."""
+    if asked is None:
+        return caller.runtime_pid
+    if asked and asked != caller.runtime_pid and asked not in chain:
+        raise Refused(
+            f"process {asked} is not above the caller: its runtime cannot be registered from here",
+            hint="leave --agent-pid out; the daemon finds the runtime itself",
+        )
+    return asked
+
+
+def _first_context(params: Register, spot: Spot, branch: str, now: str) -> dict[str, str]:
+    context = {"worktree_path": str(spot.worktree), "branch": branch, "git_updated_at": now}
+    return context | ({"intent": params.intent, "intent_updated_at": now} if params.intent else {})
+
+
+def _differs(event: AgentRegister, known: AgentRow) -> bool:
+    fields = ("role", "module", "display", "hostname", "worktree", "runtime", "agent_pid")
+    return any(getattr(event, field) != getattr(known, field) for field in fields)
+
+
+def _registered_elsewhere(name: str, places: Sequence[Path]) -> Refused:
+    return Refused(
+        f'agent "{name}" is already registered in a different worktree ({places[0]})',
+        hint="choose another --name, or take it over from there with --force",
+    )

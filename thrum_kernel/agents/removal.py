@@ -1,0 +1,187 @@
+"""``agent.delete`` and ``agent.cleanup``: agents of this daemon, and of no other, come to an end.
+
+Deleting ends the agent's sessions and its incarnation; what it wrote stays under its name. An orphan is an agent of
+this daemon with no identity file in any worktree; one whose runtime is running is none.
+
+Source: spec/decisions.md "Identity"; spec/kernel.md §6.7, §10.2 (#34, #35).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from thrum_kernel.agents.contexts import Contexts
+from thrum_kernel.agents.homes import Home
+from thrum_kernel.agents.identity_files import IdentityFiles
+from thrum_kernel.agents.requests import Cleanup, Delete
+from thrum_kernel.agents.results import CleanedUp, Deleted, Orphan
+from thrum_kernel.agents.roster import Roster
+from thrum_kernel.agents.sessions import Sessions
+from thrum_kernel.api import Call
+from thrum_kernel.clock import Clock, format_us
+from thrum_kernel.commit import Committer
+from thrum_kernel.errors import ParamsInvalid, Refused, ThrumError
+from thrum_kernel.events import Event
+from thrum_kernel.events.core import AgentCleanup
+from thrum_kernel.projection.queries import AgentRow
+
+_log = logging.getLogger(__name__)
+
+DAY_US: Final = 24 * 3600 * 1_000_000
+MAX_THRESHOLD_DAYS: Final = 36_500
+
+
+class Removal:
+    """Ends agents.
+
+    Args:
+        is_reserved: whether a name is a pseudo-agent's, which is never an orphan.
+        branches_of: the branches of the repository, None when they cannot be told; blocking.
+        forget_context: removes what an agent saved in a worktree; blocking.
+    """
+
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        sessions: Sessions,
+        contexts: Contexts,
+        files: IdentityFiles,
+        committer: Committer,
+        clock: Clock,
+        is_reserved: Callable[[str], bool],
+        branches_of: Callable[[], frozenset[str] | None],
+        forget_context: Callable[[Path, str], object],
+    ) -> None:
+        self._roster = roster
+        self._sessions = sessions
+        self._contexts = contexts
+        self._files = files
+        self._committer = committer
+        self._clock = clock
+        self._is_reserved = is_reserved
+        self._branches_of = branches_of
+        self._forget_context = forget_context
+
+    async def delete(self, call: Call, params: Delete) -> Deleted:
+        """Delete an agent of this daemon.
+
+        Raises:
+            NotFound: there is none of that name.
+            Refused: it lives on another daemon, or its runtime is running and *force* was not given.
+        """
+        agent = self._roster.local(params.name)
+        process = self._roster.home(agent).process
+        if self._roster.is_running(process) and not params.force:
+            assert process is not None
+            raise Refused(
+                f"agent {agent.name} is running (PID {process.pid})",
+                hint="stop its runtime first, or delete it all the same with --force",
+            )
+        await self._remove(agent, "manual", "deleted", request_id=call.request_id)
+        return Deleted(agent_id=agent.name, deleted=True, message=f"Agent {agent.name} deleted")
+
+    def recall_delete(self, call: Call, events: Sequence[Event]) -> Deleted:
+        """The answer that a deletion with *events* was given before a restart."""
+        name = next((event.agent_id for event in events if isinstance(event, AgentCleanup)), "")
+        return Deleted(agent_id=name, deleted=True, message=f"Agent {name} deleted")
+
+    async def cleanup(self, call: Call, params: Cleanup) -> CleanedUp:
+        """Find orphans, and delete them with *force*.
+
+        Agents that have their identity file but were not seen for *threshold* days are named in the message and
+        left alone.
+        """
+        if not 0 <= params.threshold <= MAX_THRESHOLD_DAYS:
+            raise ParamsInvalid(f"threshold must be 0 to {MAX_THRESHOLD_DAYS} days, not {params.threshold}")
+        candidates = [agent for agent in self._roster.locals() if self._may_be_orphan(agent)]
+        orphans = [agent for agent in candidates if not self._files.places(agent.name)]
+        branches = await asyncio.to_thread(self._branches_of)
+        listed = [self._orphan(agent, branches) for agent in orphans]
+        deleted: list[str] = []
+        if params.force and not params.dry_run:
+            for agent in orphans:
+                if not self._files.places(agent.name):  # written back a moment ago? then it is none any more
+                    await self._remove(agent, "automated", "orphan", request_id=call.request_id)
+                    deleted.append(agent.name)
+        stale = [
+            agent for agent in candidates if agent not in orphans and self._days(agent) > params.threshold
+        ]
+        return CleanedUp(
+            orphans=listed,
+            deleted=deleted,
+            dry_run=params.dry_run,
+            message=_stale_message(stale, params.threshold) or msgspec.UNSET,
+        )
+
+    def _may_be_orphan(self, agent: AgentRow) -> bool:
+        if agent.kind != "agent" or self._is_reserved(agent.name):
+            return False
+        return not self._roster.is_running(self._roster.home(agent).process)
+
+    def _orphan(self, agent: AgentRow, branches: frozenset[str] | None) -> Orphan:
+        home = self._roster.home(agent)
+        branch = self._branch(agent)
+        return Orphan(
+            agent_id=agent.name,
+            role=agent.role,
+            module=agent.module,
+            worktree=str(home.worktree or agent.worktree),
+            branch=branch,
+            last_seen_at=format_us(self._last_seen_us(agent, home)),
+            worktree_missing=home.worktree is None or not home.worktree.is_dir(),
+            branch_missing=bool(branch) and branches is not None and branch not in branches,
+            days_since_last_seen=self._days(agent),
+            message_count=self._message_count(agent),
+        )
+
+    def _branch(self, agent: AgentRow) -> str:
+        """The branch that was last seen in one of its open sessions."""
+        for session in self._sessions.open_of(agent):
+            context = self._contexts.of_session(session.session_id)
+            if context is not None and context.branch:
+                return context.branch
+        return ""
+
+    def _last_seen_us(self, agent: AgentRow, home: Home) -> int:
+        return max(home.last_seen_us, agent.registered_us)
+
+    def _days(self, agent: AgentRow) -> int:
+        return max(0, self._clock.now_us() - self._last_seen_us(agent, self._roster.home(agent))) // DAY_US
+
+    def _message_count(self, agent: AgentRow) -> int:
+        rows = self._roster.cache.read("SELECT count(*) FROM message WHERE author = ?", (agent.id,))
+        return int(rows[0][0])
+
+    async def _remove(
+        self, agent: AgentRow, method: Literal["manual", "automated"], reason: str, *, request_id: str
+    ) -> None:
+        """The event first: once it is stored the agent is gone, whatever of the files cannot be removed."""
+        home = self._roster.home(agent)
+        await self._sessions.end(agent, self._sessions.open_of(agent), "normal", request_id=request_id)
+        event = self._committer.draft(
+            AgentCleanup, agent_id=agent.name, incarnation=agent.incarnation, reason=reason, method=method
+        )
+        await self._committer.commit(event, request_id=request_id)
+        places = {*self._files.places(agent.name), *([home.worktree] if home.worktree else [])}
+        for place in sorted(places):
+            try:
+                await self._files.remove(place, agent.name)
+                await asyncio.to_thread(self._forget_context, place, agent.name)
+            except (OSError, ThrumError) as error:
+                _log.warning("files of the deleted agent %s stay in %s: %s", agent.name, place, error)
+        await self._files.forget_copies(agent.name)
+        await self._roster.homes.forget(agent.incarnation)
+
+
+def _stale_message(stale: Sequence[AgentRow], days: int) -> str:
+    if not stale:
+        return ""
+    names = ", ".join(sorted(agent.name for agent in stale))
+    return f"not seen for more than {days} days, but registered in a worktree: {names} (agent delete NAME)"

@@ -1,0 +1,154 @@
+"""The picture of what is registered that callers are judged by, kept current.
+
+`resolve_peer` is asked for every request that needs a caller. It notices changed identity files by their times, and
+makes the picture anew only when a file or a registration changed.
+
+Source: DESIGN.md D5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from thrum_kernel.agents.homes import Homes
+from thrum_kernel.agents.worktrees import Worktree, Worktrees
+from thrum_kernel.api import Call, Caller
+from thrum_kernel.errors import IdentityAmbiguous, Projecting
+from thrum_kernel.events import Event
+from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRegister
+from thrum_kernel.identity import world
+from thrum_kernel.identity.facts import Facts
+from thrum_kernel.identity.resolve import resolve
+from thrum_kernel.identity.world import World
+
+
+class AmbiguousHere(IdentityAmbiguous):
+    """Several identities fit; who calls is not known, but where it stands is.
+
+    Attributes:
+        caller: the caller as an anonymous one, for what is done for a place and not in a name.
+    """
+
+    def __init__(self, error: IdentityAmbiguous, caller: Caller) -> None:
+        super().__init__(error.candidates)
+        self.caller = caller
+
+
+def standing(call: Call) -> Caller:
+    """The caller, as an anonymous one where several identities fit: for what is done for a place."""
+    try:
+        return call.caller
+    except AmbiguousHere as error:
+        return error.caller
+
+
+class WorldKeeper:
+    """Judges callers.
+
+    Args:
+        living: names of the agents that live on this daemon; raises Projecting while that cannot be told.
+    """
+
+    def __init__(self, *, worktrees: Worktrees, homes: Homes, living: Callable[[], Iterable[str]]) -> None:
+        self._worktrees = worktrees
+        self._homes = homes
+        self._living = living
+        self._world = World()
+        self._made_of: int | None = None
+        self._places: dict[tuple[int, int], Path] = {}
+
+    def on_event(self, event: Event) -> None:
+        """A listener of the committer: registrations change the picture."""
+        if isinstance(event, AgentRegister | AgentCleanup | AgentMove):
+            self.invalidate()
+
+    def invalidate(self) -> None:
+        """Make the picture anew when next asked."""
+        self._made_of = None
+
+    def current(self, cwd: Path | None = None) -> World:
+        """The world as of now, for a caller in *cwd*."""
+        self._worktrees.refresh_for(cwd)
+        if self._made_of != self._worktrees.version:
+            self._make()
+        return self._world
+
+    def resolve_peer(
+        self, facts: Facts, claim: str = "", *, named: str = "", token_principal: str | None = None
+    ) -> Caller:
+        """Who a caller is.
+
+        Args:
+            facts: what the system says about it.
+            claim: who it says it is (``caller_agent_id``, ``THRUM_AGENT_ID``); empty when it does not.
+            named: its ``THRUM_NAME``.
+            token_principal: whom its valid token names; None without one.
+
+        Raises:
+            GuardFired: the claim or the place contradicts what ranks above it.
+            AmbiguousHere: several agents are registered where it stands.
+        """
+        found = self.current(facts.cwd)
+        place = self._place(facts)
+        try:
+            caller = resolve(facts, found, claim, named=named, token_principal=token_principal)
+        except IdentityAmbiguous as error:
+            raise AmbiguousHere(error, self._nobody(facts, place)) from error
+        return replace(caller, worktree=place) if place is not None else caller
+
+    def residents(self, worktree: Path) -> frozenset[str]:
+        """The agents that live here and have an identity file in *worktree*."""
+        known = self._worktrees.at(worktree)
+        if known is None:
+            return frozenset()
+        status = (known.device, known.inode)
+        place = self.current(worktree).worktrees.get(status)
+        return frozenset(place.names) if place else frozenset()
+
+    def _place(self, facts: Facts) -> Path | None:
+        """The worktree of ours that the caller stands in, told by what the folders are and not by their names."""
+        return next(
+            (self._places[folder.inode] for folder in facts.folders if folder.inode in self._places), None
+        )
+
+    def _nobody(self, facts: Facts, place: Path | None) -> Caller:
+        runtime = facts.runtime
+        return Caller(
+            kind="anonymous",
+            pid=facts.pid,
+            runtime_pid=runtime.pid if runtime else 0,
+            runtime=runtime.runtime if runtime else "",
+            cwd=facts.cwd,
+            worktree=place or facts.git_root,
+            reason="several identities fit here",
+        )
+
+    def _make(self) -> None:
+        known = self._worktrees.all()
+        version = self._worktrees.version
+        living = self._names(known)
+        identities = [
+            (worktree.path, identity)
+            for worktree in known
+            for identity in worktree.identities
+            if living is None or identity.name in living
+        ]
+        made = world.build(identities, names=living or ())
+        with_file = {identity.name for _, identity in identities}
+        lost = {
+            (home.process.pid, home.process.start_time): home.name
+            for home in self._homes.all()
+            if home.process and home.name not in with_file and living is not None and home.name in living
+        }
+        self._world = replace(made, runtimes={**lost, **made.runtimes})
+        self._places = {(worktree.device, worktree.inode): worktree.path for worktree in known}
+        self._made_of = version if living is not None else None
+
+    def _names(self, known: list[Worktree]) -> frozenset[str] | None:
+        """Names of the agents that live here; None while the cache is being rebuilt: then files alone count."""
+        try:
+            return frozenset(self._living())
+        except Projecting:
+            return None
