@@ -5,12 +5,15 @@ times, because the header starts the Python beside it with ``-IS``. It works fro
 installer, through symbolic links, in paths with spaces, and for installations of a user or of the system, where the
 Python is looked for by the folder that thrum lies in.
 
-Comments, docstrings and type annotations are left out: Python compiles the script anew at every start.
+Python compiles a script anew at every start, so this one brings its bytecode along, and its text, without comments,
+docstrings and annotations, for a Python of another version.
 """
 
 from __future__ import annotations
 
 import ast
+import marshal
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import Any
 
@@ -55,28 +58,27 @@ class Launcher(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def launcher(source: str, *, version: str) -> str:
-    """The script made of the client's *source*: its rare functions become text that is compiled when one is called."""
-    tree = _Bare(version).visit(ast.parse(source))
-    rare = _rare(tree)
-    later = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in rare]
-    now = [node for node in tree.body if node not in later and "RARE" not in ast.unparse(node)]
-    text = "\n".join(ast.unparse(ast.fix_missing_locations(node)) for node in later)
-    stubs = ast.parse(f"LATER = {text!r}\n{STUB}\n" + "\n".join(f"{name} = later({name!r})" for name in rare))
-    return (
-        HEADER
-        + "\n".join(
-            ast.unparse(ast.fix_missing_locations(node)) for node in (*now[:-1], *stubs.body, now[-1])
-        )
-        + "\n"
-    )
+    """The script made of the client's *source*: its bytecode for the Python that builds, and the text for others.
+
+    Compiling the text costs more than everything else that the client does; an installer that builds (from a
+    checkout, editable) builds with the Python that will run it.
+    """
+    bare = ast.fix_missing_locations(_Bare(version).visit(ast.parse(source)))
+    text = ast.unparse(bare)
+    code = marshal.dumps(compile(text, "thrum", "exec", dont_inherit=True, optimize=0), MARSHAL)
+    return f"{HEADER}SOURCE = {text!r}\nMAGIC = {MAGIC_NUMBER!r}\nCODE = {code!r}\n{START}"
 
 
-STUB = """
-def later(name):
-    def call(*given):
-        exec(LATER, globals())
-        return globals()[name](*given)
-    return call
+MARSHAL = 2
+"""Version of the format: the last one that is the same for the same code, whoever else refers to its parts."""
+
+START = """\
+import sys
+if getattr(sys.modules.get('_frozen_importlib_external'), 'MAGIC_NUMBER', None) == MAGIC:
+    import marshal
+    exec(marshal.loads(CODE))
+else:
+    exec(compile(SOURCE, 'thrum', 'exec'))
 """
 
 
@@ -111,14 +113,6 @@ class _Bare(ast.NodeTransformer):
         if _names(node.targets[0], "VERSION"):
             node.value = ast.Constant(self.version.encode())
         return node
-
-
-def _rare(tree: ast.Module) -> tuple[str, ...]:
-    names: tuple[str, ...] = ()
-    for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AugAssign) and "RARE" in ast.unparse(node):
-            names += ast.literal_eval(node.value)
-    return names
 
 
 def _names(node: ast.expr, name: str) -> bool:

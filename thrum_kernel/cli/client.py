@@ -36,10 +36,6 @@ VERSION = b""
 """Version of the distribution, filled in when the script is built; empty in the kernel, which knows its own."""
 
 PROTOCOL = b"1"
-RARE = ("plain", "main_worktree", "connect_far", "send_input", "contents", "not_written", "pause")
-RARE += ("fail", "run_here", "again")  # type: ignore[assignment]
-"""Functions that most commands never call: in the script they are compiled when they are."""
-
 MAX_ADDRESS = 100
 """Longest socket path in bytes that fits an address on every system."""
 
