@@ -58,6 +58,7 @@ class Committer:
         listeners: called on the loop for every event after its projection, in order; must not block.
         writer: the current writer's id; empty before the first event.
         last_sequence: the number of its last durable event.
+        durable: both, replaced in one step, for whoever reads them while events are written.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Committer:
         self.listeners: list[Callable[[Event], None]] = []
         self.writer = ""
         self.last_sequence = 0
+        self.durable = ("", 0)
         self.requests = RequestIndex(clock)
         self._clock = clock
         self._ids = ids
@@ -179,6 +181,7 @@ class Committer:
                     item.lines.append(self._types.encode(event))
             self._journal.append([line for item in batch for line in item.lines])
             self.last_sequence = sequence
+            self.durable = (self.writer, sequence)
         except StoreError:
             self._abandon_journal()
             raise

@@ -120,8 +120,8 @@ class Journal:
         """Whether `append` will refuse: it failed once, or `end` was called."""
         return self._is_ended
 
-    def append(self, lines: Sequence[bytes]) -> Mark:
-        """Make *lines* durable, in order, with one write and one sync; where the journal ends now.
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Make *lines* durable, in order, with one write and one sync; `mark` is then where the journal ends.
 
         Each line is one event without its newline, numbered on from `last` without gaps.
 
@@ -139,7 +139,6 @@ class Journal:
             self._fail(error)
             raise
         self._mark = Mark(self._mark.sequence + len(lines), self._mark.offset + len(data))
-        return self._mark
 
     def end(self) -> Previous:
         """Close it; what the next journal's first line says about it. Fine when done twice."""
@@ -250,12 +249,11 @@ def read_header(disk: Disk, path: Path) -> JournalHeader | None:
 
 
 def read(
-    disk: Disk, path: Path, after: int = 0, *, offset: int = 0, last: int | None = None
+    disk: Disk, path: Path, after: int = 0, *, last: int | None = None
 ) -> Iterator[tuple[str, int, bytes]]:
     """Lines of a journal as (writer, sequence, line), from the one after *after* to *last* or the end.
 
-    It stops before the first line that is not whole or not next in sequence; *offset* is where an earlier reader's
-    `Mark` for *after* ended.
+    It stops before the first line that is not whole or not next in sequence.
 
     Raises:
         FileDamaged: the first line is not that of a journal.
@@ -264,15 +262,22 @@ def read(
     header = read_header(disk, path)
     if header is None:
         raise FileDamaged(path, "is not a journal: its first line is damaged")
-    expected = after + 1 if offset else 0
-    for line, _ in _lines(disk, path, offset):
-        if expected == 0:
-            expected = 1  # that was the first line
-            continue
-        if (last is not None and expected > last) or not _is_numbered(line, expected):
-            return
-        if expected > after:
-            yield header.writer, expected, line
+    for mark, line in read_on(disk, path, Mark(0, 0), last=last):
+        if mark.sequence > after:
+            yield header.writer, mark.sequence, line
+
+
+def read_on(disk: Disk, path: Path, start: Mark, *, last: int | None = None) -> Iterator[tuple[Mark, bytes]]:
+    """Lines of a journal that come after *start*, each with the mark that reading on from there takes.
+
+    `Mark(0, 0)` is the beginning; otherwise as `read`, but the first line of the file is taken on trust.
+    """
+    expected = start.sequence + 1 if start.offset else 0
+    for line, offset in _lines(disk, path, start.offset):
+        if expected > 0:
+            if (last is not None and expected > last) or not _is_numbered(line, expected):
+                return
+            yield Mark(expected, offset), line
         expected += 1
 
 

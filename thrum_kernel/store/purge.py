@@ -122,12 +122,17 @@ def purges_in(lines: Iterable[bytes]) -> Purges:
     found = Purges()
     erased: dict[str, frozenset[Author]] = {}
     for line in lines:
-        if _PURGING[0] in line or _PURGING[1] in line:
+        if is_purging(line):
             purge = _purge_of(line)
             found = found | Purges(purge.cutoff, purge.sessions)
             for message, authors in purge.erased.items():
                 erased[message] = erased.get(message, frozenset()) | authors
     return Purges(found.cutoff, found.sessions, erased)
+
+
+def is_purging(line: bytes) -> bool:
+    """Whether a line may be a purge or a deletion; false ones are told by `purges_in`."""
+    return _PURGING[0] in line or _PURGING[1] in line
 
 
 def filtered(line: bytes, purges: Purges) -> bytes | None:

@@ -96,6 +96,33 @@ class Tree:
         data = msgspec.json.encode(_Format(max(reader, self.format()))) + b"\n"
         replace(self.disk, self.published / "FORMAT", data, temporary=self.folders.ensure(self.temporary))
 
+    def mark_pending(self) -> None:
+        """Note durably that a purge has begun; a start that finds the note does it again."""
+        if not self.is_pending:
+            replace(self.disk, self.pending, b"", temporary=self.folders.ensure(self.temporary))
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a purge has begun and not ended."""
+        return self.disk.size(self.pending) is not None
+
+    def clear_pending(self) -> None:
+        """Note durably that the purge is done."""
+        drop(self.disk, [self.pending])
+
+    def own_writers(self) -> frozenset[str] | None:
+        """The writers that this log's daemon has published under; None when there is no record."""
+        if self.disk.size(self.writers) is None:
+            return None
+        return frozenset(self.disk.read(self.writers).decode(errors="replace").split())
+
+    def record_writers(self, writers: Iterable[str]) -> None:
+        """Note durably that *writers* are ours, before the first file under their names."""
+        known = self.own_writers() or frozenset()
+        if not known.issuperset(wanted := frozenset(writers)):
+            data = "".join(f"{name}\n" for name in sorted(known | wanted)).encode()
+            replace(self.disk, self.writers, data, temporary=self.folders.ensure(self.temporary))
+
     def write_unit(
         self,
         daemon: str,

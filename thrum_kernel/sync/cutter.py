@@ -1,0 +1,274 @@
+"""What publishing does to the files: cut journals, roll up, purge, tidy. Blocking, one call at a time.
+
+`Publisher` decides when; this class knows what. After an error it forgets what it believed about the files and looks
+again before the next work, so every call may be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from thrum_kernel.errors import FileDamaged, FileMissing
+from thrum_kernel.store import journal, ranges
+from thrum_kernel.store.files import drop, remove_temporary
+from thrum_kernel.store.filter import count_filtered
+from thrum_kernel.store.journal import Ended, Mark
+from thrum_kernel.store.names import folder_name, parse_name
+from thrum_kernel.store.purge import Purges, is_purging, purges_in
+from thrum_kernel.store.ranges import Line, Scan, Tree, Unit
+from thrum_kernel.store.scan import first_line
+from thrum_kernel.store.spans import Coverage
+from thrum_kernel.store.units import decode_shard
+
+_log = logging.getLogger(__name__)
+
+
+class Place(NamedTuple):
+    """How far a writer's journal goes: its last durable sequence."""
+
+    writer: str
+    sequence: int
+
+
+class PurgeDone(NamedTuple):
+    """What a purge did to the published files.
+
+    Attributes:
+        message_files: how many message files were written anew or removed.
+        events: how many lines left the events files.
+        is_complete: whether no file had to be left as it was since it is damaged.
+    """
+
+    message_files: int
+    events: int
+    is_complete: bool
+
+
+class Cutter:
+    """Publishes the journals of one daemon.
+
+    Args:
+        tree: the log.
+        daemon: the id of the daemon that owns the journals.
+        message_types: the types that lie in message files.
+        ended: the journals that `journal.recover` found at this start.
+    """
+
+    def __init__(
+        self, tree: Tree, *, daemon: str, message_types: Container[str], ended: Sequence[Ended] = ()
+    ) -> None:
+        self.tree = tree
+        self._daemon = daemon
+        self._message_types = message_types
+        self._ends = {found.header.writer: found.last for found in ended}
+        self._order = [found.path.name for found in ended]
+        self._units: list[Unit] = []
+        self._coverage = Coverage()
+        self._tail = ("", Mark(0, 0))  # the writer whose journal was read last, and how far
+        self._new_purges = Purges()
+        self._is_open = False
+        self._is_tidy = False
+
+    def cut(self, current: Place, *, ended: Place | None = None) -> int:
+        """Publish what is durable in all journals and remove those that are ended; how many events.
+
+        Args:
+            current: the writer that may be appending now, and how far that is durable; an empty writer for none.
+            ended: a journal that was ended just now, when there is one.
+
+        Raises:
+            StoreError: the disk refuses; what was published counts, and the rest is tried again by the next call.
+        """
+        with self._opened():
+            if ended is not None and ended.writer:
+                self._ends[ended.writer] = ended.sequence
+            published = 0
+            for path, place, is_over in self._journals(current):
+                published += self._cut_one(path, place)
+                if is_over and self._is_published(place):
+                    drop(self.tree.disk, [path])  # one at a time: a later journal says where this one ended
+            if not self._is_tidy:
+                self._tidy()
+            return published
+
+    def roll_up(self, current: str) -> int:
+        """Roll up what is worth it; how many units became fewer."""
+        with self._opened():
+            rolled = 0
+            while runs := ranges.plan(self._rollable(), current=current):
+                for run in runs:
+                    rolled += self._roll_up_one(run)
+            return rolled
+
+    @property
+    def has_purges(self) -> bool:
+        """Whether a purge or deletion was cut, or found unfinished, whose text is still in files."""
+        return bool(self._new_purges) or self.tree.is_pending
+
+    @property
+    def has_cutoff(self) -> bool:
+        """Whether what `has_purges` tells of is more than deletions of single messages."""
+        return bool(self._new_purges.cutoff or self._new_purges.sessions) or not self._new_purges
+
+    def preview(self, purges: Purges) -> PurgeDone:
+        """What `purges` would do; changes nothing."""
+        return PurgeDone(*count_filtered(self.tree, ranges.scan(self.tree).units, purges), is_complete=True)
+
+    def purge(self) -> PurgeDone:
+        """Take everything purged or deleted out of every published file of every daemon, and out of quarantine.
+
+        The journals must have been ended and cut before. Found unfinished at a start, everything that was ever purged
+        is taken out again; else only what is new since the last time.
+
+        Raises:
+            StoreError: the disk refuses; it is done again by the next call.
+        """
+        with self._opened():
+            purges = self._new_purges or self._all_purges()
+            self.tree.mark_pending()
+            found = ranges.scan(self.tree)
+            done = ranges.filter_units(self.tree, [*found.units, *found.superseded], purges)
+            for problem in done.problems:
+                _log.warning("purge: %s: %s", problem.path, problem.text)
+            ranges.filter_quarantine(self.tree, purges)
+            remove_temporary(self.tree.disk, self.tree.temporary)
+            self._look()
+            self._tidy()
+            self.tree.clear_pending()
+            self._new_purges = Purges()
+            return PurgeDone(done.message_files, done.events, not done.problems)
+
+    # what it believes
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Look at the files when nothing is known about them; know nothing any more after an error."""
+        if not self._is_open:
+            self.tree.prepare()
+            self._look()
+            if self.tree.is_pending:
+                self._new_purges |= self._all_purges()
+            self._is_open, self._is_tidy = True, False
+        try:
+            yield
+        except BaseException:
+            self._is_open = False
+            self._tail = ("", Mark(0, 0))
+            self.tree.forget_folders()
+            raise
+
+    def _look(self) -> Scan:
+        found = ranges.scan(self.tree)
+        for problem in found.problems:
+            _log.warning("published files: %s: %s", problem.path, problem.text)
+        self._coverage = found.coverage
+        units = [group[0] for group in found.groups if len(group) == 1 and group[0].daemon == self._daemon]
+        own = self.tree.own_writers()
+        if own is None:  # no record, or it was taken away: what is there counts as ours
+            own = frozenset(window.writer for unit in units for window in unit.windows)
+            self.tree.record_writers(own)
+        self._units = [unit for unit in units if all(window.writer in own for window in unit.windows)]
+        return found
+
+    def _all_purges(self) -> Purges:
+        lines = ranges.read_log(self.tree, message_types=self._message_types)
+        return purges_in(line[3] for batch in lines for line in batch)
+
+    # journals
+
+    def _journals(self, current: Place) -> list[tuple[Path, Place, bool]]:
+        """Journals whose end is known, each behind the one before it, with that end and whether it is final."""
+        names = {entry.name for entry in self.tree.disk.entries(self.tree.journal)}
+        known = [name for name in self._order if name in names]
+        self._order = known + sorted(names.difference(known))
+        found = []
+        for name in self._order:
+            path = self.tree.journal / name
+            header = journal.read_header(self.tree.disk, path)
+            if header is None or header.daemon != self._daemon:
+                continue
+            if header.previous is not None:
+                self._ends[header.previous.writer] = header.previous.last
+            found.append((path, header.writer))
+        ends = [(path, writer, self._ends.get(writer)) for path, writer in found]
+        return [
+            (path, Place(writer, current.sequence if end is None else end), end is not None)
+            for path, writer, end in ends
+            if end is not None or writer == current.writer
+        ]
+
+    def _cut_one(self, path: Path, place: Place) -> int:
+        """Publish what is not published yet of one journal up to *place*; how many events."""
+        published = 0
+        for first, last in self._coverage.of(place.writer).missing(1, place.sequence):
+            self.tree.record_writers([place.writer])
+            lines = self._watched(self._read(path, place.writer, first, last))
+            for unit in ranges.cut(self.tree, lines, daemon=self._daemon, message_types=self._message_types):
+                self._units.append(unit)
+                self._coverage.add(*unit.windows[0])
+                published += unit.lines
+        if not self._is_published(place):
+            _log.error("%s does not hold every event up to %d; see: thrum log verify", path, place.sequence)
+        return published
+
+    def _is_published(self, place: Place) -> bool:
+        return place.sequence == 0 or self._coverage.covers(place.writer, 1, place.sequence)
+
+    def _read(self, path: Path, writer: str, first: int, last: int) -> Iterator[Line]:
+        """Lines of a journal, from where it was read to the last time."""
+        known, start = self._tail
+        if known != writer or start.sequence >= first:
+            start = Mark(0, 0)
+        for mark, line in journal.read_on(self.tree.disk, path, start, last=last):
+            self._tail = (writer, mark)
+            if mark.sequence >= first:
+                yield Line(writer, mark.sequence, line)
+
+    def _watched(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """*lines*, noting purges durably before anything is published that they are about."""
+        for line in lines:
+            if is_purging(line.line):
+                self.tree.mark_pending()
+                self._new_purges |= purges_in([line.line])
+            yield line
+
+    # rolling up, tidying
+
+    def _rollable(self) -> list[Unit]:
+        return sorted(self._units, key=lambda unit: unit.key)
+
+    def _roll_up_one(self, run: list[Unit]) -> int:
+        gone = {unit.path for unit in run}
+        self._units = [unit for unit in self._units if unit.path not in gone]
+        try:
+            self._units.append(ranges.roll_up(self.tree, run))
+        except (FileDamaged, FileMissing) as error:
+            _log.warning("roll-up left out: %s", error)  # the run is not tried again before the next start
+            return 0
+        return len(run) - 1
+
+    def _tidy(self) -> None:
+        """Remove what an unfinished cut, roll-up or purge of ours left behind, once its events are published."""
+        found = ranges.scan(self.tree)
+        own = [unit for unit in found.superseded if unit.daemon == self._daemon]
+        self.tree.drop(own, keep=found.units)
+        folder = Path("messages", folder_name(self._daemon))
+        rest = [path for path in ranges.strays(self.tree, found) if path.is_relative_to(folder)]
+        drop(self.tree.disk, [self.tree.published / path for path in rest if self._is_covered(path)])
+        self._is_tidy = True
+
+    def _is_covered(self, path: Path) -> bool:
+        name = parse_name(path.name)
+        if name is None:
+            return False
+        if name.window is not None:
+            return self._coverage.covers(*name.window)
+        try:
+            header = decode_shard(path, first_line(self.tree, path))
+        except FileDamaged:
+            return False
+        return all(self._coverage.covers(*piece.window) for piece in header.windows)
