@@ -14,7 +14,7 @@ from thrum_kernel.errors import ShuttingDown, StoreError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, GroupCreate
 from thrum_kernel.ids import HybridClock
-from thrum_kernel.projection.apply import Projected
+from thrum_kernel.projection.apply import Applied, Projected
 
 
 class RecordingJournal:
@@ -49,17 +49,18 @@ class Book:
         self.previous: list[tuple[str, int] | None] = []
         self.projected: list[Projected] = []
         self.projection_error: Exception | None = None
-        self.rebuilds: list[BaseException] = []
+        self.doubts: list[str] = []
 
     def open(self, writer: str, previous: tuple[str, int] | None) -> RecordingJournal:
         self.journals.append(RecordingJournal(self, writer))
         self.previous.append(previous)
         return self.journals[-1]
 
-    def apply(self, items: Sequence[Projected]) -> None:
+    def apply(self, items: Sequence[Projected]) -> Applied:
         if self.projection_error is not None:
             raise self.projection_error
         self.projected.extend(items)
+        return Applied(events=tuple(item.event for item in items if isinstance(item.event, Event)))
 
     def committer(self) -> Committer:
         return Committer(
@@ -70,7 +71,7 @@ class Book:
             projector=self,  # type: ignore[arg-type]
             journals=self.open,
             still_ours=lambda: None,
-            on_projection_failure=self.rebuilds.append,
+            in_doubt=self.doubts.append,
         )
 
 
@@ -171,7 +172,7 @@ def test_a_projection_failure_is_told_and_the_commit_stands() -> None:
         await committer.commit(group(committer, "a"))
 
         assert book.journals[0].lines
-        assert [str(error) for error in book.rebuilds] == ["broken cache"]
+        assert book.doubts == ["projection failed: broken cache"]
         await committer.close()
 
     run(story())

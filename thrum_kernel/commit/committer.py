@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.commit.requests import RequestIndex
 from thrum_kernel.commit.writer_thread import WriterThread
-from thrum_kernel.errors import ShuttingDown, StoreError
+from thrum_kernel.errors import Projecting, ShuttingDown, StoreError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.ids import HybridClock, event_id
 from thrum_kernel.projection.apply import Projected, Projector
@@ -34,7 +34,7 @@ class JournalFile(Protocol):
     @property
     def writer(self) -> str: ...
     def append(self, lines: Sequence[bytes]) -> None: ...
-    def end(self) -> None: ...
+    def end(self) -> object: ...
 
 
 class Journals(Protocol):
@@ -55,9 +55,10 @@ class Committer:
 
     Attributes:
         daemon_id: the id that its events carry as origin.
-        listeners: called on the loop for every event after its projection, in order; must not block.
-        writer: the current writer's id; empty before the first event.
-        last_sequence: the number of its last durable event.
+        listeners: called on the loop for every event that counts now, after its projection, in order; also for
+            earlier ones that had waited for these. Must not block.
+        durable: the current writer and the number of its last durable event, replaced in one step; an empty writer
+            before the first event.
         durable: both, replaced in one step, for whoever reads them while events are written.
     """
 
@@ -71,13 +72,12 @@ class Committer:
         projector: Projector,
         journals: Journals,
         still_ours: Callable[[], None],
-        on_projection_failure: Callable[[BaseException], None],
+        in_doubt: Callable[[str], None],
         previous: tuple[str, int] | None = None,
     ) -> None:
         self.daemon_id = daemon_id
         self.listeners: list[Callable[[Event], None]] = []
-        self.writer = ""
-        self.last_sequence = 0
+        self.durable = ("", 0)
         self.durable = ("", 0)
         self.requests = RequestIndex(clock)
         self._clock = clock
@@ -86,13 +86,23 @@ class Committer:
         self._projector = projector
         self._journals = journals
         self._still_ours = still_ours
-        self._on_projection_failure = on_projection_failure
+        self._in_doubt = in_doubt
         self._previous = previous
         self._journal: JournalFile | None = None
         self._waiting: list[_Waiting] = []
         self._flusher: asyncio.Task[None] | None = None
         self._thread = WriterThread(asyncio.get_running_loop(), name="thrum-journal")
         self._closed = False
+
+    @property
+    def writer(self) -> str:
+        """The current writer."""
+        return self.durable[0]
+
+    @property
+    def last_sequence(self) -> int:
+        """The number of the current writer's last durable event."""
+        return self.durable[1]
 
     def draft(self, cls: type[E], **fields: Any) -> E:
         """An event of this daemon with its id and time, not yet committed; its ``ulid`` is final."""
@@ -159,10 +169,10 @@ class Committer:
             for item in batch:
                 _settle_with(item.done, error)
             return
-        self._project(batch)
+        self.requests.add(event for item in batch for event in item.events)
+        for event in self._project(batch):
+            self._tell(event)
         for item in batch:
-            for event in item.events:
-                self._tell(event)
             _settle_with(item.done, None)
 
     def _append(self, batch: list[_Waiting]) -> None:
@@ -180,7 +190,7 @@ class Committer:
                     event.sequence = sequence
                     item.lines.append(self._types.encode(event))
             self._journal.append([line for item in batch for line in item.lines])
-            self.last_sequence = sequence
+            self.durable = (self._journal.writer, sequence)
             self.durable = (self.writer, sequence)
         except StoreError:
             self._abandon_journal()
@@ -189,36 +199,41 @@ class Committer:
     def _open_journal(self) -> None:
         writer = self._ids.next_ulid()
         self._journal = self._journals(writer, self._previous)
-        self.writer, self.last_sequence = writer, 0
+        self.durable = (writer, 0)
 
     def _end_journal(self) -> None:
         if self._journal is not None:
             self._journal.end()
-            self._previous = (self.writer, self.last_sequence)
+            self._previous = self.durable
             self._journal = None
 
     def _abandon_journal(self) -> None:
         """After a failed append or sync that file is never touched again; what was acknowledged is in it."""
         if self._journal is not None:
-            self._previous = (self.writer, self.last_sequence)
+            self._previous = self.durable
             self._journal = None
 
-    def _project(self, batch: list[_Waiting]) -> None:
-        projected = [
-            Projected(
-                writer=self.writer, daemon=self.daemon_id, sequence=event.sequence, event=event, line=line
-            )
-            for item in batch
-            for event, line in zip(item.events, item.lines, strict=True)
+    def _project(self, batch: list[_Waiting]) -> Sequence[Event]:
+        """Project what is durable now; the events that count now."""
+        events = [event for item in batch for event in item.events]
+        lines = [line for item in batch for line in item.lines]
+        items = [
+            Projected(self.writer, self.daemon_id, event.sequence, event, line)
+            for event, line in zip(events, lines, strict=True)
         ]
         try:
-            self._projector.apply(projected)
+            applied = self._projector.apply(items)
+        except Projecting:
+            return ()  # the rebuild that is running takes them from the journal
         except Exception as error:  # noqa: BLE001 - the events are durable: the cache is rebuilt, the send succeeded
             _log.exception("projection failed; the cache will be rebuilt from the log")
-            self._on_projection_failure(error)
+            self._in_doubt(f"projection failed: {error}")
+            return ()
+        if applied.in_doubt:
+            self._in_doubt("two lines with one event id")
+        return applied.events
 
     def _tell(self, event: Event) -> None:
-        self.requests.add((event,))
         for listener in self.listeners:
             try:
                 listener(event)
