@@ -13,6 +13,7 @@ next. Facts are attributes, the sentence is ``__str__``.
         - AmbiguousName
     - Refused               the caller may not do this, or not now
         - AnonymousCaller
+        - TokenMissing
         - GuardFired
         - QuotaExceeded
     - IdentityError         who is calling cannot be told
@@ -200,6 +201,18 @@ class AnonymousCaller(Refused):
         super().__init__(
             f'anonymous caller cannot invoke "{method}": cd into a registered agent worktree and retry',
             hint="register here first: thrum quickstart --name NAME --role ROLE --module MODULE",
+        )
+
+
+class TokenMissing(Refused):
+    """A connection that only a token can speak for presented none, or one that is good no more."""
+
+    rpc_code = -32002
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this connection presented no valid token",
+            hint="thrum daemon token mints one: bearer header, subprotocol, link, or first call token.present",
         )
 
 

@@ -22,6 +22,9 @@ class Grant(Protocol):
     def token_id(self) -> str: ...
 
     @property
+    def expires_us(self) -> int: ...
+
+    @property
     def is_valid(self) -> bool:
         """Whether it is neither revoked nor over, nor its agent gone."""
         ...
@@ -33,12 +36,15 @@ class Connection(Protocol):
     Attributes:
         transport: how it came.
         open_methods: the only methods that an anonymous caller may use here; None: every one marked anonymous.
+        grant: of the token it presented last; None when it presented none.
     """
 
     @property
     def transport(self) -> Transport: ...
     @property
     def open_methods(self) -> frozenset[str] | None: ...
+    @property
+    def grant(self) -> Grant | None: ...
 
     def caller(self, claim: str) -> Caller:
         """Who calls; *claim* is the name the request gives itself, without ``@``, or empty.
@@ -83,6 +89,7 @@ class Inside:
         self._caller = caller
         self._shown = shown
         self._subscribe = subscribe
+        self.grant: Grant | None = None
 
     def caller(self, claim: str) -> Caller:
         return self._caller if isinstance(self._caller, Caller) else self._caller(claim)
@@ -98,6 +105,7 @@ class Inside:
             self._shown(effect)
 
     def present(self, grant: Grant) -> None:
+        self.grant = grant
         kind: Literal["user", "agent"] = "user" if grant.principal.startswith("user:") else "agent"
         self._caller = Caller(kind=kind, agent_id=grant.principal, source="token")
 

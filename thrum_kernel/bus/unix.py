@@ -198,7 +198,7 @@ class UnixConnection(asyncio.Protocol):
         self._idle_since = self._stalled_at = 0.0
         self._stalled_size = self._exempt = 0
         self._callers: dict[str, tuple[Hashable, float, Caller]] = {}
-        self._grant: Grant | None = None
+        self.grant: Grant | None = None
         self._subscriptions = Subscriptions(server.topics, self)
 
     # --- asyncio.Protocol --------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ class UnixConnection(asyncio.Protocol):
     # --- call.Connection ---------------------------------------------------------------------------------------------
 
     def caller(self, claim: str) -> Caller:
-        if self._grant is not None and not self._grant.is_valid:
+        if self.grant is not None and not self.grant.is_valid:
             self.present(None)
         facts = None if self._server.facts_of is None else self._server.facts_of(self._peer)
         now = self._loop.time()
@@ -288,7 +288,7 @@ class UnixConnection(asyncio.Protocol):
         self._shown.add(effect)
 
     def present(self, grant: Grant | None) -> None:
-        self._grant = grant
+        self.grant = grant
         self._peer = replace(self._peer, principal=None if grant is None else grant.principal)
         self._callers.clear()
 
@@ -404,6 +404,9 @@ class UnixConnection(asyncio.Protocol):
         if self._is_touched:
             self._is_touched, self._idle_since = False, now
         quiet_s = now - self._idle_since
+        if self.grant is not None and not self.grant.is_valid:
+            self.present(None)
+            self._subscriptions.end()  # they were the principal's
         if self._wire.is_closing():
             if quiet_s > self._server.limits.stall_s:
                 self.cut("it does not take its last answer")
