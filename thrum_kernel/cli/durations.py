@@ -20,7 +20,7 @@ _UNITS_US = {
     "h": 3_600_000_000,
     "d": 86_400_000_000,
 }
-_PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|µs|ms|s|m|h|d)")
 _EXAMPLES = "use for example 30s, 5m, 2h30m or 7d"
 
 
@@ -31,7 +31,7 @@ def parse_duration_us(text: str, *, flag: str) -> int:
         UsageError: *text* is no length of time, or is zero or negative; the message names *flag*.
     """
     cleaned = text.strip()
-    if re.fullmatch(r"\d+(\.\d+)?", cleaned):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", cleaned):
         cleaned += "s"
     parts = _PART.findall(cleaned)
     if not parts or "".join(number + unit for number, unit in parts) != cleaned:
@@ -58,7 +58,7 @@ def parse_cutoff_us(text: str, *, flag: str, now_us: int) -> int:
         UsageError: *text* is none of these.
     """
     cleaned = text.strip()
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", cleaned):
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", cleaned):
         return _date_us(cleaned, flag)
     if "T" in cleaned or "t" in cleaned:
         return _time_us(cleaned, flag)
