@@ -1,0 +1,42 @@
+"""``python -m thrum_kernel``: what the ``thrum`` script becomes where the daemon cannot run a command.
+
+The only place that starts the daemon itself (``daemon run``); the command line never imports it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from thrum_kernel.api import Api, Invocation
+from thrum_kernel.paths import Paths
+
+
+def main() -> int:
+    """Run one command; gives its exit status."""
+    argv = sys.argv[1:]
+    if argv[:2] == ["daemon", "run"] and not {"-h", "--help"} & set(argv):
+        from thrum_kernel.daemon.main import main as run_daemon
+
+        return run_daemon(argv[2:])
+    from thrum_kernel.cli import local
+    from thrum_kernel.cli.app import kernel_tree
+
+    return local.main(argv, os.environ, make_tree=kernel_tree, connect=_connect, offline=_offline)
+
+
+def _connect(socket: Path, request_id: str) -> Api:
+    from thrum_kernel.client import SocketApi
+
+    return SocketApi(socket, request_id=request_id)
+
+
+def _offline(inv: Invocation, paths: Paths) -> Api:
+    from thrum_kernel.daemon.offline import OfflineApi
+
+    return OfflineApi(inv, paths)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""A daemon that a command needs and that is not there is started, unless it was stopped on purpose.
+
+Only one command at a time does so: the others wait for it and find the daemon running. How a daemon is started
+(double fork, nothing inherited, a clean environment) is `process`.
+
+Source: DESIGN.md D4.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from thrum_kernel.api import Api
+from thrum_kernel.bus import address
+from thrum_kernel.cli import process
+from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, Projecting, RemoteError, ThrumError
+from thrum_kernel.paths import Paths
+
+CONNECT_S: Final = 5.0
+_POLL_S: Final = 0.1
+
+
+def is_up(paths: Paths) -> bool:
+    """Whether a daemon takes connections.
+
+    Raises:
+        DaemonUnreachable: the system forbids to ask; no daemon is started then.
+    """
+    try:
+        address.connect(paths.socket, timeout_s=CONNECT_S).close()
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            raise DaemonUnreachable(
+                f"cannot reach the daemon: {error.strerror}: {paths.socket}",
+                hint="the daemon is another user's, or this program runs in a sandbox without access to it",
+            ) from error
+        return False
+    return True
+
+
+def ensure(paths: Paths, env: Mapping[str, str]) -> None:
+    """Return once a daemon takes connections, started if there was none.
+
+    Raises:
+        DaemonNotRunning: there is none, and it was stopped on purpose or ``daemon.autostart`` is off.
+        DaemonError: it did not come up, or cannot be reached.
+    """
+    if is_up(paths):
+        return
+    if paths.stopped.exists():
+        raise DaemonNotRunning(stopped=True)
+    if not _is_wanted(paths):
+        raise DaemonNotRunning
+    with _alone(paths):
+        if not is_up(paths):
+            _start(paths, env)
+
+
+def wait_until_projected(api: Api, say: Callable[[str], None]) -> None:
+    """Return once the daemon has its cache; tells the progress of a rebuild whenever it changes.
+
+    Raises:
+        ThrumError: it cannot be asked.
+    """
+    told = ""
+    while progress := _progress(api):
+        if progress != told:
+            told = progress
+            say(told)
+        time.sleep(_POLL_S)
+
+
+def version_skew(api: Api, version: str) -> str:
+    """What to tell when the daemon runs another version than *version*; empty when it does not."""
+    try:
+        health = api.call("health")
+    except ThrumError:
+        return ""
+    theirs = str(health.get("version", "")).partition("+")[0]
+    if theirs in ("", version):
+        return ""
+    return f"the daemon runs thrum {theirs}, this is {version}: run `thrum daemon restart`"
+
+
+def _progress(api: Api) -> str:
+    """``projecting 43 %`` while the daemon rebuilds its cache, else nothing."""
+    try:
+        status = str(api.call("health").get("status", ""))
+    except Projecting as error:
+        return str(error)
+    except RemoteError as error:
+        if error.rpc_code != Projecting.rpc_code:
+            raise
+        return str(error)
+    return status if status.startswith("projecting") else ""
+
+
+def _start(paths: Paths, env: Mapping[str, str]) -> None:
+    before = paths.log.stat().st_size if paths.log.exists() else 0
+    words = process.command(paths.repo)
+    pid = process.spawn(words, env=process.environment(env, explicit=False), log=paths.log)
+    process.wait_until_up(pid, is_up=lambda: is_up(paths), log=paths.log, log_size_before=before)
+
+
+def _is_wanted(paths: Paths) -> bool:
+    from thrum_kernel.settings.document import SettingsFile
+
+    return SettingsFile(paths.config).daemon.autostart
+
+
+@contextlib.contextmanager
+def _alone(paths: Paths) -> Iterator[None]:
+    """Hold the right to start this repository's daemon."""
+    paths.var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(paths.var / "starting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,196 @@
+"""Commands in the caller's own process: those that own the terminal, and all others where no daemon can run them.
+
+The same functions, `Output` and parser as in the daemon; only what they ask (`Api`), read and write is another.
+
+Source: DESIGN.md D4.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from thrum_kernel import __version__, paths
+from thrum_kernel.api import Api, Invocation
+from thrum_kernel.cli import autostart
+from thrum_kernel.cli.app import Found, Tree
+from thrum_kernel.cli.command import Outcome, Pending, Run
+from thrum_kernel.cli.output import STDERR, Output
+from thrum_kernel.cli.protocol import allowed, octets, text
+from thrum_kernel.cli.running import INTERRUPTED, checked, fail, input_failure, step, too_long
+from thrum_kernel.errors import DaemonNotRunning, ThrumError
+
+READER_GONE: Final = 141
+"""Exit status when the reader of our output went away, as a shell tells it of other programs."""
+
+OURS: Final = ("THRUM_LAUNCHER", "THRUM_REQUEST_ID")
+"""Variables by which the thin client tells us where it lies and what its request is called."""
+
+Offline = Callable[[Invocation, paths.Paths], Api]
+"""Makes an `Api` over the files of a repository whose daemon does not run."""
+Connect = Callable[[Path, str], Api]
+"""``(socket, request_id)`` → an `Api` that asks the daemon there."""
+
+
+class ReaderGone(BaseException):
+    """Nobody reads our output any more."""
+
+
+def main(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    make_tree: Callable[[], Tree],
+    connect: Connect,
+    offline: Offline | None = None,
+) -> int:
+    """Run one command to its end; gives the exit status.
+
+    Args:
+        argv: the words after ``thrum``.
+        environ: the whole environment.
+        make_tree: the commands.
+        connect: see `Connect`.
+        offline: see `Offline`; None = commands that could do without a daemon are refused like others.
+    """
+    words = tuple(text(os.fsencode(word)) for word in argv)
+    out = Output(_write, env=environ)
+    try:
+        return _InProcess(words, environ, out, make_tree(), connect, offline).run()
+    except ReaderGone:
+        return READER_GONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+class _InProcess:
+    """One command."""
+
+    def __init__(
+        self,
+        words: tuple[str, ...],
+        environ: Mapping[str, str],
+        out: Output,
+        tree: Tree,
+        connect: Connect,
+        offline: Offline | None,
+    ) -> None:
+        self._words = words
+        self._environ = environ
+        self._out = out
+        self._tree = tree
+        self._connect = connect
+        self._offline = offline
+
+    def run(self) -> int:
+        try:
+            found = self._tree.find(self._words)
+            inv = self._invocation(found)
+        except ThrumError as error:
+            return fail(error, self._out)
+        api = _LateApi(self._open)
+        self._found = found
+        self._run = Run(inv, api=checked(api, self._words), out=self._out, tree=self._tree, read=self._read)
+        outcome = step(lambda: self._tree.run(found, self._run), self._out)
+        while isinstance(outcome, Pending):
+            outcome = step(self._answer(api, outcome), self._out)
+        return outcome
+
+    def _answer(self, api: Api, pending: Pending) -> Callable[[], Outcome]:
+        try:
+            result = api.call(pending.method, **pending.params)
+        except ThrumError as error:
+            return pending.after_failure(error)
+        return lambda: pending.finish(result)
+
+    def _open(self) -> Api:
+        """The daemon, started if need be, or its files."""
+        inv = self._run.inv
+        where = paths.find(inv.cwd, repo=inv.repo or None, env=self._environ)
+        if not self._found.is_offline:
+            autostart.ensure(where, self._environ)
+        elif not autostart.is_up(where):
+            if self._offline is None:
+                raise DaemonNotRunning(stopped=where.stopped.exists())
+            return self._offline(inv, where)
+        api = self._connect(where.socket, inv.request_id)
+        if not self._found.is_offline:
+            autostart.wait_until_projected(api, self._out_now)
+        skew = autostart.version_skew(api, __version__)
+        if skew:
+            self._out.note(skew)
+        return api
+
+    def _out_now(self, line: str) -> None:
+        self._out.note(line)
+        self._out.flush()
+
+    def _invocation(self, found: Found) -> Invocation:
+        """What was typed; a command that always runs here sees the whole environment."""
+        others = {name: value for name, value in self._environ.items() if name not in OURS}
+        try:
+            cwd = Path.cwd()
+        except FileNotFoundError as error:
+            raise input_failure("the working folder", error) from None
+        return Invocation(
+            argv=self._words,
+            cwd=cwd,
+            env=others if found.is_local else allowed(others),
+            request_id=self._environ.get("THRUM_REQUEST_ID", "") or os.urandom(16).hex(),
+        )
+
+    def _read(self, path: str | None, max_bytes: int) -> bytes:
+        try:
+            data = b"".join(_pieces(path, max_bytes))
+        except OSError as error:
+            raise input_failure(path, error) from error
+        if len(data) > max_bytes:
+            raise too_long(path, max_bytes)
+        return data
+
+
+class _LateApi:
+    """Reaches for the daemon when it is first asked: many commands never do."""
+
+    def __init__(self, opened: Callable[[], Api]) -> None:
+        self._opened = opened
+        self._api: Api | None = None
+
+    def call(self, method: str, /, **params: Any) -> Any:
+        if self._api is None:
+            self._api = self._opened()
+        return self._api.call(method, **params)
+
+
+def _pieces(path: str | None, max_bytes: int) -> Iterator[bytes]:
+    descriptor = 0 if path is None else os.open(octets(path), os.O_RDONLY | os.O_CLOEXEC)
+    size = 0
+    try:
+        while size <= max_bytes:
+            piece = os.read(descriptor, min(1 << 20, max_bytes + 1 - size))
+            if not piece:
+                return
+            size += len(piece)
+            yield piece
+    finally:
+        if path is not None:
+            os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """The sink of a process: its own descriptors."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            import select
+
+            select.select([], [descriptor], [])
+        except OSError as error:
+            if error.errno == errno.EPIPE or descriptor == STDERR:
+                raise ReaderGone from None
+            raise
