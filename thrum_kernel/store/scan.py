@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -116,13 +116,16 @@ def first_line(tree: Tree, path: Path) -> bytes:
         length *= 8
 
 
-def walk(tree: Tree, folder: Path) -> Iterable[Path]:
-    """Every file below *folder*, relative to the published folder as *folder* is, in order of their names."""
+def walk(tree: Tree, folder: Path, *, everything: bool = False) -> Iterator[Path]:
+    """Published files below *folder*, relative to the published folder as *folder* is, in order of their names.
+
+    With *everything* also those whose names are not those of published files.
+    """
     for entry in tree.disk.entries(tree.published / folder):
         path = folder / entry.name
         if entry.is_folder:
-            yield from walk(tree, path)
-        elif parse_name(entry.name) is not None or folder.parts[0] != "events":
+            yield from walk(tree, path, everything=everything)
+        elif everything or parse_name(entry.name) is not None:
             yield path
 
 
@@ -134,7 +137,7 @@ def is_complete(tree: Tree, unit: Unit) -> bool:
 def strays(tree: Tree, found: Scan) -> list[Path]:
     """Message files that no unit lists: of an unfinished cut, roll-up or purge, or put there by somebody."""
     listed = {path for unit in (*found.units, *found.superseded) for path in unit.paths}
-    return [path for path in walk(tree, Path("messages")) if path not in listed]
+    return [path for path in walk(tree, Path("messages"), everything=True) if path not in listed]
 
 
 def _is_superseded(tree: Tree, unit: Unit, units: Sequence[Unit]) -> bool:
