@@ -30,12 +30,10 @@ class Wishes:
     Attributes:
         stealth: ignore our files in ``.git/info/exclude`` and leave ``.gitignore`` alone.
         base_path: where worktrees for agents go; None is the default below HOME, unless one is configured.
-        identity: the daemon's identity block for config.json; None leaves it to the daemon's first start.
     """
 
     stealth: bool = False
     base_path: Path | None = None
-    identity: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +44,12 @@ class Plan:
         folders: folders that must be there, with their modes.
         files: every file that it names, in the order they are written; ``skip`` where nothing changes. The
             configuration comes last: a set-up that was cut short does not count as one.
+        records: files that another room writes afterwards: named here, not written.
     """
 
     folders: Sequence[tuple[Path, int]] = ()
     files: Sequence[FileChange] = field(default_factory=tuple)
+    records: Sequence[FileChange] = field(default_factory=tuple)
 
     @property
     def changes(self) -> list[FileChange]:
@@ -92,14 +92,18 @@ class Setup:
         files = [*self._texts(), *self._ignores(wishes), *worktree.files]
         config = self._config(wishes)
         return Plan(
-            folders=[*self._folders(), *worktree.folders], files=[*files, config] if config is not None else files
+            folders=[*self._folders(), *worktree.folders],
+            files=[*files, config] if config is not None else files,
+            records=[self._record()] if config is not None else [],
         )
 
     def plan_worktree(self) -> Plan:
         """What a linked worktree of an initialised repository needs: the redirect, and to be ignored by git."""
         if not self._paths.is_redirected:
             return Plan()
-        redirect = _change(self._paths.redirect, f"{self._paths.thrum}\n".encode(errors="surrogateescape"), mode=0o644)
+        redirect = _change(
+            self._paths.redirect, f"{self._paths.thrum}\n".encode(errors="surrogateescape"), mode=0o644
+        )
         folders = [(self._paths.here, 0o750), (self._paths.identities, 0o750), (self._paths.context, 0o750)]
         return Plan(folders=folders, files=[*self._ignored_here(), redirect])
 
@@ -119,6 +123,11 @@ class Setup:
         thrum = self._paths.thrum
         below = [(thrum / name, 0o750) for name in ("identities", "context", "strategies")]
         return [(thrum, 0o750), *below, (self._paths.var, 0o700)]
+
+    def _record(self) -> FileChange:
+        """T's record of which daemon this is."""
+        action: Action = "skip" if self._paths.daemon_file.exists() else "create"
+        return FileChange(self._paths.daemon_file, b"", action)
 
     def _texts(self) -> list[FileChange]:
         """Texts of ours, which every set-up brings up to date."""
@@ -145,21 +154,20 @@ class Setup:
         if not path.exists() and self._paths.daemon_file.exists():
             return None  # it was deleted beside its daemon's record, and the daemon writes it back
         present = _config_of(path)
-        wanted = _merged(present or {}, self._defaults(wishes))
+        wanted = _merged(present or {}, self._defaults())
         if wishes.base_path is not None:
             wanted["worktrees"]["base_path"] = str(wishes.base_path)
         if wanted == present:
             return _change(path, path.read_bytes())
         return _change(path, jsonio.dump(wanted))
 
-    def _defaults(self, wishes: Wishes) -> dict[str, Any]:
+    def _defaults(self) -> dict[str, Any]:
         orchestration = {"merge_target": self._branch} if self._branch else {}
-        defaults: dict[str, Any] = {
+        return {
             "daemon": {"local_only": True, "single_agent_mode": True},
             "worktrees": {"base_path": str(self._home / ".thrum" / "worktrees" / self._paths.repo.name)},
             "orchestration": {**orchestration, "default_autonomy": "end_only"},
         }
-        return defaults | ({"identity": dict(wishes.identity)} if wishes.identity else {})
 
 
 def worktrees_root(text: str, paths: Paths, *, home: Path) -> Path:
@@ -170,7 +178,9 @@ def worktrees_root(text: str, paths: Paths, *, home: Path) -> Path:
     """
     expanded = home / text[2:] if text.startswith("~/") else Path(text)
     if not expanded.is_absolute():
-        raise UsageError(f"--worktrees-root {text} is not an absolute path", hint="for example ~/worktrees/project")
+        raise UsageError(
+            f"--worktrees-root {text} is not an absolute path", hint="for example ~/worktrees/project"
+        )
     resolved = expanded.resolve()
     if resolved.is_relative_to(paths.repo):
         raise UsageError(f"--worktrees-root {text} is inside the repository: worktrees must lie beside it")
@@ -192,7 +202,9 @@ def _merged(present: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
     for section, entries in defaults.items():
         there = merged.get(section, {})
         if not isinstance(there, dict):
-            raise UsageError(f'config.json: "{section}" must be an object', hint="mend it by hand, then retry")
+            raise UsageError(
+                f'config.json: "{section}" must be an object', hint="mend it by hand, then retry"
+            )
         merged[section] = {**entries, **there}
     return merged
 
@@ -243,4 +255,3 @@ def line_of(change: FileChange, *, dry_run: bool) -> str:
     """One file as people read it."""
     words = {"create": "create", "overwrite": "update", "append": "append to", "skip": "keep"}
     return f"  {'would ' if dry_run else ''}{words[change.action]} {change.path}"
-

@@ -78,6 +78,14 @@ class Transaction:
             self.claim(folder)
             folder.mkdir(mode=mode)
 
+    def protect(self, path: Path) -> None:
+        """Have *path* as it is now again after a roll-back, whoever changes, makes or removes it meanwhile."""
+        before = _snapshot(path)
+        if before is None:
+            self.claim(path)
+        else:
+            self._undo.append(lambda: _restore(path, *before))
+
     def apply(self, change: FileChange) -> None:
         """Write one file, or nothing when its action is ``skip``."""
         if change.action == "skip":

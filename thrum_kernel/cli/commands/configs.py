@@ -29,7 +29,8 @@ def register(root: Group) -> None:
 def show_config(ctx: typer.Context) -> None:
     """Show what holds, and where each value comes from."""
     run = run_of(ctx)
-    shown = run.call("config.show")
+    overriding = {name: value for name, value in run.inv.env.items() if name.startswith("THRUM_")}
+    shown = run.call("config.show", **({"env": overriding} if overriding else {}))
     show(run, shown, config_lines(shown))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from thrum_kernel import git, jsonio, paths
+from thrum_kernel import git, ids, jsonio, paths
 from thrum_kernel.cli.arguments import bare_name
 from thrum_kernel.cli.command import Group, Run, command, run_of
 from thrum_kernel.cli.commands.view import show
@@ -16,9 +16,12 @@ from thrum_kernel.cli.lifecycle import Lifecycle, Started
 from thrum_kernel.cli.output import Option
 from thrum_kernel.cli.setup import Plan, Setup, Wishes, describe, line_of, worktrees_root
 from thrum_kernel.cli.transaction import Transaction
+from thrum_kernel.clock import SystemClock
 from thrum_kernel.errors import Refused, UsageError
 from thrum_kernel.identity.model import check_agent
 from thrum_kernel.paths import Paths
+from thrum_kernel.settings import daemon_identity
+from thrum_kernel.settings.document import SettingsFile
 
 
 def register(root: Group) -> None:
@@ -111,6 +114,8 @@ def initialize(
     """
     with jsonio.locked(where.repo), Transaction() as transaction:
         done = Done(where, write(run, where, wishes, transaction))
+        if done.plan.records:
+            name_daemon(run, where, transaction)
         if with_daemon:
             done.daemon = start(run, where, transaction)
         if agent is not None and agent.name:
@@ -133,6 +138,22 @@ def write(run: Run, where: Paths, wishes: Wishes, transaction: Transaction) -> P
         plan = plan_of(run, where, wishes)
         Setup.write(plan, transaction)
     return plan
+
+
+def name_daemon(run: Run, where: Paths, transaction: Transaction) -> None:
+    """Give this repository's daemon its identity, in T and shown in config.json; one that it has stays."""
+    transaction.claim(where.sync)
+    transaction.protect(where.daemon_file)
+    transaction.protect(where.config)
+    origin = git.origin_url(where.repo) if git.discover(where.repo) is not None else ""
+    daemon_identity.load_or_create(
+        where,
+        SettingsFile(where.config),
+        clock=SystemClock(),
+        host=daemon_identity.this_host(run.inv.env),
+        origin_url=origin,
+        new_id=ids.HybridClock(SystemClock()).next_ulid,
+    )
 
 
 def start(run: Run, where: Paths, transaction: Transaction) -> Started:
@@ -180,16 +201,17 @@ def _agent(
 
 
 def _preview(run: Run, plan: Plan) -> None:
-    lines = [line_of(change, dry_run=True) for change in plan.files]
+    named = [*plan.files, *plan.records]
+    lines = [line_of(change, dry_run=True) for change in named]
     show(
         run,
-        {**_runtime_part(), "files": [describe(change) for change in plan.files], "dry_run": True},
+        {**_runtime_part(), "files": [describe(change) for change in named], "dry_run": True},
         ["Dry run — no files written:", *lines],
     )
 
 
 def _report(run: Run, done: Done, *, skipped_daemon: bool) -> None:
-    files = [describe(change) for change in done.plan.files]
+    files = [describe(change) for change in (*done.plan.files, *done.plan.records)]
     value: dict[str, Any] = {
         **_runtime_part(),
         "files": files,

@@ -64,7 +64,7 @@ def quickstart(
     where = paths.plan(
         run.inv.cwd, repo=run.inv.repo or None, env=run.inv.env, without_git=_is_initialized(run)
     )
-    more = {"display": display, "force": force, "runtime": runtime, "intent": intent}
+    more: dict[str, Any] = {"display": display, "force": force, "runtime": runtime, "intent": intent}
     if no_agent_pid:
         more["agent_pid"] = 0
     if dry_run:

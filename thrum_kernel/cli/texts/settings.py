@@ -15,10 +15,10 @@ def config_lines(shown: Mapping[str, Any]) -> list[str]:
     """All of ``config show``; the first line and the section headings are what scripts look for."""
     lines = ["Thrum Configuration", "", f"File: {shown['config_file']}"]
     for section, entries in shown.items():
-        if section in ("config_file", "overrides", "hints"):
+        if section in ("config_file", "overrides", "problems"):
             continue
         lines += ["", _title(section), *_section(section, entries)]
-    return lines + _overrides(shown)
+    return lines + _overrides(shown) + _problems(shown)
 
 
 def _section(section: str, entries: Any) -> list[str]:
@@ -46,7 +46,8 @@ def _runtime(entries: Mapping[str, Any]) -> list[str]:
 def _lines(key: str, value: Any) -> list[str]:
     if isinstance(value, Mapping) and "value" in value:
         source = f" ({value['source']})" if value.get("source") else ""
-        return [_entry(key, f"{_plain(value['value'])}{source}")]
+        actual = f", now {value['actual']}" if value.get("actual") else ""
+        return [_entry(key, f"{_plain(value['value'])}{source}{actual}")]
     if isinstance(value, Mapping):
         return [line for name, inner in value.items() for line in _lines(f"{key}.{name}", inner)]
     return [_entry(key, _plain(value))]
@@ -57,6 +58,13 @@ def _overrides(shown: Mapping[str, Any]) -> list[str]:
     if not overrides:
         return []
     return ["", "Overrides", *(_entry(str(each["env_var"]), str(each["value"])) for each in overrides)]
+
+
+def _problems(shown: Mapping[str, Any]) -> list[str]:
+    problems = shown.get("problems") or []
+    if not problems:
+        return []
+    return ["", "Problems", *(f"  {each['level']}: {each['key']}: {each['text']}" for each in problems)]
 
 
 def _entry(key: str, value: str) -> str:
