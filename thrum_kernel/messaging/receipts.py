@@ -1,0 +1,181 @@
+"""Read marks: at once in the cache, kept in `local.db` until they are journalled, packed into one event a publish.
+
+A mark is machine truth until its receipt is in the log, so neither a crash nor a rebuilt cache makes a message unread
+again. Source: DESIGN.md D1, "What travels"; D3.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from thrum_kernel import ids
+from thrum_kernel.api import Migration
+from thrum_kernel.clock import format_us
+from thrum_kernel.events.core import AgentRef, MessageReceipt, ReceiptMark
+from thrum_kernel.messaging.ground import Ground
+from thrum_kernel.messaging.receipt_ranges import Range, merge, pack
+from thrum_kernel.projection import queries
+from thrum_kernel.projection.queries import AgentRow
+
+Kind = Literal["read", "seen"]
+_COLUMN: dict[str, str] = {"read": "read_us", "seen": "seen_us"}
+
+MARKS_MIGRATION = Migration(
+    "messaging.0001_read_marks",
+    (
+        "CREATE TABLE read_mark (incarnation TEXT NOT NULL, message_id TEXT NOT NULL, kind TEXT NOT NULL,"
+        " at_us INTEGER NOT NULL, PRIMARY KEY (incarnation, message_id, kind)) WITHOUT ROWID",
+    ),
+)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Marks of one reader and kind about messages of one writer."""
+
+    sequences: list[int] = field(default_factory=list)
+    at_us: int = 0
+    oldest_us: int = 1 << 62
+    newest_us: int = 0
+
+    def add(self, sequence: int, at_us: int, created_us: int) -> None:
+        self.sequences.append(sequence)
+        self.at_us = max(self.at_us, at_us)
+        self.oldest_us = min(self.oldest_us, created_us)
+        self.newest_us = max(self.newest_us, created_us)
+
+
+_Row = tuple[str, str, Kind, int]
+"""Incarnation, message id, kind, time."""
+
+
+class Receipts:
+    """Marks messages as read or seen and journals the marks."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    def mark(self, reader: AgentRow, keys: Sequence[int], kind: Kind = "read") -> list[int]:
+        """Note that *reader* has read or seen messages.
+
+        Returns:
+            The keys for which this was new; messages that were not for the reader are left out.
+        """
+        at_us = self._ground.clock.now_us()
+        changed = queries.mark(self._ground.cache, reader.id, keys, kind, at_us)
+        if changed:
+            rows = [
+                (reader.incarnation, message.message_id, kind, at_us)
+                for message in queries.messages(self._ground.cache, changed)
+            ]
+            self._ground.local.write_later(lambda db: _insert(db, rows))
+        return changed
+
+    async def journal(self) -> None:
+        """Put all marks that are not in the log yet into one event; called before each cut of the journal.
+
+        Raises:
+            StoreError: the log took nothing; the marks stay.
+        """
+        # A write of its own, so that every mark queued before it is seen.
+        rows: list[_Row] = await self._ground.local.write(
+            lambda db: db.execute("SELECT incarnation, message_id, kind, at_us FROM read_mark").fetchall()
+        )
+        if not rows:
+            return
+        marks = self._packed(rows)
+        if marks:
+            await self._ground.committer.commit(self._ground.committer.draft(MessageReceipt, marks=marks))
+        await self._ground.local.write(
+            lambda db: db.executemany(
+                "DELETE FROM read_mark WHERE incarnation = ? AND message_id = ? AND kind = ? AND at_us = ?",
+                rows,
+            )
+        )
+
+    def reapply(self) -> None:
+        """Apply every mark that is not in the log yet again, after the cache was rebuilt."""
+        cache = self._ground.cache
+        found: dict[tuple[str, Kind, int], list[int]] = {}
+        for incarnation, message_id, kind, at_us in self._ground.local.read(
+            "SELECT incarnation, message_id, kind, at_us FROM read_mark"
+        ):
+            key = queries.message_key(cache, message_id)
+            if key is not None:
+                found.setdefault((incarnation, kind, at_us), []).append(key)
+        for (incarnation, kind, at_us), keys in found.items():
+            reader = queries.agent_by_incarnation(cache, incarnation)
+            if reader is not None:
+                queries.mark(cache, reader.id, keys, kind, at_us)
+
+    def _packed(self, rows: Sequence[_Row]) -> list[ReceiptMark]:
+        """The marks of *rows*; rows about messages that are gone (purged) give none."""
+        cache = self._ground.cache
+        by_message = {message_id: queries.message_key(cache, message_id) for _, message_id, _, _ in rows}
+        messages = {
+            message.key: message
+            for message in queries.messages(cache, [key for key in by_message.values() if key is not None])
+        }
+        batches: dict[tuple[str, Kind, str], _Batch] = {}
+        for incarnation, message_id, kind, at_us in rows:
+            message = messages.get(by_message[message_id] or -1)
+            if message is not None:
+                batch = batches.setdefault((incarnation, kind, message.writer), _Batch())
+                batch.add(message.sequence, at_us, message.created_us)
+        projected = queries.projected(cache)
+        marks: list[ReceiptMark] = []
+        for (incarnation, kind, writer), batch in sorted(batches.items()):
+            reader = queries.agent_by_incarnation(cache, incarnation)
+            if reader is not None:
+                marks.append(self._mark(reader, kind, writer, batch, projected.get(writer, [])))
+        return marks
+
+    def _mark(
+        self, reader: AgentRow, kind: Kind, writer: str, batch: _Batch, projected: Sequence[Range]
+    ) -> ReceiptMark:
+        first, last = min(batch.sequences), max(batch.sequences)
+        ranges = pack(
+            batch.sequences,
+            unread=self._breaks(reader, kind, writer, first, last),
+            projected=merge(projected),
+        )
+        return ReceiptMark(
+            reader=AgentRef(reader.name, reader.daemon, reader.incarnation),
+            kind=kind,
+            at=format_us(batch.at_us),
+            writer=writer,
+            ranges=ranges,
+            subject_from=format_us(batch.oldest_us),
+            subject_to=format_us(batch.newest_us),
+        )
+
+    def _breaks(self, reader: AgentRow, kind: Kind, writer: str, first: int, last: int) -> list[int]:
+        """Places of a writer that no range may cover: messages to the reader that are unread, lines that do not
+        count yet, and second places of messages."""
+        cache = self._ground.cache
+        (writer_key,) = cache.read("SELECT id FROM writer WHERE writer = ?", (writer,))[0]
+        span = (writer_key, first, last)
+        unread = cache.read(
+            "SELECT m.sequence FROM message m JOIN delivery d ON d.message = m.id AND d.agent = ?"
+            f" WHERE m.writer = ? AND m.sequence BETWEEN ? AND ? AND d.{_COLUMN[kind]} IS NULL",
+            (reader.id, *span),
+        )
+        held = cache.read("SELECT sequence FROM held WHERE writer = ? AND sequence BETWEEN ? AND ?", span)
+        doubled = cache.read(
+            "SELECT sequence FROM message_place WHERE writer = ? AND sequence BETWEEN ? AND ?", span
+        )
+        return [row[0] for row in (*unread, *held, *doubled)]
+
+    def forget_before(self, cutoff_us: int) -> None:
+        """Drop marks about messages that were purged."""
+        oldest = ids.message_id(ids.encode_ulid(max(0, cutoff_us // 1000) << 80))
+        self._ground.local.write_later(
+            lambda db: db.execute("DELETE FROM read_mark WHERE message_id < ?", (oldest,))
+        )
+
+
+def _insert(db: sqlite3.Connection, rows: Sequence[_Row]) -> None:
+    db.executemany("INSERT INTO read_mark VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
