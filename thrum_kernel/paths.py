@@ -344,7 +344,11 @@ def _holds(folder: Path) -> bool:
     """
     thrum = folder / THRUM_FOLDER
     try:
-        return (thrum / "config.json").is_file() or (thrum / "redirect").is_file()
+        return (
+            (thrum / "config.json").is_file()
+            or (thrum / "redirect").is_file()
+            or (thrum / SYNC_FOLDER / "daemon.json").is_file()
+        )
     except PermissionError as error:
         raise FileDamaged(
             thrum, f"cannot be read: {error.strerror}", hint="check its owner and mode"

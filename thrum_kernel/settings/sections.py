@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -64,8 +65,15 @@ class Section:
 
 
 UNKNOWN: Final = "unknown key"
-ABSENT: Final = object()
-"""There is no such value."""
+
+
+class Absent(enum.Enum):
+    """There is no such value; unlike ``object()`` it stays itself when copied."""
+
+    ABSENT = enum.auto()
+
+
+ABSENT: Final = Absent.ABSENT
 
 
 @dataclass
