@@ -19,6 +19,7 @@ from thrum_kernel.clock import Clock
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DECODE: Final = {char: value for value, char in enumerate(ALPHABET)}
+_TO_BASE32: Final = bytes.maketrans(ALPHABET.encode(), b"0123456789ABCDEFGHIJKLMNOPQRSTUV")
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 KEY_EPOCH_MS: Final = 1_577_836_800_000  # 2020-01-01: 41 bits of milliseconds from here last until 2089
@@ -62,9 +63,8 @@ def ulid_key(text: str) -> int:
 
     Two different ULIDs may share a key only when two daemons made them in the same millisecond.
     """
-    number = 0
-    for char in text[:18]:  # the first 88 of 128 bits: 48 time, 16 counter, 24 random
-        number = number << 5 | _DECODE[char]
+    # The first 88 of 128 bits: 48 time, 16 counter, 24 random; in digits that int() knows, a million times a rebuild.
+    number = int(text[:18].encode().translate(_TO_BASE32), 32)
     ms, rest = number >> 40, number >> 18 & 0x3FFFFF
     return max(0, ms - KEY_EPOCH_MS) << 22 | rest
 

@@ -6,9 +6,11 @@ Any order, and any number of times, gives the same cache.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from thrum_kernel import ids
 from thrum_kernel.clock import Clock, SystemClock
@@ -16,7 +18,7 @@ from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.intake import Intake, PluginRule
 from thrum_kernel.projection.rules.receipts import forget_resolved
-from thrum_kernel.projection.tables import Projected, Tables
+from thrum_kernel.projection.tables import LogLine, Projected, Tables
 
 __all__ = ["Applied", "Projected", "Projector", "is_sender"]
 
@@ -93,6 +95,23 @@ class Projector:
         def take(intake: Intake) -> None:
             for item in items:
                 intake.take(item, now_us)
+                intake.release()
+
+        return self._run(take)
+
+    def apply_lines(self, lines: Iterable[LogLine]) -> Applied:
+        """`apply` for lines as they lie in the log; one that is no event is kept and shown as refused."""
+        now_us = self._clock.now_us()
+
+        def take(intake: Intake) -> None:
+            for writer, daemon, sequence, line in lines:
+                try:
+                    event = self._types.decode(line)
+                except msgspec.MsgspecError as error:
+                    intake.refuse(writer, daemon, sequence, line, str(error))
+                    continue
+                intake.take(Projected(writer, daemon, sequence, event, line), now_us)
+                intake.release()
 
         return self._run(take)
 

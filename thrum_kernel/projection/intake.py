@@ -63,14 +63,20 @@ class Intake:
         self._known_losers = frozenset(losers)
 
     def take(self, item: Projected, now_us: int) -> None:
-        """Take one line, unless its place was taken before, and then whatever waited for it."""
+        """Take one line, unless its place was taken before; `release` then tries what waited for it."""
         tables = self.tables
         place = Place(tables.writer(item.writer, item.daemon), item.sequence, item.daemon)
         if item.sequence in tables.taken(place.writer):
             return
         self._settle(place, item.event, item.line, self._judge(place, item, now_us))
         tables.take(place)
-        self.release()
+
+    def refuse(self, writer: str, daemon: str, sequence: int, line: bytes, why: str) -> None:
+        """Keep a line that is no event, or not one of the shape its type asks for."""
+        place = Place(self.tables.writer(writer, daemon), sequence, daemon)
+        if sequence not in self.tables.taken(place.writer):
+            self.tables.hold(place, "", Held("refused", "", why), line)
+            self.tables.take(place)
 
     def release(self) -> None:
         """Try again what waited for what became known."""
@@ -162,10 +168,10 @@ class Intake:
             verdict = None
         plugin_rule = self._projectors.get(type(event))
         if verdict is None and plugin_rule is not None:
-            return self._run_plugin(plugin_rule, event)
+            self.run_plugin(plugin_rule, event)
         return verdict
 
-    def _run_plugin(self, rule: PluginRule, event: Event) -> Verdict:
+    def run_plugin(self, rule: PluginRule, event: Event) -> None:
         """A plugin's fault costs the plugin its row, nobody else anything."""
         self.tables.db.execute("SAVEPOINT plugin")
         try:
@@ -174,7 +180,6 @@ class Intake:
             _log.exception("projector of %s failed on %s", event.type, event.event_id)
             self.tables.db.execute("ROLLBACK TO plugin")
         self.tables.db.execute("RELEASE plugin")
-        return None
 
     def _settle(self, place: Place, event: Event | UnknownEvent, line: bytes, verdict: Verdict) -> None:
         """Keep a line that does not count, unless a purge took what it is about."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from thrum_kernel import ids
 from thrum_kernel.events import Event, UnknownEvent
 from thrum_kernel.events.core import AgentRef
+from thrum_kernel.projection.marks import Mark
 from thrum_kernel.projection.schema import VIA
 from thrum_kernel.projection.spans import Spans
 
@@ -37,6 +38,10 @@ class Projected(NamedTuple):
     sequence: int
     event: Event | UnknownEvent
     line: bytes
+
+
+LogLine: TypeAlias = tuple[str, str, int, bytes]
+"""(writer, daemon, sequence, line), as the store reads lines."""
 
 
 class Place(NamedTuple):
@@ -81,6 +86,7 @@ class Tables:
     Attributes:
         db: the connection, in a transaction while rules run.
         released: what became known in this transaction and may be waited for: ``(kind, subject)``.
+        mark_sink: takes the marks of receipts while messages are loaded in bulk; None otherwise.
         touched: writers whose places were taken or released in this transaction.
     """
 
@@ -88,6 +94,7 @@ class Tables:
         self.db = db
         self.released: list[tuple[HeldKind, str]] = []
         self.touched: set[int] = set()
+        self.mark_sink: Callable[[Mark], None] | None = None
         self._is_sender = is_sender
         self._daemons: dict[str, int] = {}
         self._writers: dict[str, int] = {}
@@ -305,6 +312,12 @@ class Tables:
         """A place is done, whatever came of it."""
         self.taken(place.writer).add(place.sequence)
         self.touched.add(place.writer)
+
+    def take_many(self, writer: int, sequences: Iterable[int]) -> None:
+        """Many places of one writer are done."""
+        numbers = Spans.of(sequences)
+        self._spans[writer] = Spans([*self.taken(writer), *numbers])
+        self.touched.add(writer)
 
     def save_places(self) -> None:
         """Write the ranges of the writers that were touched."""

@@ -14,7 +14,6 @@ from thrum_kernel import ids
 from thrum_kernel.clock import parse_us
 from thrum_kernel.events.core import (
     AgentRef,
-    Body,
     Label,
     MessageCreate,
     MessageDelete,
@@ -25,6 +24,8 @@ from thrum_kernel.projection.rules.groups import attach_root, is_root
 from thrum_kernel.projection.rules.receipts import apply_waiting
 from thrum_kernel.projection.schema import ASSERTED, AUDIENCE, DISCLOSED, FORMATS, PRIORITIES, REF, SCOPE
 from thrum_kernel.projection.tables import GONE, MAX_KEY, Agent, Held, Place, Tables, Verdict, distinct
+
+_FORMAT = {name: code for code, name in enumerate(FORMATS)}
 
 
 def create(tables: Tables, place: Place, event: MessageCreate, hash_: bytes | None) -> Verdict:
@@ -112,7 +113,7 @@ def insert_message(
             created_us,
             format_code(event.body.format),
             event.body.content,
-            structured_text(event.body),
+            structured_text(event.body.structured),
             tables.thread(event.thread_id) if event.thread_id else None,
             ids.bare(event.reply_to) or None,
             PRIORITIES.index(event.priority),
@@ -127,12 +128,11 @@ def insert_message(
 
 def format_code(name: str) -> int:
     """The number of a body's format; a format of a later version is shown as plain text."""
-    return FORMATS.index(name) if name in FORMATS else FORMATS.index("plain")
+    return _FORMAT.get(name, _FORMAT["plain"])
 
 
-def structured_text(body: Body) -> str | None:
+def structured_text(value: Any) -> str | None:
     """The structured part of a body as JSON text; a string is taken to be JSON text already."""
-    value = body.structured
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()
@@ -196,7 +196,7 @@ def edit(tables: Tables, place: Place, event: MessageEdit) -> Verdict:
         " WHERE id = ? AND edited_us IS NULL",
         (found,),
     )
-    code, structured = format_code(event.body.format), structured_text(event.body)
+    code, structured = format_code(event.body.format), structured_text(event.body.structured)
     is_deleted, author = tables.db.execute(
         "SELECT deleted_us IS NOT NULL, author FROM message WHERE id = ?", (found,)
     ).fetchone()

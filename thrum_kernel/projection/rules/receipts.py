@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from thrum_kernel.clock import parse_us
 from thrum_kernel.events.core import MessageReceipt, ReceiptMark
+from thrum_kernel.projection.marks import READ, SEEN, Mark
 from thrum_kernel.projection.tables import Held, Place, Tables, Verdict
 
-SEEN, READ = 0, 1
-
 _MARK = (
-    "UPDATE delivery SET seen_us = min(coalesce(seen_us, :at), :at),"
-    " read_us = CASE :kind WHEN 1 THEN min(coalesce(read_us, :at), :at) ELSE read_us END"
+    "UPDATE delivery SET seen_us = min(coalesce(seen_us, :at_us), :at_us),"
+    " read_us = CASE :kind WHEN 1 THEN min(coalesce(read_us, :at_us), :at_us) ELSE read_us END"
     " WHERE agent = :agent AND message IN ({messages})"
 )
 _MARK_RANGE = _MARK.format(
@@ -41,23 +40,32 @@ def _apply(tables: Tables, mark: ReceiptMark, agent: int) -> None:
     kind = READ if mark.kind == "read" else SEEN
     at_us = parse_us(mark.at)
     for first, last in mark.ranges:
-        mark_range(tables, key, first, last, agent, kind, at_us)
-        tables.db.executemany(
-            "INSERT INTO receipt_range (writer, first, last, agent, kind, at_us) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            [(key, begin, end, agent, kind, at_us) for begin, end in tables.unresolved(key, first, last)],
-        )
+        _note(tables, Mark(key, first, last, agent, kind, at_us))
 
 
-def mark_range(tables: Tables, writer: int, first: int, last: int, agent: int, kind: int, at_us: int) -> None:
+def _note(tables: Tables, mark: Mark) -> None:
+    if tables.mark_sink is None:
+        mark_range(tables, mark)
+    else:
+        tables.mark_sink(mark)
+    tables.db.executemany(
+        "INSERT INTO receipt_range (writer, first, last, agent, kind, at_us) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        [mark._replace(first=first, last=last) for first, last in tables.unresolved(*mark[:3])],
+    )
+
+
+def mark_range(tables: Tables, mark: Mark) -> None:
     """Set what an agent has seen or read among the messages in a range that are there."""
-    values = {"at": at_us, "kind": kind, "agent": agent, "writer": writer, "first": first, "last": last}
-    tables.db.execute(_MARK_RANGE, values)
+    tables.db.execute(_MARK_RANGE, mark._asdict())
     for (ulid,) in tables.db.execute(
-        "SELECT ulid FROM message_place WHERE writer = ? AND sequence BETWEEN ? AND ?", (writer, first, last)
+        "SELECT ulid FROM message_place WHERE writer = ? AND sequence BETWEEN ? AND ?", mark[:3]
     ).fetchall():
-        key = tables.message_key(ulid)
-        tables.db.execute(_MARK_ONE, {"at": at_us, "kind": kind, "agent": agent, "message": key})
+        _mark_one(tables, tables.message_key(ulid), mark.agent, mark.kind, mark.at_us)
+
+
+def _mark_one(tables: Tables, message: int | None, agent: int, kind: int, at_us: int) -> None:
+    tables.db.execute(_MARK_ONE, {"at_us": at_us, "kind": kind, "agent": agent, "message": message})
 
 
 def apply_waiting(tables: Tables, message: int, place: Place) -> None:
@@ -66,7 +74,7 @@ def apply_waiting(tables: Tables, message: int, place: Place) -> None:
         "SELECT agent, kind, at_us FROM receipt_range WHERE writer = ? AND first <= ? AND last >= ?",
         (place.writer, place.sequence, place.sequence),
     ).fetchall():
-        tables.db.execute(_MARK_ONE, {"at": at_us, "kind": kind, "agent": agent, "message": message})
+        _mark_one(tables, message, agent, kind, at_us)
 
 
 def forget_resolved(tables: Tables) -> None:
