@@ -108,6 +108,7 @@ class WebSocketServer:
             create_connection=_Wire,
             compression=None,
             max_size=self.limits.max_line,
+            max_queue=4,
             ping_interval=self._ping_interval_s,
             ping_timeout=PING_TIMEOUT_S,
             close_timeout=5,
@@ -131,8 +132,7 @@ class WebSocketServer:
         server, self._server = self._server, None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                while any(link.is_busy for link in self._links):
-                    await asyncio.sleep(0.01)
+                await asyncio.gather(*(link.idle.wait() for link in self._links))
                 server.close()
                 await server.wait_closed()
         for link in tuple(self._links):
@@ -224,6 +224,10 @@ class WebSocketServer:
             self._arm()
 
 
+class _Gone(Exception):
+    """The client went away while it was being answered."""
+
+
 class WebSocketLink:
     """One connection; implements `call.Connection` and `topics.Sink`."""
 
@@ -232,7 +236,8 @@ class WebSocketLink:
 
     def __init__(self, server: WebSocketServer, wire: ServerConnection, grant: Grant | None) -> None:
         self.grant = grant
-        self.is_busy = False
+        self.idle = asyncio.Event()
+        self.idle.set()
         self._server = server
         self._wire = wire
         self._subscriptions = Subscriptions(server.topics, self)
@@ -245,13 +250,13 @@ class WebSocketLink:
         try:
             while True:
                 frame = await self._wire.recv(decode=False)
-                self.is_busy = True
+                self.idle.clear()
                 await self._send(await self._answer(bytes(frame), closed))
-                self.is_busy = False
-        except (ConnectionClosed, TimeoutError):
+                self.idle.set()
+        except (ConnectionClosed, _Gone):
             pass
         finally:
-            self.is_busy = False
+            self.idle.set()
             self._subscriptions.end()
             closed.cancel()
             for task in tuple(self._showing):
@@ -275,7 +280,7 @@ class WebSocketLink:
         if not task.done():
             task.cancel()  # nobody waits for it; what it changes goes on
             await asyncio.wait((task,))
-            raise TimeoutError
+            raise _Gone
         return task.result()
 
     async def _send(self, answer: bytes) -> None:
@@ -284,7 +289,7 @@ class WebSocketLink:
                 await self._wire.send(answer.rstrip(b"\n").decode())
         except TimeoutError:
             self.cut("it reads nothing")
-            raise
+            raise _Gone from None
         if self._effects:
             effects, self._effects = self._effects, []
             task = asyncio.get_running_loop().create_task(self._show(effects))
