@@ -149,12 +149,14 @@ class Processes:
         """A process in *cwd* that is no runtime."""
         return self._start(["/bin/sh", "-c", "echo $$; exec sleep 600"], cwd)[1]
 
-    def runtime(self, cwd: Path, *, name: str = "claude") -> tuple[int, int]:
-        """A runtime in *cwd* and a process below it; their ids."""
+    def runtime(self, cwd: Path, *, name: str = "claude", below: Path | None = None) -> tuple[int, int]:
+        """A runtime in *cwd* and a process below it, there or in the folder *below*; their ids."""
         program = self._folder / name
         if not program.exists():
             shutil.copy(str(Path("/bin/sh").resolve()), program)
-        process, child = self._start([str(program), "-c", "/bin/sh -c 'echo $$; exec sleep 600' & wait"], cwd)
+        process, child = self._start(
+            [str(program), "-c", f"/bin/sh -c 'cd {below or cwd} && echo $$ && exec sleep 600' & wait"], cwd
+        )
         return process.pid, child
 
     def end(self, pid: int) -> None:

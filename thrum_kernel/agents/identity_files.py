@@ -45,6 +45,10 @@ class IdentityFiles:
             self._worktrees.refresh()
         return self._worktrees.at(path) is not None or self._worktrees.is_redirected_here(path)
 
+    def look(self) -> None:
+        """Notice what changed in the files since the last look."""
+        self._worktrees.refresh()
+
     def places(self, name: str) -> list[Path]:
         """The worktrees that have an identity file of *name* now."""
         self._worktrees.refresh()

@@ -129,7 +129,7 @@ class Reconciler:
 
     async def _register(self, worktree: Path, identity: Identity) -> AgentRow | None:
         """Register an identity that nobody knows; None when its agent is gone from here, or cannot be."""
-        if self._was_here(identity.name) or not self._belongs(worktree, identity):
+        if self._was_here(identity.name):
             return None
         try:
             check_agent(identity.name, identity.role, identity.module)
@@ -159,13 +159,6 @@ class Reconciler:
             (name, self._roster.daemon_id),
         )
         return bool(rows)
-
-    def _belongs(self, worktree: Path, identity: Identity) -> bool:
-        """Whether a file says that it is of the worktree it lies in (old ones: by its name), if it says anything."""
-        named = Path(identity.worktree)
-        if not identity.worktree or named.name == worktree.name:
-            return True
-        return named.is_absolute() and not named.exists()  # the worktree was moved
 
     def _process_of(self, identity: Identity) -> ProcessKey | None:
         """The runtime that a file names, if it is still that process.

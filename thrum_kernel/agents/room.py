@@ -92,7 +92,12 @@ class Agents:
             on_read=self._identities_read,
         )
         self.files = IdentityFiles(worktrees=worktrees, local=local, clock=clock)
-        self.world = WorldKeeper(worktrees=worktrees, homes=homes, living=self._living)
+        self.world = WorldKeeper(
+            worktrees=worktrees,
+            homes=homes,
+            living=self._living,
+            is_running=lambda process: start_of(process.pid) == process.start_time,
+        )
         self.roster = Roster(
             cache=cache,
             homes=homes,
@@ -225,6 +230,7 @@ class Agents:
     # --- what the parts ask of each other ----------------------------------------------------------------------------
 
     def _process_ended(self, process: ProcessKey) -> None:
+        self.world.invalidate()
         self._sessions.process_ended(process)
 
     def _identities_read(self, worktree: Worktree) -> None:

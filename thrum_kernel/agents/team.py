@@ -77,6 +77,7 @@ class TeamMethods:
     async def members(self, agents: Iterable[AgentRow]) -> list[TeamMember]:
         """One member an agent: local ones first, by name."""
         chosen = list(agents)
+        self._files.look()
         shown = self._roster.shown(chosen)
         sessions = self._newest_sessions()
         contexts = {

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from thrum_kernel.agents.homes import Homes
+from thrum_kernel.agents.homes import Homes, ProcessKey
 from thrum_kernel.agents.worktrees import Worktree, Worktrees
 from thrum_kernel.api import Call, Caller
 from thrum_kernel.errors import IdentityAmbiguous, Projecting
@@ -20,6 +20,7 @@ from thrum_kernel.events import Event
 from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRegister
 from thrum_kernel.identity import world
 from thrum_kernel.identity.facts import Facts
+from thrum_kernel.identity.model import AgentName, Identity
 from thrum_kernel.identity.resolve import resolve
 from thrum_kernel.identity.world import World
 
@@ -49,12 +50,21 @@ class WorldKeeper:
 
     Args:
         living: names of the agents that live on this daemon; raises Projecting while that cannot be told.
+        is_running: whether a runtime is; `invalidate` when one ends.
     """
 
-    def __init__(self, *, worktrees: Worktrees, homes: Homes, living: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        *,
+        worktrees: Worktrees,
+        homes: Homes,
+        living: Callable[[], Iterable[str]],
+        is_running: Callable[[ProcessKey], bool],
+    ) -> None:
         self._worktrees = worktrees
         self._homes = homes
         self._living = living
+        self._is_running = is_running
         self._world = World()
         self._made_of: int | None = None
         self._places: dict[tuple[int, int], Path] = {}
@@ -128,25 +138,43 @@ class WorldKeeper:
     def _make(self) -> None:
         known = self._worktrees.all()
         version = self._worktrees.version
-        living = self._names(known)
+        living = self._names()
         identities = [
             (worktree.path, identity)
             for worktree in known
             for identity in worktree.identities
             if living is None or identity.name in living
         ]
+        identities += self._lost(known, {identity.name for _, identity in identities}, living or frozenset())
         made = world.build(identities, names=living or ())
-        with_file = {identity.name for _, identity in identities}
-        lost = {
-            (home.process.pid, home.process.start_time): home.name
-            for home in self._homes.all()
-            if home.process and home.name not in with_file and living is not None and home.name in living
-        }
-        self._world = replace(made, runtimes={**lost, **made.runtimes})
+        self._world = made
         self._places = {(worktree.device, worktree.inode): worktree.path for worktree in known}
         self._made_of = version if living is not None else None
 
-    def _names(self, known: list[Worktree]) -> frozenset[str] | None:
+    def _lost(
+        self, known: list[Worktree], with_file: set[str], living: frozenset[str]
+    ) -> list[tuple[Path, Identity]]:
+        """Agents whose file is gone while their runtime is running: they go on (``git clean`` beside the daemon)."""
+        roots = {worktree.path for worktree in known}
+        return [
+            (
+                home.worktree,
+                Identity(
+                    agent=AgentName(name=home.name),
+                    agent_pid=home.process.pid,
+                    agent_pid_start=home.process.start_time,
+                ),
+            )
+            for home in self._homes.all()
+            if home.worktree in roots
+            and home.worktree is not None
+            and home.process is not None
+            and home.name not in with_file
+            and home.name in living
+            and self._is_running(home.process)
+        ]
+
+    def _names(self) -> frozenset[str] | None:
         """Names of the agents that live here; None while the cache is being rebuilt: then files alone count."""
         try:
             return frozenset(self._living())
