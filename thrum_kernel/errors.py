@@ -22,6 +22,7 @@ next. Facts are attributes, the sentence is ``__str__``.
     - FileDamaged           a file of ours cannot be used as it is
     - NotARepository
     - NotInitialized
+    - GitFailed             git itself ended with an error
     - StoreError            the log cannot take or give an event
         - StoreFull
         - StoreLocked
@@ -364,6 +365,29 @@ class NotInitialized(ThrumError):
     @property
     def hint(self) -> str:
         return "run: thrum init"
+
+
+class GitFailed(ThrumError):
+    """Git ended with an error, or could not be started, or took too long.
+
+    Attributes:
+        command: the git command, e.g. ``status``.
+        reason: the first line of what it said.
+    """
+
+    rpc_code = -32016
+
+    def __init__(self, command: str, reason: str, *, hint: str = "") -> None:
+        self.command = command
+        self.reason = reason
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return f"git {self.command} failed: {self.reason}"
+
+    @property
+    def hint(self) -> str:
+        return self._hint
 
 
 class StoreError(ThrumError):

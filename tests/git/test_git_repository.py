@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +98,22 @@ def test_a_missing_git_is_told_with_a_remedy(
         room.head(repository)
 
     assert "install git" in caught.value.hint
+
+
+def test_a_missing_git_is_told_by_the_first_question_too(repository: Path, tmp_path: Path) -> None:
+    script = (
+        "import pathlib, sys; from thrum_kernel import git\n"
+        "try: git.head(pathlib.Path(sys.argv[1]))\n"
+        "except git.GitFailed as error: print(error)"
+    )
+    root = str(Path(room.__file__).parents[2])
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": root}
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(repository)], env=environment, capture_output=True, text=True
+    )
+
+    assert done.stdout == "git rev-parse failed: git is not installed or not on PATH\n"
 
 
 def test_a_git_that_hangs_is_ended(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

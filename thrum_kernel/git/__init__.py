@@ -5,7 +5,8 @@ process): callers on the loop use a thread. Nothing here writes to the user's re
 network, or runs a program that its configuration names.
 """
 
-from thrum_kernel.git.process import Answer, GitFailed, run
+from thrum_kernel.errors import GitFailed
+from thrum_kernel.git.process import Answer, run
 from thrum_kernel.git.repository import User, branch, discover, head, origin_url, user, worktrees
 from thrum_kernel.git.work import Commit, FileChange, WorkState, work_state
 from thrum_kernel.gitdir import Place

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from thrum_kernel.errors import ThrumError
+from thrum_kernel.errors import GitFailed
 from thrum_kernel.gitdir import Place
 
 TIMEOUT_S: Final = 5.0
@@ -30,29 +30,6 @@ _HARMLESS: Final[Mapping[str, str]] = {
     "submodule.recurse": "false",
     "color.ui": "false",
 }
-
-
-class GitFailed(ThrumError):
-    """Git ended with an error, or could not be started, or took too long.
-
-    Attributes:
-        command: the git command, e.g. ``status``.
-        reason: the first line of what it said.
-    """
-
-    rpc_code = -32016
-
-    def __init__(self, command: str, reason: str, *, hint: str = "") -> None:
-        self.command = command
-        self.reason = reason
-        self._hint = hint
-
-    def __str__(self) -> str:
-        return f"git {self.command} failed: {self.reason}"
-
-    @property
-    def hint(self) -> str:
-        return self._hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +80,10 @@ def run(
         GitFailed: git cannot be started.
     """
     environment = _environment(place, {**_HARMLESS, **(settings or {})})
-    client, missing = _client()
+    try:
+        client, missing = _client()
+    except ImportError as problem:  # GitPython refuses to be imported where there is no git
+        raise _no_git(words[0]) from problem
     try:
         status, out, error = client(str(place.root)).execute(
             ["git", *words],
@@ -129,10 +109,13 @@ def failed(command: str, answer: Answer) -> GitFailed:
     return GitFailed(command, lines[0].removeprefix("fatal: ") if lines else f"exit status {answer.status}")
 
 
+def _no_git(command: str) -> GitFailed:
+    return GitFailed(command, "git is not installed or not on PATH", hint="install git 2.31 or later")
+
+
 @functools.cache
 def _client() -> tuple[Any, type[Exception]]:
     """GitPython's command class; imported here because importing it looks for git and costs 70 ms."""
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     from git.cmd import Git
     from git.exc import GitCommandNotFound
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 
 from thrum_kernel.errors import UsageError
 
@@ -217,7 +218,7 @@ def drop(holder: Any, path: list[str]) -> None:
 
 def plain(value: Any) -> Any:
     """*value* as JSON knows it."""
-    return TypeAdapter(Any).dump_python(value, mode="json")
+    return to_jsonable_python(value)
 
 
 def _leaves(prefix: str, model: type[BaseModel]) -> list[str]:
