@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Self
 import msgspec
 import typer
 
+from thrum_kernel import __version__
 from thrum_kernel.api import Caller, Method
 from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.topics import Topics
@@ -46,13 +48,21 @@ class Kept:
         self.canceled = 0
         self.requests: list[str] = []
         self.callers: list[str] = []
+        self.freeze = False
         self.release: asyncio.Event | None = None
+
+    def let_go(self) -> None:
+        """Answer who waits."""
+        assert self.release is not None
+        self.release.set()
+        self.release = None
 
     def methods(self) -> list[Method]:
         return [
             Method("test.send", Text, Any, self.send, "Send a text", mutates=True),
             Method("test.inbox", Nothing, Any, self.inbox, "Show texts"),
             Method("test.wait", Nothing, Any, self.wait, "Wait", long_poll=True),
+            Method("health", Nothing, Any, self.health, "How it is"),
             Method("test.who", Nothing, Any, self.who, "Who calls"),
         ]
 
@@ -60,7 +70,8 @@ class Kept:
         if params.text == "nobody":
             raise NotFound("agent", "@nobody", hint="nothing was sent")
         self.requests.append(call.request_id)
-        self.sent.append(params.text)
+        if not self.freeze:
+            self.sent.append(params.text)
         return {"number": len(self.sent), "size": len(params.text)}
 
     def inbox(self, call: Any, params: Nothing) -> list[str]:
@@ -72,15 +83,19 @@ class Kept:
 
     async def wait(self, call: Any, params: Nothing) -> str:
         self.waiting += 1
-        self.release = asyncio.Event()
+        self.release = release = asyncio.Event()
         try:
-            await self.release.wait()
+            await release.wait()
         except asyncio.CancelledError:
             self.canceled += 1
             raise
         return "released"
 
+    def health(self, call: Any, params: Nothing) -> dict[str, str]:
+        return {"status": "ok", "version": __version__}
+
     def who(self, call: Any, params: Nothing) -> str:
+        self.callers.append(call.caller.agent_id)
         return str(call.caller.agent_id)
 
 
@@ -118,13 +133,15 @@ def register(root: Group) -> None:
         """Wait."""
         run = run_of(ctx)
         run.out.note("waiting")
-        return Pending("test.wait", {}, lambda result: run.out.line(result))
+        return Pending("test.wait", {}, run.out.line)
 
     @command(root, "where")
     def where(ctx: typer.Context) -> None:
         """Show what was typed and where."""
         run = run_of(ctx)
-        run.out.json({"argv": run.inv.argv, "cwd": str(run.inv.cwd), "env": sorted(run.inv.env), "role": run.inv.role})
+        run.out.json(
+            {"argv": run.inv.argv, "cwd": str(run.inv.cwd), "env": sorted(run.inv.env), "role": run.inv.role}
+        )
         run.out.line(f"{run.inv.cwd}")
 
     @command(root, "who")
@@ -197,13 +214,28 @@ class SmallDaemon:
         assert self._up.wait(10)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def on_loop(self, action: Callable[[], Any]) -> None:
         """Run *action* on the daemon's loop."""
         self.loop.call_soon_threadsafe(action)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no command runs."""
+        return not self.commands.running
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Return once *holds*, fail when it never does."""
+        for _ in range(2000):
+            if holds():
+                return
+            time.sleep(0.005)
+        raise AssertionError("it did not come to hold")
 
     def _main(self) -> None:
         asyncio.run(self._serve())

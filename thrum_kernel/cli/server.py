@@ -91,6 +91,11 @@ class CommandServer:
                 task.cancel()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def running(self) -> int:
+        """How many commands have not ended yet."""
+        return len(self._running)
+
     def is_mutating(self, method: str) -> bool:
         """Whether a method changes something; unknown ones do not."""
         if method not in self._mutating:
@@ -192,6 +197,10 @@ class CommandConnection(asyncio.Protocol):
         for effect in effects:
             _apply(effect)
 
+    def send_held(self) -> None:
+        """Let the client see what was written so far."""
+        self._out.send()
+
     async def read_input(self, needed: InputNeeded) -> bytes | ThrumError:
         """What the client sends when asked for a file or its standard input, or why there is nothing."""
         self._input = InputTaken(needed, asyncio.get_running_loop().create_future())
@@ -261,6 +270,7 @@ class Conduct:
 
         outcome = await self._in_thread(begin)
         while isinstance(outcome, Pending):
+            self._connection.send_held()
             outcome = await self._in_thread(await self._answer(outcome))
         return outcome
 
