@@ -12,8 +12,9 @@ from thrum_kernel.cli import daemon_log, process, units
 from thrum_kernel.cli.arguments import bare_name, given
 from thrum_kernel.cli.command import Group, Run, command, group, refuse_together, run_of
 from thrum_kernel.cli.commands.view import show, view_of
-from thrum_kernel.cli.durations import parse_cutoff_us
+from thrum_kernel.cli.durations import parse_cutoff_us, parse_duration_us
 from thrum_kernel.cli.lifecycle import Lifecycle, Started
+from thrum_kernel.cli.render import columns
 from thrum_kernel.cli.texts.daemon import daemon_lines, uptime_text
 from thrum_kernel.errors import DaemonError, ThrumError, UsageError
 
@@ -119,13 +120,37 @@ def token(
     user: Annotated[
         str | None, typer.Option("--user", metavar="NAME", help="For a person; not from within an agent.")
     ] = None,
+    ttl: Annotated[
+        str | None, typer.Option("--ttl", metavar="DURATION", help="How long it is good for, e.g. 8h or 30d.")
+    ] = None,
+    label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="What it is for.")] = None,
     link: Annotated[bool, typer.Option("--link", help="A link for a browser that works once.")] = False,
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the tokens that are good, without their text.")
+    ] = False,
+    everyone: Annotated[bool, typer.Option("--all", help="With --list: everybody's; for a person.")] = False,
+    revoke: Annotated[
+        str | None, typer.Option("--revoke", metavar="TOKEN_ID", help="Make one worthless.")
+    ] = None,
 ) -> None:
-    """Mint a token that speaks for you on the WebSocket."""
+    """Mint a token that speaks for you on the WebSocket; list or revoke tokens."""
     run = run_of(ctx)
-    made = run.call("token.mint", **given({"user": bare_name(user or ""), "link": link}))
-    run.out.note(f"Speaks for {made['principal']}. Keep it secret: whoever has it is you.")
-    show(run, made, [str(made.get("link") or made["token"])])
+    refuse_together(list=listing, revoke=revoke)
+    refuse_together(list=listing, link=link)
+    if listing:
+        _list_tokens(run, everyone=everyone)
+        return
+    if revoke:
+        done = run.call("token.revoke", token_id=revoke)
+        show(run, done, ["✓ Token revoked: " + revoke if done["revoked"] else "It was worthless already."])
+        return
+    ttl_s = parse_duration_us(ttl, flag="--ttl") // 1_000_000 if ttl else None
+    made = run.call(
+        "token.mint", **given({"user": bare_name(user or ""), "ttl_s": ttl_s, "label": label, "link": link})
+    )
+    good = view_of(run).time(made["expires_at"])
+    run.out.note(f"Speaks for {made['principal']}, good until {good}. Keep it secret: whoever has it is you.")
+    show(run, made, [str(made.get("url") or made.get("token"))])
 
 
 def unit(
@@ -154,7 +179,20 @@ def adopt(
     """Say that this machine's daemon goes on as the one this repository was copied or moved from."""
     run = run_of(ctx)
     done = run.call("daemon.adopt", **given({"new": new}))
-    show(run, done, [f"✓ This daemon is {done['daemon_id']}"])
+    lines = [f"✓ This daemon is {done['daemon_id']}"]
+    if done.get("restart"):
+        lines.append("  Takes effect after: thrum daemon restart")
+    show(run, done, lines)
+
+
+def _list_tokens(run: Run, *, everyone: bool) -> None:
+    found = run.call("token.list", **given({"all": everyone}))
+    view = view_of(run)
+    rows = [
+        (each["token_id"], each["principal"], f"until {view.time(each['expires_at'])}", each.get("label", ""))
+        for each in found["tokens"]
+    ]
+    show(run, found, columns(rows) or ["No tokens."])
 
 
 def _paths(run: Run) -> paths.Paths:

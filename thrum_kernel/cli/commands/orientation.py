@@ -15,6 +15,7 @@ from thrum_kernel.cli.texts.daemon import overview_lines, status_lines
 from thrum_kernel.errors import IdentityError, Refused
 
 DISTRIBUTION = "thrum"
+BUILD = "python"
 _NAMES = {"Homepage": "website_url", "Repository": "repo_url"}
 
 
@@ -73,7 +74,7 @@ def version(ctx: typer.Context) -> None:
 
 def version_facts() -> dict[str, str]:
     """Version, build, Python and addresses, from the package's metadata."""
-    facts = {"version": thrum_kernel.__version__, "build": "source"}
+    facts = {"version": thrum_kernel.__version__, "build": BUILD}
     facts |= {"python_version": platform.python_version(), "repo_url": "", "website_url": ""}
     try:
         found = metadata.metadata(DISTRIBUTION)
@@ -83,13 +84,7 @@ def version_facts() -> dict[str, str]:
         label, _, address = entry.partition(", ")
         if label in _NAMES:
             facts[_NAMES[label]] = address
-    return facts | {"version": found["Version"], "build": _build()}
-
-
-def _build() -> str:
-    """``wheel`` for an installed package, ``source`` for a checkout that is used in place."""
-    origin = metadata.distribution(DISTRIBUTION).read_text("direct_url.json") or ""
-    return "source" if '"editable": true' in origin or '"editable":true' in origin else "wheel"
+    return facts | {"version": found["Version"]}
 
 
 def _me(run: Run) -> dict[str, Any] | None:

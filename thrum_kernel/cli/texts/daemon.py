@@ -32,9 +32,14 @@ def daemon_lines(status: Mapping[str, Any], view: View) -> list[str]:
             ("Sync", str(status.get("sync_state") or "")),
             ("WebSocket", _websocket(status)),
             ("Counts", counts_text(status.get("counts") or {})),
-            ("Warning", "; ".join(str(each) for each in status.get("warnings") or ())),
         ]
     )
+    lines += [f"  Warning: {each}" for each in status.get("warnings") or ()]
+    lines += [
+        f"  Service {each['name']} {_trouble(each)}"
+        for each in status.get("services") or ()
+        if _trouble(each)
+    ]
     lines += ["Identity:", *identity_lines(status["identity"], view)] if status.get("identity") else []
     return lines + _plugins(status.get("plugins") or [])
 
@@ -145,6 +150,13 @@ def _plugins(plugins: Sequence[Any]) -> list[str]:
             f"  {plugin['name']} {plugin.get('version') or ''} {plugin.get('state') or ''}".rstrip() + detail
         )
     return lines
+
+
+def _trouble(service: Mapping[str, Any]) -> str:
+    """What is wrong with a service; empty when it runs."""
+    if not service.get("error"):
+        return ""
+    return f"{service['state']}: {service['error']} ({counted(service.get('restarts') or 0, 'restart')})"
 
 
 def _count(name: str, value: Any) -> str:
