@@ -162,7 +162,7 @@ def wait_until_up(
     """
     deadline = time.monotonic() + timeout_s
     while not is_up():
-        ended = not _exists(pid)
+        ended = not is_running(pid)
         words = _last_words(log, log_size_before) if ended else ""
         # One that ended because another was quicker to take the lock: that one will answer.
         if ended and _LOST_THE_RACE not in words and not is_up():
@@ -210,14 +210,15 @@ def _signal(pid: int) -> None:
 
 def _gone_within(pid: int, timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
-    while _exists(pid):
+    while is_running(pid):
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_S)
     return True
 
 
-def _exists(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether a process with this id does anything still; one that only waits to be reaped does not."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

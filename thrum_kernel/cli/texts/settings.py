@@ -24,6 +24,8 @@ def config_lines(shown: Mapping[str, Any]) -> list[str]:
 def _section(section: str, entries: Any) -> list[str]:
     if not isinstance(entries, Mapping):
         return [_entry(section, text_of(entries))]
+    if "value" in entries:
+        return _lines("value", entries)
     if section == "runtime":
         return _runtime(entries)
     return [line for key, value in entries.items() for line in _lines(key, value)] or ["  (nothing set)"]

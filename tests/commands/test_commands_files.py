@@ -1,0 +1,272 @@
+"""Commands about files: configuration, instructions for an agent, saved context, the log of events."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_run import run
+
+from thrum_kernel.cli.commands.claude_md import BEGIN, END, block
+from thrum_kernel.cli.texts.settings import config_lines
+
+# --- config ----------------------------------------------------------------------------------------------------------
+
+SHOWN: dict[str, Any] = {
+    "config_file": "/p/.thrum/config.json",
+    "runtime": {"primary": "claude", "source": "auto-detected", "detected": "claude"},
+    "daemon": {
+        "local_only": {"value": True, "source": "config.json"},
+        "ws_port": {"value": "auto", "source": "default", "actual": 9999},
+        "sync": {"enabled": {"value": True, "source": "default"}},
+        "status": "running",
+        "pid": 42,
+    },
+    "identity": {"daemon_id": "d_1", "repo_name": "p"},
+    "permission_supervisors": {"value": ["coordinator"], "source": "config.json"},
+    "overrides": [{"env_var": "THRUM_ROLE", "value": "tester"}],
+    "problems": [{"key": "daemon.log_level", "level": "error", "text": "must be one of …"}],
+}
+
+
+def test_config_show_has_the_lines_that_scripts_look_for() -> None:
+    assert config_lines(SHOWN) == [
+        "Thrum Configuration",
+        "",
+        "File: /p/.thrum/config.json",
+        "",
+        "Runtime",
+        "  Primary:     claude (auto-detected)",
+        "  Detected:    claude",
+        "",
+        "Daemon",
+        "  Local only:  true (config.json)",
+        "  WS port:     auto (default), now 9999",
+        "  sync.enabled: true (default)",
+        "  Status:      running",
+        "  PID:         42",
+        "",
+        "Identity",
+        "  Daemon id:   d_1",
+        "  Repo name:   p",
+        "",
+        "Permission supervisors",
+        "  Value:       coordinator (config.json)",
+        "",
+        "Overrides",
+        "  THRUM_ROLE:  tester",
+        "",
+        "Problems",
+        "  error: daemon.log_level: must be one of …",
+    ]
+
+
+def test_config_show_without_a_runtime() -> None:
+    assert "  Primary:     none (default)" in config_lines({"config_file": "f", "runtime": {"primary": ""}})
+
+
+def test_config_show_sends_the_overrides_of_the_caller() -> None:
+    ran = run("config", "show", "--json", env={"THRUM_ROLE": "tester"}, answers={"config.show": SHOWN})
+    assert ran.params("config.show") == {"env": {"THRUM_ROLE": "tester"}}
+    assert ran.json == SHOWN
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("true", True),
+        ("5", 5),
+        ("debug", "debug"),
+        ('["a"]', ["a"]),
+        ("/w/x y", "/w/x y"),
+        ("null", "null"),
+        ("", ""),
+    ],
+)
+def test_config_set_takes_json_or_text(typed: str, value: Any) -> None:
+    done = {"key": "a.b", "value": value, "source": "config.json"}
+    assert run("config", "set", "a.b", typed, answers={"config.set": done}).params("config.set") == {
+        "key": "a.b",
+        "value": value,
+    }
+
+
+def test_config_set_says_when_a_restart_is_needed() -> None:
+    done = {"key": "daemon.ws_port", "value": "1", "source": "config.json", "restart": True}
+    ran = run("config", "set", "daemon.ws_port", "1", answers={"config.set": done})
+    assert ran.out == "✓ daemon.ws_port = 1\n  Takes effect after: thrum daemon restart\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "said"),
+    [
+        ("on", True, "enabled"),
+        ("true", True, "enabled"),
+        ("1", True, "enabled"),
+        ("off", False, "disabled (multi-agent)"),
+        ("0", False, "disabled (multi-agent)"),
+    ],
+)
+def test_single_agent_mode_switches(word: str, value: bool, said: str) -> None:
+    ran = run("single-agent-mode", word, answers={"config.set": {"value": value}})
+    assert ran.params("config.set") == {"key": "daemon.single_agent_mode", "value": value}
+    assert ran.out == f"single-agent mode: {said}\n"
+
+
+def test_single_agent_mode_tells_and_refuses_other_words() -> None:
+    shown = {"daemon": {"single_agent_mode": {"value": True, "source": "config.json"}}}
+    assert run("single-agent-mode", answers={"config.show": shown}).out == "single-agent mode: enabled\n"
+    assert run("single-agent-mode", "maybe").status == 1
+
+
+# --- setup claude-md -------------------------------------------------------------------------------------------------
+
+
+def claude_md(folder: Path, *words: str) -> Any:
+    return run("setup", "claude-md", *words, cwd=folder)
+
+
+def test_claude_md_bare_prints_the_block(tmp_path: Path) -> None:
+    assert claude_md(tmp_path).out == block()
+    assert 25 <= len(block().splitlines()) <= 45
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_claude_md_creates_the_file(tmp_path: Path) -> None:
+    assert claude_md(tmp_path, "--apply").status == 0
+    target = tmp_path / "CLAUDE.md"
+    assert (target.read_text(), target.stat().st_mode & 0o777) == (block(), 0o600)
+
+
+@pytest.mark.parametrize("text", ["# Mine\n", "# Mine"])
+def test_claude_md_appends_after_a_blank_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "CLAUDE.md").write_text(text)
+    claude_md(tmp_path, "--apply")
+    assert (tmp_path / "CLAUDE.md").read_text() == "# Mine\n\n" + block()
+
+
+def test_claude_md_refuses_a_second_block(tmp_path: Path) -> None:
+    claude_md(tmp_path, "--apply")
+    ran = claude_md(tmp_path, "--apply")
+    assert (ran.status, ran.out) == (1, "")
+    assert "--force" in ran.err
+    assert (tmp_path / "CLAUDE.md").read_text() == block()
+
+
+def test_claude_md_with_force_replaces_in_place_and_again_changes_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "CLAUDE.md"
+    target.write_text(f"above\r\n{BEGIN}\nold\n{END}\nbelow")
+    target.chmod(0o640)
+    assert claude_md(tmp_path, "--apply", "--force").status == 0
+    wanted = "above\r\n" + block() + "below"
+    assert target.read_bytes().decode() == wanted
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert claude_md(tmp_path, "--apply", "--force").out.endswith("unchanged\n")
+    assert target.read_bytes().decode() == wanted
+
+
+@pytest.mark.parametrize("text", [f"{BEGIN}\nhalf", f"{END}\n{BEGIN}", f"only {END}"])
+def test_claude_md_leaves_a_file_with_one_marker_alone(tmp_path: Path, text: str) -> None:
+    (tmp_path / "CLAUDE.md").write_text(text)
+    ran = claude_md(tmp_path, "--apply", "--force")
+    assert ran.status == 1
+    assert "only one of the markers" in ran.err
+    assert (tmp_path / "CLAUDE.md").read_text() == text
+
+
+# --- context ---------------------------------------------------------------------------------------------------------
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+CONTEXT = {
+    "agent_name": "alice",
+    "preamble": encoded("# Head\n"),
+    "content": encoded("notes\n"),
+    "has_context": True,
+    "has_preamble": True,
+}
+
+
+def test_context_save_from_stdin_and_file() -> None:
+    done = {"agent_name": "alice", "message": ""}
+    ran = run("context", "save", stdin=b"notes\n", answers={"context.save": done})
+    assert ran.params("context.save") == {"agent_name": "alice", "content": encoded("notes\n")}
+    assert ran.out == "✓ Context saved for alice (6 bytes)\n"
+    ran = run(
+        "context", "save", "--file", "n", "--agent", "@bob", files={"n": b"x"}, answers={"context.save": done}
+    )
+    assert ran.params("context.save") == {"agent_name": "bob", "content": encoded("x")}
+
+
+def test_context_save_of_nothing_is_refused() -> None:
+    ran = run("context", "save", stdin=b" \n")
+    assert (ran.status, ran.calls) == (1, [])
+
+
+@pytest.mark.parametrize("word", ["show", "load"])
+def test_context_show_puts_the_preamble_first(word: str) -> None:
+    ran = run("context", word, answers={"context.show": CONTEXT})
+    assert ran.params("context.show") == {
+        "agent_name": "alice",
+        "include_preamble": True,
+        "include_project": False,
+    }
+    assert ran.out == "# Head\n\n---\n\nnotes\n"
+
+
+def test_context_show_json_has_texts() -> None:
+    shown = run("context", "show", "--json", answers={"context.show": CONTEXT}).json
+    assert (shown["content"], shown["preamble"]) == ("notes\n", "# Head\n")
+
+
+def test_context_show_raw_gives_the_bytes_as_they_are() -> None:
+    ran = run(
+        "context", "show", "--raw", answers={"context.show": {**CONTEXT, "content": encoded("a\x1b\n\n")}}
+    )
+    assert ran.out == "a\x1b\n\n"
+
+
+def test_context_show_of_the_project() -> None:
+    answer = {**CONTEXT, "project_state": encoded("# State\n")}
+    ran = run("context", "show", "--project", answers={"context.show": {**answer, "preamble": ""}})
+    assert ran.params("context.show")["include_project"] is True
+    assert ran.out == "# State\n"
+
+
+def test_context_preamble_shows_and_writes() -> None:
+    found = {"agent_name": "alice", "content": encoded("# Head\n"), "has_preamble": True}
+    assert run("context", "preamble", answers={"context.preamble.show": found}).out == "# Head\n"
+    done = {"agent_name": "alice", "message": ""}
+    ran = run("context", "preamble", "--init", answers={"context.preamble.save": done})
+    assert ran.params("context.preamble.save") == {"agent_name": "alice"}
+    ran = run(
+        "context", "preamble", "--file", "p", files={"p": b"x"}, answers={"context.preamble.save": done}
+    )
+    assert ran.params("context.preamble.save") == {"agent_name": "alice", "content": encoded("x")}
+
+
+def test_context_sync_says_what_the_method_says() -> None:
+    done = {"agent_name": "alice", "message": "Context synced locally for alice (no remote configured)."}
+    assert run("context", "sync", answers={"context.sync": done}).out == done["message"] + "\n"
+
+
+# --- sync ------------------------------------------------------------------------------------------------------------
+
+
+def test_sync_status_says_its_mode() -> None:
+    local = {"running": True, "last_sync_at": "", "sync_state": "local-only", "local_only": True}
+    assert run("sync", "status", answers={"sync.status": local}).out.splitlines()[0] == "Mode: local-only"
+    assert run("sync", "status", answers={"sync.status": {**local, "local_only": False}}).out.startswith(
+        "Mode: normal\n"
+    )
+    assert run("sync", "status", "--json", answers={"sync.status": local}).json == local
+
+
+def test_sync_force_without_a_remote_is_honest() -> None:
+    done = {"triggered": False, "last_sync_at": "", "sync_state": "local-only", "local_only": True}
+    assert run("sync", "force", answers={"sync.force": done}).out.splitlines()[0] == "Nothing to sync with"
