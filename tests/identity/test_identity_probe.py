@@ -19,12 +19,19 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 @contextmanager
-def child(cwd: Path, program: str = "cat", *, name: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def child(cwd: Path, *, name: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A process that lives until its standard input is closed."""
-    found = shutil.which(program)
+    found = shutil.which("cat")
     assert found is not None
-    process = subprocess.Popen([name or found], executable=found, cwd=cwd, stdin=subprocess.PIPE)
+    process = subprocess.Popen(
+        [name or found], executable=found, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
+        process.stdin.write(b"up\n")
+        process.stdin.flush()
+        process.stdout.readline()  # now it is the program, not a copy of us about to become it
         yield process
     finally:
         process.communicate()

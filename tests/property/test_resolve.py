@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from thrum_kernel.api import Caller
@@ -109,17 +109,27 @@ def test_a_claim_never_changes_what_the_facts_say(facts: Facts, world: World, cl
             assert isinstance(with_claim, GuardFired) or with_claim == without
 
 
-@given(facts(), worlds(), claims)
-def test_a_claim_against_the_facts_is_refused(facts: Facts, world: World, claim: str) -> None:
-    running, here = running_as(facts, world), names_here(facts, world)
-    assume(claim and not facts.foreign)
-    assume((running and claim != running) or (not running and here and claim not in here))
+@given(facts(), worlds(), claims.filter(bool))
+def test_a_claim_against_the_process_is_refused(facts: Facts, world: World, claim: str) -> None:
+    world = replace(world, runtimes={**world.runtimes, (77, 1): "zoe"})
+    facts = replace(facts, chain=(Process(77, 0, 1), *facts.chain), foreign="")
 
     found = outcome(facts, world, claim)
 
     assert isinstance(found, GuardFired)
     assert (found.guard, found.reason) == ("unauthenticated_rpc", "identity_mismatch")
-    assert found.facts["expected agent"] == claim
+    assert (found.facts["expected agent"], found.facts["detected agent"]) == (claim, "zoe")
+
+
+@given(facts(), worlds(), claims.filter(bool))
+def test_a_claim_against_the_worktree_is_refused(facts: Facts, world: World, claim: str) -> None:
+    world = replace(world, worktrees={**world.worktrees, (7, 7): Worktree(Path("/theirs"), ("zoe",))})
+    facts = replace(facts, chain=(), folders=(Folder(Path("/theirs"), (7, 7)), *facts.folders), foreign="")
+
+    found = outcome(facts, world, claim)
+
+    assert isinstance(found, GuardFired)
+    assert (found.facts["expected agent"], found.facts["detected agent"]) == (claim, "zoe")
 
 
 @given(facts(), worlds(), claims, claims, st.sets(st.sampled_from(NAMES), min_size=1))
@@ -161,7 +171,7 @@ def test_thrum_name_only_chooses_among_the_agents_of_the_place(
 
 @given(facts(), worlds(), claims)
 def test_another_namespace_has_no_identity_without_a_token(facts: Facts, world: World, claim: str) -> None:
-    assume(facts.foreign)
+    facts = replace(facts, foreign="mount")
 
     found = outcome(facts, world, claim)
 
