@@ -1,6 +1,6 @@
 """The projection: rebuild against inserting constant rows, and questions at full size.
 
-    python bench/projection.py [--messages N] [--agents N] [--keep FOLDER]
+    python bench/projection.py [--messages N] [--agents N] [--rounds N] [--keep FOLDER]
 
 Every figure is a ratio or a median measured in this run. The log is read from a JSON lines file on disk; the constant
 rows have the columns of our tables and bodies of the same size.
@@ -30,7 +30,19 @@ from thrum_kernel.projection.tables import LogLine
 BATCH = 4096
 DAEMON = "d_01JZZZZZZZZZZZZZZZZZZZZZZZ"
 WRITER = "01JZZZZZZZZZZZZZZZZZZZZZZW"
-WORDS = ("build", "green", "review", "merge", "branch", "tests", "panic", "socket", "journal", "tokens", "shape")
+WORDS = (
+    "build",
+    "green",
+    "review",
+    "merge",
+    "branch",
+    "tests",
+    "panic",
+    "socket",
+    "journal",
+    "tokens",
+    "shape",
+)
 BODY_BYTES = 120
 
 
@@ -38,27 +50,34 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("--messages", type=int, default=100_000)
     options.add_argument("--agents", type=int, default=100)
+    options.add_argument("--rounds", type=int, default=3, help="the best time of so many is taken")
     options.add_argument("--keep", type=Path, help="make the files here and leave them")
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        run(folder, args.messages, args.agents)
+        run(folder, args.messages, args.agents, args.rounds)
     return 0
 
 
-def run(folder: Path, messages: int, agents: int) -> None:
+def run(folder: Path, messages: int, agents: int, rounds: int) -> None:
     """Everything once; prints as it goes."""
-    print(f"{messages} messages, {agents} agents, bodies of {BODY_BYTES} bytes, sqlite {sqlite3.sqlite_version}")
+    print(
+        f"{messages} messages, {agents} agents, bodies of {BODY_BYTES} bytes, sqlite {sqlite3.sqlite_version}"
+    )
     types = EventTypes(core.CORE_EVENT_TYPES)
     log = folder / "log.jsonl"
     if not log.exists():
         timed("writing the log (not judged)", lambda: write_log(log, types, messages, agents))
-    constant = timed("constant rows into four unindexed tables", lambda: insert_constant(folder / "c.db", messages))
     path = folder / "messages.db"
-    rebuild = timed(
-        "rebuild", lambda: replay.rebuild(lambda: read_log(log), path, types, size=log.stat().st_size)
-    )
+    constant = rebuild = float("inf")
+    for _ in range(rounds):
+        took = timed(
+            "constant rows into four unindexed tables", lambda: insert_constant(folder / "c.db", messages)
+        )
+        constant = min(constant, took)
+        took = timed("rebuild", lambda: replay.rebuild(lambda: read_log(log), path, types))
+        rebuild = min(rebuild, took)
     judge("rebuild / constant rows", rebuild / constant, 2.0)
     cache = Cache(path)
     try:
@@ -95,7 +114,9 @@ def write_log(path: Path, types: EventTypes, messages: int, agents: int) -> None
         names = []
         for number in range(agents):
             ulid = _ulid(start_us // 1000 - 5000, number)
-            event: Event = core.AgentRegister(**_envelope(ulid, start_us), agent_id=f"agent{number}", role="r", module="m")
+            event: Event = core.AgentRegister(
+                **_envelope(ulid, start_us), agent_id=f"agent{number}", role="r", module="m"
+            )
             _write(file, types, event, number + 1)
             names.append((f"agent{number}", ulid))
         for number in range(messages):
@@ -210,7 +231,9 @@ def ask_inbox(cache: Cache) -> None:
         return queries.unread_count(cache, agents[number % len(agents)])
 
     def assembled(number: int) -> object:
-        keys = [row.key for row in queries.inbox_page(cache, agents[number % len(agents)], unread=True, limit=10)]
+        keys = [
+            row.key for row in queries.inbox_page(cache, agents[number % len(agents)], unread=True, limit=10)
+        ]
         return queries.messages(cache, keys), queries.recipients(cache, keys), queries.labels(cache, keys)
 
     judge("unread inbox page, median", median_ms(page), 0.2, "ms")
@@ -231,7 +254,10 @@ async def _ask_search(cache: Cache, path: Path) -> float:
     await search.settle()
     took = time.perf_counter() - start
     print(f"  filling the full-text index: {took:.2f} s")
-    for name, word in (("a word with 1,000 hits, ranked", "seldom"), ("a word in half of all messages", "half")):
+    for name, word in (
+        ("a word with 1,000 hits, ranked", "seldom"),
+        ("a word in half of all messages", "half"),
+    ):
         times = []
         for _ in range(100):
             begin = time.perf_counter()

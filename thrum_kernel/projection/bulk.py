@@ -7,11 +7,13 @@ deletions and whatever else needs the messages to be there when the indexes are 
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sqlite3
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -20,15 +22,17 @@ from thrum_kernel.clock import parse_us
 from thrum_kernel.events import EventTypes, UnknownEvent
 from thrum_kernel.events.core import (
     AgentRef,
+    Label,
     MessageCreate,
     MessageDelete,
     MessageEdit,
     MessageReceipt,
+    Recipient,
 )
 from thrum_kernel.projection.intake import Intake, PluginRule
 from thrum_kernel.projection.marks import MarkIndex
-from thrum_kernel.projection.rules.messages import format_code, structured_text
-from thrum_kernel.projection.schema import ASSERTED, AUDIENCE, DISCLOSED, PRIORITIES, REF, SCOPE
+from thrum_kernel.projection.rules.messages import attached, structured_text
+from thrum_kernel.projection.schema import ASSERTED, FORMATS, PRIORITIES
 from thrum_kernel.projection.tables import Held, LogLine, Projected, Tables
 
 FLUSH_AT = 8192
@@ -36,24 +40,14 @@ FLUSH_AT = 8192
 
 _MESSAGE = (
     "INSERT OR IGNORE INTO message (id, ulid, author, session, created_us, format, body, structured, thread, reply_to,"
-    " priority, flags, authored_by, writer, sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " priority, flags, authored_by, attached, writer, sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _DELIVERY = "INSERT INTO delivery (message, agent, via, read_us, seen_us) VALUES (?, ?, ?, ?, ?)"
-_LABEL = "INSERT INTO message_label (message, label) VALUES (?, ?)"
 
 _HEAD = b'{"type":"message.create","event_id":"evt_'
 
-
-class _Label(msgspec.Struct, gc=False):
-    type: str
-    value: str
-
-
-class _Recipient(msgspec.Struct, gc=False, array_like=True):
-    name: str
-    daemon: str
-    incarnation: str
-    via: str = "agent"
+_KEPT_LISTS = 65536
+"""So many different lists of recipients and labels are remembered."""
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -62,8 +56,14 @@ class _Body(msgspec.Struct, gc=False):
     structured: Any = None
 
 
+_NOTHING = msgspec.Raw(b"[]")
+
+
 class _Create(msgspec.Struct, gc=False):
-    """`core.MessageCreate` without what the tables do not hold; must stay in step with it."""
+    """`core.MessageCreate` without what the tables do not hold; must stay in step with it.
+
+    Lists are left as they are: most messages have the same few, whose keys are then found by their bytes.
+    """
 
     event_id: str
     timestamp: str
@@ -74,10 +74,10 @@ class _Create(msgspec.Struct, gc=False):
     v: int = 1
     asserted: bool = False
     session_id: str = ""
-    recipients: list[_Recipient] = []
-    audience: list[_Label] = []
-    scopes: list[_Label] = []
-    refs: list[_Label] = []
+    recipients: msgspec.Raw = _NOTHING
+    audience: msgspec.Raw = _NOTHING
+    scopes: msgspec.Raw = _NOTHING
+    refs: msgspec.Raw = _NOTHING
     thread_id: str = ""
     reply_to: str = ""
     priority: Literal["low", "normal", "high"] = "normal"
@@ -85,22 +85,37 @@ class _Create(msgspec.Struct, gc=False):
     disclosed: bool = False
 
 
-class _Row(NamedTuple):
-    """A message on its way in, with the line it came from."""
+_decode = msgspec.json.Decoder(_Create).decode
+_decode_recipients = msgspec.json.Decoder(list[Recipient]).decode
+_decode_labels = msgspec.json.Decoder(list[Label]).decode
+_PRIORITY = {name: code for code, name in enumerate(PRIORITIES)}
+_FORMAT = {name: code for code, name in enumerate(FORMATS)}
 
-    values: tuple[Any, ...]
-    deliveries: list[tuple[Any, ...]]
-    labels: list[tuple[int, int]]
-    line: LogLine
+_Values: TypeAlias = tuple[Any, ...]
+"""A row of ``message``: key, ULID, …, writer, sequence."""
 
 
-def _key(row: _Row) -> int:
-    key: int = row.values[0]
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Spare the garbage collector a look at a batch of rows that live for milliseconds and hold no cycles."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _key(row: tuple[Any, ...]) -> int:
+    key: int = row[0]
     return key
 
 
-_decode = msgspec.json.Decoder(_Create).decode
-_PRIORITY = {name: code for code, name in enumerate(PRIORITIES)}
+def _least(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
 
 
 class Loader:
@@ -136,66 +151,83 @@ class Loader:
         self._limit = min(until, ahead) if until is not None else ahead
         self._index = MarkIndex()
         tables.mark_sink = self._index.add
-        self._rows: list[_Row] = []
-        self._highest = -1
+        self._rows: list[_Values] = []
+        self._deliveries: list[tuple[Any, ...]] = []
+        self._lines: dict[int, LogLine] = {}
         self._has_messages = False
         self._others: set[str] = set()  # ids of events that are no messages
         self._sequences: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
         self._authors: dict[tuple[str, str, str], int] = {}
-        self._recipients: dict[tuple[str, str, str], int] = {}
+        self._recipients: dict[bytes, list[tuple[int, int]]] = {}
+        self._attached: dict[tuple[bytes, bytes, bytes], int | None] = {}
         self._minutes: dict[str, int] = {}
 
     def add(self, batch: Sequence[LogLine]) -> None:
         """Take lines."""
-        for line in batch:
-            if line[3].startswith(_HEAD):
-                row = self._row(line)
-                if row is not None:
-                    self._rows.append(row)
-                    continue
-            self._take(line)
-        if len(self._rows) >= FLUSH_AT:
-            self.flush()
+        with _no_collection():
+            for line in batch:
+                if not line[3].startswith(_HEAD) or not self._gather(line):
+                    self._take(line)
+            if len(self._rows) >= FLUSH_AT:
+                self.flush()
 
-    def _row(self, line: LogLine) -> _Row | None:
-        """The rows of an ordinary message; None for one that has to go through the intake."""
+    def _gather(self, line: LogLine) -> bool:
+        """Note the rows of an ordinary message; False for one that has to go through the intake.
+
+        A rebuild spends its time here, so it is one function and looks everything up once.
+        """
         writer_id, daemon, sequence, data = line
         try:
             event = _decode(data)
             ulid = event.event_id[4:]
             created_us = self._time(event.timestamp)
+            agents = self._recipients.get(bytes(event.recipients)) or self._agents_of(event)
+            labels = (bytes(event.scopes), bytes(event.refs), bytes(event.audience))
+            attached = self._attached[labels] if labels in self._attached else self._attach(labels)
         except (msgspec.MsgspecError, ValueError):
-            return None
+            return False
         if event.v != 1 or event.origin_daemon != daemon or ulid > self._limit or not ids.is_ulid(ulid):
-            return None
+            return False
         author = self._authors.get((event.agent_id, event.incarnation, daemon)) or self._author(event, daemon)
-        if not author or created_us < self._tables.cutoff_us or ulid in self._losers:
-            return None
-        tables = self._tables
+        if not author or event.disclosed or created_us < self._tables.cutoff_us or ulid in self._losers:
+            return False
+        tables, body = self._tables, event.body
         key = ids.ulid_key(ulid)
+        if key in self._lines:
+            if ulid in self._lines[key][3][:80].decode(errors="replace"):
+                self.contested.add(ulid)
+            self._postpone(line)
+            return True
         writer = tables.writer(writer_id, daemon)
-        body = event.body
-        reply_to = event.reply_to
-        values = (
-            key,
-            ulid,
-            author,
-            tables.session(event.session_id, author) if event.session_id else None,
-            created_us,
-            format_code(body.format),
-            body.content,
-            structured_text(body.structured),
-            tables.thread(event.thread_id) if event.thread_id else None,
-            ids.bare(reply_to) if reply_to else None,
-            _PRIORITY[event.priority],
-            DISCLOSED * event.disclosed | ASSERTED * event.asserted,
-            event.authored_by or None,
-            writer,
-            sequence,
+        self._rows.append(
+            (
+                key,
+                ulid,
+                author,
+                tables.session(event.session_id, author) if event.session_id else None,
+                created_us,
+                _FORMAT.get(body.format, 1),
+                body.content,
+                structured_text(body.structured) if body.structured is not None else None,
+                tables.thread(event.thread_id) if event.thread_id else None,
+                ids.bare(event.reply_to) if event.reply_to else None,
+                _PRIORITY[event.priority],
+                ASSERTED if event.asserted else 0,
+                event.authored_by or None,
+                attached,
+                writer,
+                sequence,
+            )
         )
-        return _Row(
-            values, self._deliveries(event, key, author, writer, sequence), self._labels(event, key), line
-        )
+        for agent, via in agents:
+            own_us = created_us if agent == author else None
+            if self._index:
+                read_us, seen_us = self._index.times(writer, agent, sequence)
+                self._deliveries.append((key, agent, via, _least(read_us, own_us), _least(seen_us, own_us)))
+            else:
+                self._deliveries.append((key, agent, via, own_us, own_us))
+        self._lines[key] = line
+        return True
 
     def _time(self, timestamp: str) -> int:
         """`parse_us`, quicker for the one form that we write: the minute is looked up."""
@@ -211,52 +243,30 @@ class Loader:
         return minute + int(digits)
 
     def _author(self, event: _Create, daemon: str) -> int:
-        """Key of an agent that may write from *daemon*, 0 for one that may not, or only in the open."""
-        if event.disclosed:
-            return 0
+        """Key of an agent that may write from *daemon*, 0 for one that may not."""
         agent = self._tables.author(event.agent_id, event.incarnation, daemon)
         if isinstance(agent, Held):
             return 0
         self._authors[(event.agent_id, event.incarnation, daemon)] = agent.key
         return agent.key
 
-    def _deliveries(
-        self, event: _Create, key: int, author: int, writer: int, sequence: int
-    ) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = []
-        for recipient in event.recipients:
-            name = (recipient.incarnation, recipient.name, recipient.daemon)
-            agent = self._recipients.get(name)
-            if agent is None:
-                ref = AgentRef(recipient.name, recipient.daemon, recipient.incarnation)
-                agent = self._recipients[name] = self._tables.agent(ref).key
-            read_us = seen_us = self._time(event.timestamp) if agent == author else None
-            if self._index:
-                read_us, seen_us = self._marked(read_us, writer, agent, sequence)
-            via = recipient.via
-            rows.append((key, agent, 0 if via == "agent" else self._tables.via(via), read_us, seen_us))
-        if len(rows) > 1 and len({row[1] for row in rows}) < len(rows):
-            return list({row[1]: row for row in reversed(rows)}.values())
-        return rows
+    def _agents_of(self, event: _Create) -> list[tuple[int, int]]:
+        """Keys of the recipients, each once, and of how they were addressed."""
+        found: dict[int, int] = {}
+        for recipient in _decode_recipients(event.recipients):
+            agent = self._tables.agent(AgentRef(recipient.name, recipient.daemon, recipient.incarnation))
+            found.setdefault(agent.key, self._tables.via(recipient.via))
+        if len(self._recipients) >= _KEPT_LISTS:
+            self._recipients.clear()
+        self._recipients[bytes(event.recipients)] = list(found.items())
+        return list(found.items())
 
-    def _marked(
-        self, own_us: int | None, writer: int, agent: int, sequence: int
-    ) -> tuple[int | None, int | None]:
-        """Read and seen by receipts and by having written it; the earliest holds."""
-        read_us, seen_us = self._index.times(writer, agent, sequence)
-        if own_us is not None:
-            read_us = own_us if read_us is None else min(own_us, read_us)
-            seen_us = own_us if seen_us is None else min(own_us, seen_us)
-        return read_us, seen_us
-
-    def _labels(self, event: _Create, key: int) -> list[tuple[int, int]]:
-        label = self._tables.label
-        keys = [label(AUDIENCE, item.type, item.value) for item in event.audience]
-        keys += [label(SCOPE, item.type, item.value) for item in event.scopes]
-        keys += [label(REF, item.type, item.value) for item in event.refs]
-        if len(keys) > 1:
-            keys = list(dict.fromkeys(keys))
-        return [(key, found) for found in keys]
+    def _attach(self, labels: tuple[bytes, bytes, bytes]) -> int | None:
+        scopes, refs, audience = map(_decode_labels, labels)
+        if len(self._attached) >= _KEPT_LISTS:
+            self._attached.clear()
+        self._attached[labels] = key = attached(self._tables, scopes, refs, audience)
+        return key
 
     def _take(self, line: LogLine) -> None:
         """A line that is no ordinary message."""
@@ -280,48 +290,52 @@ class Loader:
 
     def flush(self) -> None:
         """Insert what was gathered."""
-        rows = sorted(self._rows, key=_key)
-        self._rows = []
+        rows, deliveries, lines = self._rows, self._deliveries, self._lines
+        self._rows, self._deliveries, self._lines = [], [], {}
         if not rows:
             return
-        if not self._others.isdisjoint(row.values[1] for row in rows):
-            self._postpone([row for row in rows if row.values[1] in self._others])
-            rows = [row for row in rows if row.values[1] not in self._others]
         self._has_messages = True
-        cursor = self._db.executemany(_MESSAGE, [row.values for row in rows])
-        if cursor.rowcount < len(rows):
-            rows = self._without_doubles(rows)
-        self._db.executemany(_DELIVERY, [delivery for row in rows for delivery in row.deliveries])
-        self._db.executemany(_LABEL, [label for row in rows for label in row.labels])
+        rows.sort(key=_key)
+        doubled = {row[0] for row in rows if row[1] in self._others} if self._others else set()
+        if doubled:
+            rows = [row for row in rows if row[0] not in doubled]
+        if self._db.executemany(_MESSAGE, rows).rowcount < len(rows):
+            doubled |= self._ignored(rows)
+        for key in doubled:
+            self._postpone(lines.pop(key))
+        if doubled:
+            rows = [row for row in rows if row[0] not in doubled]
+            deliveries = [row for row in deliveries if row[0] not in doubled]
+        deliveries.sort(key=_key)
+        self._db.executemany(_DELIVERY, deliveries)
         for row in rows:
-            self._sequences[row.values[13]].append(row.values[14])
+            self._sequences[row[14]].append(row[15])
         if self._message_rule is not None:
             for row in rows:
-                event = self._types.decode(row.line[3])
-                assert isinstance(event, MessageCreate)
-                self._intake.run_plugin(self._message_rule, event)
+                self._run_message_rule(self._message_rule, lines[row[0]])
 
-    def _without_doubles(self, rows: list[_Row]) -> list[_Row]:
-        """The rows that were inserted; the others had a key that was taken and wait for the indexes."""
-        kept: list[_Row] = []
+    def _ignored(self, rows: list[_Values]) -> set[int]:
+        """Keys of the rows that were not inserted, since their key was taken in an earlier batch."""
+        ignored = set()
         for row in rows:
             found = self._db.execute(
-                "SELECT ulid, writer, sequence FROM message WHERE id = ?", (row.values[0],)
+                "SELECT ulid, writer, sequence FROM message WHERE id = ?", row[:1]
             ).fetchone()
-            if found == (row.values[1], row.values[13], row.values[14]) and not (
-                kept and kept[-1].values[0] == row.values[0]
-            ):
-                kept.append(row)
+            if found == (row[1], row[14], row[15]) and row[15] not in self._sequences[row[14]]:
                 continue
-            if found is not None and found[0] == row.values[1]:
+            ignored.add(row[0])
+            if found[0] == row[1]:
                 self.contested.add(found[0])
-            self._postpone([row])
-        return kept
+        return ignored
 
-    def _postpone(self, rows: list[_Row]) -> None:
-        for row in rows:
-            writer, daemon, sequence, line = row.line
-            self.later.append(Projected(writer, daemon, sequence, self._types.decode(line), line))
+    def _postpone(self, line: LogLine) -> None:
+        writer, daemon, sequence, data = line
+        self.later.append(Projected(writer, daemon, sequence, self._types.decode(data), data))
+
+    def _run_message_rule(self, rule: PluginRule, line: LogLine) -> None:
+        event = self._types.decode(line[3])
+        assert isinstance(event, MessageCreate)
+        self._intake.run_plugin(rule, event)
 
     def finish(self) -> None:
         """Insert the rest and note the places taken."""

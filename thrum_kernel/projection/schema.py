@@ -17,7 +17,7 @@ Source: DESIGN.md D3; the views' names and columns: spec/kernel.md §3.3.
 
 from __future__ import annotations
 
-SCHEMA = 2
+SCHEMA = 3
 
 APPLICATION_ID = 0x5448524D
 """``THRM``, in the header of our databases: any other value there is another program's file."""
@@ -65,14 +65,18 @@ CREATE TABLE message (
     body TEXT, structured TEXT, thread INTEGER, reply_to TEXT, -- reply_to: the parent's ULID
     priority INTEGER NOT NULL DEFAULT 1, -- 0 low, 1 normal, 2 high
     flags INTEGER NOT NULL DEFAULT 0, -- 1 disclosed, 2 asserted, 4 thread made for it
-    authored_by TEXT, writer INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    authored_by TEXT, attached INTEGER, writer INTEGER NOT NULL, sequence INTEGER NOT NULL,
     edited_us INTEGER, edited_ulid TEXT, deleted_us INTEGER, deleted_ulid TEXT, delete_reason TEXT,
     hash BLOB); -- SHA-256 of its line without the sequence; null when loaded in bulk
 CREATE TABLE message_place ( -- further places of a message whose line came twice
     writer INTEGER NOT NULL, sequence INTEGER NOT NULL, ulid TEXT NOT NULL,
     PRIMARY KEY (writer, sequence)) WITHOUT ROWID;
-CREATE TABLE message_label (message INTEGER NOT NULL, label INTEGER NOT NULL,
-    PRIMARY KEY (message, label)) WITHOUT ROWID;
+CREATE TABLE attached ( -- sets of labels, each once: many messages carry the same
+    id INTEGER PRIMARY KEY, labels TEXT NOT NULL UNIQUE); -- JSON array of ascending label ids
+CREATE TABLE attached_label (attached INTEGER NOT NULL, label INTEGER NOT NULL,
+    PRIMARY KEY (attached, label)) WITHOUT ROWID;
+CREATE VIEW message_label AS SELECT m.id AS message, x.label AS label
+    FROM message m JOIN attached_label x ON x.attached = m.attached;
 CREATE TABLE delivery (
     message INTEGER NOT NULL, agent INTEGER NOT NULL, via INTEGER NOT NULL DEFAULT 0, -- label of kind 3, 0 = agent
     read_us INTEGER, seen_us INTEGER,
@@ -122,7 +126,8 @@ CREATE INDEX thread_root ON thread (root) WHERE root <> '';
 CREATE INDEX message_author ON message (author, id);
 CREATE INDEX message_thread ON message (thread, id) WHERE thread IS NOT NULL;
 CREATE INDEX message_written ON message (writer, sequence);
-CREATE INDEX message_label_label ON message_label (label, message);
+CREATE INDEX message_attached ON message (attached, id) WHERE attached IS NOT NULL;
+CREATE INDEX attached_label_label ON attached_label (label, attached);
 CREATE INDEX delivery_inbox ON delivery (agent, message);
 CREATE INDEX delivery_unread ON delivery (agent, message) WHERE read_us IS NULL AND hidden = 0;
 """

@@ -102,6 +102,7 @@ class Tables:
         self._sessions: dict[tuple[str, int], int] = {}
         self._threads: dict[str, int] = {}
         self._labels: dict[tuple[int, str, str], int] = {}
+        self._attached: dict[str, int] = {}
         self._spans: dict[int, Spans] = {}
         self._cutoff: int | None = None
 
@@ -187,6 +188,31 @@ class Tables:
     def via(self, via: str) -> int:
         """Key of a way of being addressed; 0 for the plain ``agent``."""
         return 0 if via == "agent" else self.label(VIA, "via", via)
+
+    def attached(self, labels: Iterable[int]) -> int | None:
+        """Key of a set of labels, None for the empty one."""
+        members = sorted(set(labels))
+        if not members:
+            return None
+        name = ",".join(map(str, members))
+        key = self._attached.get(name)
+        if key is None:
+            text = f"[{name}]"
+            row = self.db.execute("SELECT id FROM attached WHERE labels = ?", (text,)).fetchone()
+            if row is None:
+                row = self.db.execute(
+                    "INSERT INTO attached (labels) VALUES (?) RETURNING id", (text,)
+                ).fetchone()
+                self.db.executemany(
+                    "INSERT INTO attached_label VALUES (?, ?)", [(row[0], member) for member in members]
+                )
+            key = self._attached[name] = row[0]
+        return key
+
+    def forget_labels(self) -> None:
+        """Labels were removed."""
+        self._labels.clear()
+        self._attached.clear()
 
     # --- agents ------------------------------------------------------------------------------------------------------
 
@@ -350,8 +376,3 @@ class Tables:
             (why.kind, why.subject, place.writer, place.sequence, ulid, why.note, line),
         )
         self.touched.add(place.writer)
-
-
-def distinct(values: Iterable[int]) -> list[int]:
-    """*values* in their order, each once."""
-    return list(dict.fromkeys(values))

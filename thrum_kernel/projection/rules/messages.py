@@ -6,6 +6,7 @@ purge judges it and its message alike.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from thrum_kernel.events.core import (
 from thrum_kernel.projection.rules.groups import attach_root, is_root
 from thrum_kernel.projection.rules.receipts import apply_waiting
 from thrum_kernel.projection.schema import ASSERTED, AUDIENCE, DISCLOSED, FORMATS, PRIORITIES, REF, SCOPE
-from thrum_kernel.projection.tables import GONE, MAX_KEY, Agent, Held, Place, Tables, Verdict, distinct
+from thrum_kernel.projection.tables import GONE, MAX_KEY, Agent, Held, Place, Tables, Verdict
 
 _FORMAT = {name: code for code, name in enumerate(FORMATS)}
 
@@ -40,7 +41,6 @@ def create(tables: Tables, place: Place, event: MessageCreate, hash_: bytes | No
     if key is None:
         key = make_room(tables, event.ulid)
         insert_message(tables, key, place, event, author.key, created_us, hash_)
-        insert_labels(tables, key, event)
         insert_deliveries(tables, key, event.recipients, author.key, created_us)
         if is_root(tables, event.ulid):
             attach_root(tables, event.ulid)
@@ -85,7 +85,7 @@ def make_room(tables: Tables, ulid: str) -> int:
 def _move(tables: Tables, old: int, new: int) -> None:
     """Give a message another key, everywhere."""
     tables.db.execute("UPDATE message SET id = ? WHERE id = ?", (new, old))
-    for table in ("message_label", "delivery", "edit"):
+    for table in ("delivery", "edit"):
         tables.db.execute(f"UPDATE {table} SET message = ? WHERE message = ?", (new, old))
     tables.changed(old)
     tables.changed(new)
@@ -104,7 +104,7 @@ def insert_message(
     flags = DISCLOSED * event.disclosed | ASSERTED * event.asserted
     tables.db.execute(
         "INSERT INTO message (id, ulid, author, session, created_us, format, body, structured, thread, reply_to,"
-        " priority, flags, authored_by, writer, sequence, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " priority, flags, authored_by, writer, sequence, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             key,
             event.ulid,
@@ -119,6 +119,7 @@ def insert_message(
             PRIORITIES.index(event.priority),
             flags,
             event.authored_by or None,
+            attached(tables, event.scopes, event.refs, event.audience),
             place.writer,
             place.sequence,
             hash_,
@@ -138,22 +139,13 @@ def structured_text(value: Any) -> str | None:
     return msgspec.json.encode(value).decode()
 
 
-def label_keys(tables: Tables, event: MessageCreate) -> list[int]:
-    """Keys of everything attached to a message, each once."""
-    attached: tuple[tuple[int, list[Label]], ...] = (
-        (SCOPE, event.scopes),
-        (REF, event.refs),
-        (AUDIENCE, event.audience),
-    )
-    return distinct(
-        tables.label(kind, label.type, label.value) for kind, labels in attached for label in labels
-    )
-
-
-def insert_labels(tables: Tables, key: int, event: MessageCreate) -> None:
-    """Scopes, references and audience."""
-    tables.db.executemany(
-        "INSERT INTO message_label VALUES (?, ?)", [(key, label) for label in label_keys(tables, event)]
+def attached(
+    tables: Tables, scopes: Iterable[Label], refs: Iterable[Label], audience: Iterable[Label]
+) -> int | None:
+    """Key of the set of everything attached to a message; None when that is nothing."""
+    kinds = ((SCOPE, scopes), (REF, refs), (AUDIENCE, audience))
+    return tables.attached(
+        tables.label(kind, item.type, item.value) for kind, labels in kinds for item in labels
     )
 
 

@@ -44,19 +44,33 @@ def sweep(tables: Tables, cutoff_us: int) -> None:
     """Remove the messages before the cutoff, with all that hangs on them, and held lines about them."""
     old = "SELECT id FROM message WHERE created_us < ?"
     tables.db.execute(f"INSERT INTO change (message) {old}", (cutoff_us,))
-    for table in ("delivery", "message_label", "edit"):
+    for table in ("delivery", "edit"):
         tables.db.execute(f"DELETE FROM {table} WHERE message IN ({old})", (cutoff_us,))
     tables.db.execute(
         "DELETE FROM message_place WHERE ulid IN (SELECT ulid FROM message WHERE created_us < ?)",
         (cutoff_us,),
     )
     tables.db.execute("DELETE FROM message WHERE created_us < ?", (cutoff_us,))
+    _drop_unused_labels(tables)
     held = tables.db.execute("SELECT kind, subject, writer, sequence, line FROM held").fetchall()
     gone = [row[:4] for row in held if is_before(row[4], cutoff_us)]
     tables.db.executemany(
         "DELETE FROM held WHERE kind = ? AND subject = ? AND writer = ? AND sequence = ?", gone
     )
     tables.touched.update(row[2] for row in gone)
+
+
+def _drop_unused_labels(tables: Tables) -> None:
+    """Labels can hold text too; those that no message carries any more go."""
+    unused = (
+        "SELECT id FROM attached WHERE id NOT IN (SELECT attached FROM message WHERE attached IS NOT NULL)"
+    )
+    tables.db.execute(f"DELETE FROM attached_label WHERE attached IN ({unused})")
+    tables.db.execute(f"DELETE FROM attached WHERE id IN ({unused})")
+    tables.db.execute(
+        "DELETE FROM label WHERE id NOT IN (SELECT label FROM attached_label) AND id NOT IN (SELECT via FROM delivery)"
+    )
+    tables.forget_labels()
 
 
 def is_before(line: bytes, cutoff_us: int) -> bool:
