@@ -104,7 +104,7 @@ def insert_message(
     flags = DISCLOSED * event.disclosed | ASSERTED * event.asserted
     tables.db.execute(
         "INSERT INTO message (id, ulid, author, session, created_us, format, body, structured, thread, reply_to,"
-        " priority, flags, authored_by, writer, sequence, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " priority, flags, authored_by, attached, writer, sequence, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             key,
             event.ulid,
