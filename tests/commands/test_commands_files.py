@@ -270,3 +270,89 @@ def test_sync_status_says_its_mode() -> None:
 def test_sync_force_without_a_remote_is_honest() -> None:
     done = {"triggered": False, "last_sync_at": "", "sync_state": "local-only", "local_only": True}
     assert run("sync", "force", answers={"sync.force": done}).out.splitlines()[0] == "Nothing to sync with"
+
+
+# --- the log ---------------------------------------------------------------------------------------------------------
+
+VERIFIED = {"ok": True, "problems": [], "files": 3, "events": 12, "quarantined": 0}
+EVENT = {
+    "writer": "w1",
+    "daemon": "d_1",
+    "sequence": 4,
+    "event": {
+        "type": "message.create",
+        "event_id": "evt_1",
+        "timestamp": "2020-06-23T11:00:00.000000Z",
+        "agent_id": "alice",
+        "body": {"content": "Hello\nmore"},
+    },
+}
+
+
+def test_log_verify_of_a_sound_log() -> None:
+    ran = run("log", "verify", answers={"log.verify": VERIFIED})
+    assert (ran.status, ran.out) == (0, "✓ The log is sound\n  Files:  3\n  Events: 12\n")
+
+
+def test_log_verify_names_every_problem_and_ends_with_1() -> None:
+    problems = [{"kind": "hash", "path": "messages/x.jsonl", "problem": "bytes differ"}]
+    answer = {**VERIFIED, "ok": False, "problems": problems}
+    ran = run("log", "verify", answers={"log.verify": answer})
+    assert ran.status == 1
+    assert ran.out.splitlines()[-1] == "  hash  messages/x.jsonl: bytes differ"
+    ran = run("log", "verify", "--json", answers={"log.verify": answer})
+    assert (ran.status, ran.json) == (1, answer)
+
+
+def test_log_show_passes_filters_on_and_shows_the_beginning_of_each() -> None:
+    found = {"events": [EVENT], "total": 7}
+    ran = run(
+        *("log", "show", "--type", "message.create", "--agent", "@alice", "--writer", "w1", "-n", "1"),
+        *("--since", "2020-01-01", "--until", "2021-01-01", "--message", "msg_1"),
+        answers={"log.show": found},
+    )
+    assert ran.params("log.show") == {
+        "type": "message.create",
+        "agent": "alice",
+        "writer": "w1",
+        "message_id": "msg_1",
+        "since": "2020-01-01T00:00:00.000000Z",
+        "until": "2021-01-01T00:00:00.000000Z",
+        "limit": 1,
+    }
+    assert ran.out.splitlines()[0].endswith("message.create  @alice  Hello …")
+    assert ran.out.splitlines()[1] == "The newest 1 of 7."
+
+
+def test_log_show_verbose_has_the_whole_event() -> None:
+    ran = run("log", "show", "--verbose", answers={"log.show": {"events": [EVENT], "total": 1}})
+    assert "w1:4" in ran.out
+    assert '"agent_id": "alice"' in ran.out
+
+
+def test_log_replay_shows_team_and_messages_of_then() -> None:
+    then = "2020-06-23T11:00:00.000000Z"
+    agent = {"agent_id": "bob", "home_daemon": "d_1", "role": "dev", "module": "ui", "sent": 1, "unread": 2}
+    message = {
+        "message_id": "msg_1",
+        "agent_id": "bob",
+        "created_at": then,
+        "content": "Hi",
+        "unread_by": ["alice"],
+    }
+    answer = {
+        "to": "evt_1",
+        "at": then,
+        "last_event": "evt_1",
+        "log_events": 9,
+        "agents": 1,
+        "open_sessions": 0,
+        "messages": 1,
+        "unread": 1,
+        "team": [agent],
+        "recent": [message],
+    }
+    ran = run("log", "replay", "--to", "evt_1", "--agent", "@bob", answers={"log.replay": answer})
+    assert ran.params("log.replay") == {"to": "evt_1", "agent": "bob", "limit": 20}
+    assert "  @bob  dev/ui  1 sent, 2 unread  no session" in ran.out
+    assert ran.out.rstrip().endswith("Hi  (unread by @alice)")

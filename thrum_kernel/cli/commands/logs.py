@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -12,11 +10,13 @@ from thrum_kernel.cli.arguments import bare_name, given
 from thrum_kernel.cli.command import Group, Pending, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.durations import parse_cutoff_us
-from thrum_kernel.cli.render import View, at, columns, counted, fields, shorten
+from thrum_kernel.cli.texts.log import event_lines, replayed_lines, sync_lines, verified_lines
 from thrum_kernel.clock import format_us
 from thrum_kernel.errors import UsageError
 
 DAMAGED = 1
+
+Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only about this agent.")]
 
 
 def register(root: Group) -> None:
@@ -31,7 +31,7 @@ def register(root: Group) -> None:
 
 
 def verify(ctx: typer.Context) -> Pending:
-    """Check every file of the log against what it should hold."""
+    """Check every file of the log against what it should hold; exit 1 when something is wrong."""
     run = run_of(ctx)
     return Pending("log.verify", {}, finish=lambda result: _verified(run, result))
 
@@ -39,50 +39,58 @@ def verify(ctx: typer.Context) -> Pending:
 def show_events(
     ctx: typer.Context,
     kind: Annotated[
-        str | None, typer.Option("--type", metavar="TYPE", help="Only this kind, e.g. message.create.")
+        str | None, typer.Option("--type", metavar="TYPE", help="Only this type; several with commas.")
     ] = None,
-    agent: Annotated[
-        str | None, typer.Option("--agent", metavar="NAME", help="Only about this agent.")
+    agent: Agent = None,
+    message: Annotated[
+        str | None, typer.Option("--message", metavar="MSG_ID", help="Only about this message.")
     ] = None,
     writer: Annotated[str | None, typer.Option("--writer", metavar="ID", help="Only of this writer.")] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="DURATION|DATE", help="Only newer ones.")
+        str | None, typer.Option("--since", metavar="DURATION|DATE", help="Only from then on.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DURATION|DATE", help="Only up to then.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", help="How many, the newest.")] = 50,
-) -> None:
-    """Show events of the log, oldest first."""
+) -> Pending:
+    """Show events of the log, oldest first; --verbose shows them whole."""
     run = run_of(ctx)
     if limit < 1:
         raise UsageError(f"invalid --limit {limit}: must be at least 1")
-    view = view_of(run)
-    cutoff = format_us(parse_cutoff_us(since, flag="--since", now_us=view.now_us)) if since else ""
     wanted = {
         "type": kind,
         "agent": bare_name(agent or ""),
+        "message_id": message,
         "writer": writer,
-        "since": cutoff,
+        "since": _point(run, since, "--since"),
+        "until": _point(run, until, "--until"),
         "limit": limit,
     }
-    found = run.call("log.show", **given(wanted))
-    show(run, found, _event_lines(found["events"], view))
+    return Pending(
+        "log.show", given(wanted), finish=lambda found: show(run, found, event_lines(found, view_of(run)))
+    )
 
 
 def replay(
     ctx: typer.Context,
-    to: Annotated[str, typer.Option("--to", metavar="EVENT_ID|TIME", help="Up to this event or time.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="EVENT_ID|TIME", help="Up to this event or time, e.g. 2h.")
+    ],
     agent: Annotated[
-        str | None, typer.Option("--agent", metavar="NAME", help="What this agent knew then.")
+        str | None, typer.Option("--agent", metavar="NAME", help="What this agent had then.")
     ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", help="How many messages.")] = 20,
 ) -> Pending:
-    """Show how things stood at one point: project the log up to there and look; changes nothing."""
+    """Show how things stood at one point of the log; changes nothing."""
     run = run_of(ctx)
-    point = (
-        to
-        if to.startswith("evt_")
-        else format_us(parse_cutoff_us(to, flag="--to", now_us=view_of(run).now_us))
+    if limit < 1:
+        raise UsageError(f"invalid --limit {limit}: must be at least 1")
+    point = to if to.startswith("evt_") else _point(run, to, "--to")
+    params = given({"to": point, "agent": bare_name(agent or ""), "limit": limit})
+    return Pending(
+        "log.replay", params, finish=lambda found: show(run, found, replayed_lines(found, view_of(run)))
     )
-    params = given({"to": point, "agent": bare_name(agent or "")})
-    return Pending("log.replay", params, finish=lambda result: _replayed(run, result))
 
 
 def status(ctx: typer.Context) -> None:
@@ -97,75 +105,15 @@ def force(ctx: typer.Context) -> None:
     run = run_of(ctx)
     done = run.call("sync.force")
     said = "✓ Sync triggered" if done.get("triggered") else "Nothing to sync with"
+    if done.get("published"):
+        said += f" ({done['published']} events published on this machine)"
     show(run, done, [said, *sync_lines(done, view_of(run))])
 
 
-def sync_lines(found: Mapping[str, Any], view: View) -> list[str]:
-    """The state of synchronisation; the first line is the mode."""
-    local_only = bool(found.get("local_only"))
-    last = view.time(str(found.get("last_sync_at") or ""))
-    return [
-        "Mode: local-only" if local_only else "Mode: normal",
-        *fields(
-            [
-                ("State", str(found.get("sync_state") or "")),
-                ("Reason", str(found.get("local_only_reason") or "")),
-                ("Last sync", last or "never"),
-                ("Error", str(found.get("last_error") or "")),
-            ]
-        ),
-    ]
+def _point(run: Run, text: str | None, flag: str) -> str:
+    return format_us(parse_cutoff_us(text, flag=flag, now_us=view_of(run).now_us)) if text else ""
 
 
 def _verified(run: Run, result: dict[str, Any]) -> int:
-    problems = result.get("problems") or []
-    counts = fields(
-        [
-            ("Files", str(result.get("files", ""))),
-            ("Events", str(result.get("events", ""))),
-            ("Journals", str(result.get("journals", ""))),
-            ("Quarantined", str(result.get("quarantined") or "")),
-        ]
-    )
-    if not problems:
-        show(run, result, ["✓ The log is sound", *counts])
-        return 0
-    lines = [f"{counted(len(problems), 'problem')} in the log:"]
-    lines += [f"  {_problem(problem)}" for problem in problems]
-    show(run, result, lines + counts)
-    return DAMAGED
-
-
-def _problem(problem: Any) -> str:
-    if not isinstance(problem, Mapping):
-        return str(problem)
-    where = problem.get("path") or problem.get("file") or problem.get("writer") or ""
-    what = problem.get("problem") or problem.get("reason") or problem.get("message") or ""
-    return f"{where}: {what}" if where else str(what)
-
-
-def _event_lines(events: list[dict[str, Any]], view: View) -> list[str]:
-    if not events:
-        return ["No events."]
-    return columns([_event_row(entry, view) for entry in events])
-
-
-def _event_row(entry: dict[str, Any], view: View) -> list[str]:
-    event = entry.get("event", entry)
-    about = event.get("agent_id") or event.get("group_id") or event.get("title") or ""
-    said = (
-        (event.get("body") or {}).get("content") or event.get("message_id") or event.get("session_id") or ""
-    )
-    detail = json.dumps(event, ensure_ascii=False) if view.verbose else shorten(str(said), 60)
-    return [event["event_id"], view.time(event["timestamp"]), event["type"], at(str(about)), detail]
-
-
-def _replayed(run: Run, result: dict[str, Any]) -> None:
-    counts = [
-        (key.replace("_", " ").capitalize(), str(value))
-        for key, value in result.items()
-        if isinstance(value, int)
-    ]
-    lines = [f"As of {result.get('at') or result.get('to') or ''}:", *fields(counts)]
-    lines += _event_lines(result.get("events") or [], view_of(run)) if result.get("events") else []
-    show(run, result, lines)
+    show(run, result, verified_lines(result))
+    return 0 if result["ok"] else DAMAGED

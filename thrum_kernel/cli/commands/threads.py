@@ -12,7 +12,7 @@ from thrum_kernel.cli.commands.reading import Limit, Page, PageSize, Scope
 from thrum_kernel.cli.commands.view import again, show, view_of
 from thrum_kernel.cli.render import View, at, columns, counted
 from thrum_kernel.cli.texts.messages import page_line, preview_rows, thread_messages_lines
-from thrum_kernel.errors import UsageError
+from thrum_kernel.errors import NotFound, UsageError
 
 ThreadId = Annotated[str, typer.Argument(metavar="THREAD_ID", help="The thread's id.")]
 
@@ -115,6 +115,8 @@ def unsubscribe(
     run = run_of(ctx)
     wanted: int | str = int(subscription_id) if subscription_id.isdecimal() else subscription_id
     gone = run.call("unsubscribe", subscription_id=wanted)
+    if not gone.get("removed", True):
+        raise NotFound("subscription", subscription_id, hint="thrum subscriptions lists yours")
     show(run, gone, [f"✓ Unsubscribed: {subscription_id}"])
 
 
