@@ -114,6 +114,14 @@ def filter_quarantine(tree: Tree, purges: Purges) -> list[Path]:
     return gone
 
 
+def filter_strays(tree: Tree, paths: Iterable[Path], purges: Purges) -> None:
+    """Remove message files that no unit lists when they hold something that goes; their events lie elsewhere."""
+    for path in paths:
+        lines = tree.disk.read(tree.published / path).split(b"\n")
+        if any(filtered(line, purges) is not line for line in lines if line):
+            drop(tree.disk, [tree.published / path])
+
+
 def _concerned(unit: Unit, purges: Purges) -> Iterable[ShardEntry]:
     return (shard for shard in unit.header.shards if purges.concerns(shard.agent))
 

@@ -15,15 +15,18 @@ Source: DESIGN.md D1.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 import msgspec
 
-from thrum_kernel.errors import FileDamaged, StoreError
+from thrum_kernel.errors import FileDamaged, StoreError, StoreFull
 from thrum_kernel.store.disk import Disk, File, Folders
-from thrum_kernel.store.files import digest, write_new
+from thrum_kernel.store.files import digest, drop, write_new
+
+_log = logging.getLogger(__name__)
 
 SUFFIX: Final = ".jsonl"
 _BLOCK: Final = 1 << 22
@@ -181,12 +184,15 @@ class Ended(NamedTuple):
         header: its first line.
         last: its last sequence, 0 when it holds no event.
         offset: the bytes up to there.
+        is_clean: nothing follows; false when the disk was too full to keep what does. The file must stay then, the
+            next start tries again.
     """
 
     path: Path
     header: JournalHeader
     last: int
     offset: int
+    is_clean: bool = True
 
 
 class Torn(NamedTuple):
@@ -217,14 +223,14 @@ def recover(disk: Disk, folder: Path, quarantine: Path, *, current: str = "") ->
 
     What follows the last whole, gap-free line, or the place where a later journal says that this one ended, is copied
     into *quarantine* (synced) and then cut off. A journal without a whole first line never acknowledged anything; it
-    goes to quarantine altogether. Done again, it finds nothing.
+    goes to quarantine altogether. Done again, it finds nothing. On a full disk what follows stays where it is.
 
     Raises:
         StoreError: the disk refuses; nothing was lost, and it can be done again.
     """
     paths = [folder / entry.name for entry in disk.entries(folder) if entry.name.endswith(SUFFIX)]
     headers = {path: read_header(disk, path) for path in paths}
-    ends = _ends(headers.values())
+    ends = ends_of(headers.values())
     recovered = Recovered([], [])
     for path, header in headers.items():
         if header is not None and header.writer == current:
@@ -281,7 +287,7 @@ def read_on(disk: Disk, path: Path, start: Mark, *, last: int | None = None) -> 
         expected += 1
 
 
-def _ends(headers: Iterable[JournalHeader | None]) -> dict[str, int]:
+def ends_of(headers: Iterable[JournalHeader | None]) -> dict[str, int]:
     """Where each writer ended, as the journals after it say."""
     ends: dict[str, int] = {}
     for header in headers:
@@ -310,10 +316,13 @@ def _recover_one(
 ) -> tuple[Ended | None, Torn | None]:
     last, offset = _whole(disk, path, limit) if header else (0, 0)
     rest = disk.read(path, offset=offset)
-    torn = _keep(disk, path, rest, quarantine) if rest else None
+    try:
+        torn = _keep(disk, path, rest, quarantine) if rest else None
+    except StoreFull as error:
+        _log.error("%s: %d bytes behind event %d stay there: %s", path, len(rest), last, error)
+        return (Ended(path, header, last, offset, is_clean=False) if header else None), None
     if header is None:
-        disk.remove(path)
-        disk.sync_folder(path.parent)
+        drop(disk, [path])
         return None, torn
     if rest:
         disk.cut_short(path, offset)

@@ -77,6 +77,11 @@ def fan_of(windows: tuple[Window, ...]) -> str:
     return hashlib.sha256(f"{first.writer}.{first.first}".encode()).hexdigest()[0]
 
 
+def daemon_folder(daemon: str) -> str:
+    """The folder of a daemon: its id, which is safe as it is; anything else as `folder_name`."""
+    return daemon if _WRITER.fullmatch(daemon) else folder_name(daemon)
+
+
 def folder_name(agent: str) -> str:
     """*agent* as the name of a folder, safe on every file system and different for different names.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -20,6 +21,7 @@ import msgspec
 from thrum_kernel.errors import FileDamaged, FileMissing
 from thrum_kernel.store import journal
 from thrum_kernel.store.cut import shard_of
+from thrum_kernel.store.journal import JournalHeader
 from thrum_kernel.store.scan import Problem, scan
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.store.tree import Line, Tree
@@ -150,26 +152,28 @@ class _Reader:
                 self._given.add(*window)
 
     def _journals(self, kind: Kind) -> Iterator[list[LogLine]]:
-        for entry in self._tree.disk.entries(self._tree.journal):
-            path = self._tree.journal / entry.name
-            header = journal.read_header(self._tree.disk, path)
-            if header is None:
-                continue  # never acknowledged anything; the next start puts it into quarantine
-            found = (
-                Line(*line)
-                for line in journal.read(self._tree.disk, path, last=self._until.get(header.writer))
-            )
-            batch: list[LogLine] = []
-            for line in found:
-                if line.sequence not in self._given.of(header.writer) and self._is(kind, line.line):
-                    batch.append((line.writer, header.daemon, line.sequence, line.line))
-                if len(batch) == BATCH:
-                    yield batch
-                    self._given.add(header.writer, batch[0][2], batch[-1][2])
-                    batch = []
-            if batch:
-                yield batch
-                self._given.add(header.writer, batch[0][2], batch[-1][2])
+        disk, folder = self._tree.disk, self._tree.journal
+        headers = {
+            folder / entry.name: journal.read_header(disk, folder / entry.name)
+            for entry in disk.entries(folder)
+        }
+        until = {**self._until, **journal.ends_of(headers.values())}
+        for path, header in headers.items():
+            if (
+                header is not None
+            ):  # else it never acknowledged anything; the next start puts it into quarantine
+                found = journal.read(disk, path, last=until.get(header.writer))
+                yield from self._journal(kind, header, (Line(*line) for line in found))
+
+    def _journal(self, kind: Kind, header: JournalHeader, lines: Iterator[Line]) -> Iterator[list[LogLine]]:
+        has = self._given.of(header.writer)
+        new = (line for line in lines if line.sequence not in has and self._is(kind, line.line))
+        while batch := [
+            (line.writer, header.daemon, line.sequence, line.line) for line in islice(new, BATCH)
+        ]:
+            yield batch
+            self._given.add(header.writer, batch[0][2], batch[-1][2])
+            has = self._given.of(header.writer)
 
     def _lines(self, unit: Unit, kind: Kind) -> list[Line]:
         if kind == "events":

@@ -22,15 +22,15 @@ MOST_LINES: Final = 131_072
 MOST_BYTES: Final = 32 << 20
 
 
-def plan(units: Sequence[Unit], *, current: str = "") -> list[list[Unit]]:
-    """Which units of one daemon are worth rolling up now: lists of at least sixteen, oldest first.
+def plan(units: Sequence[Unit], *, current: str = "", fan_in: int = FAN_IN) -> list[list[Unit]]:
+    """Which units of one daemon are worth rolling up now: lists of at least *fan_in*, oldest first.
 
     *current* is the writer that still lives; its windows are only joined with each other.
     """
     living = sorted((u for u in units if _is_of(u, current)), key=lambda unit: unit.windows[0])
     ended = sorted((u for u in units if not _is_of(u, current)), key=lambda unit: unit.key)
-    runs = [_neighbours(found) for found in _unbroken(living)]
-    return [run for run in (*runs, _neighbours(ended)) if run]
+    runs = [_neighbours(found, fan_in) for found in _unbroken(living)]
+    return [run for run in (*runs, _neighbours(ended, fan_in)) if run]
 
 
 def roll_up(tree: Tree, units: Sequence[Unit]) -> Unit:
@@ -79,12 +79,12 @@ def _unbroken(units: Sequence[Unit]) -> list[list[Unit]]:
     return runs
 
 
-def _neighbours(units: Sequence[Unit]) -> list[Unit]:
-    """The first sixteen or more neighbours that are all of one size class or below; empty when there are none."""
-    for size_class in sorted({_size_class(unit) for unit in units}):
-        for is_small, run in groupby(units, key=lambda unit: _size_class(unit) <= size_class):
+def _neighbours(units: Sequence[Unit], fan_in: int) -> list[Unit]:
+    """The first *fan_in* or more neighbours that are all of one size class or below; empty when there are none."""
+    for size_class in sorted({_size_class(unit, fan_in) for unit in units}):
+        for is_small, run in groupby(units, key=lambda unit: _size_class(unit, fan_in) <= size_class):
             bounded = _bounded(run) if is_small else []
-            if len(bounded) >= FAN_IN:
+            if len(bounded) >= fan_in:
                 return bounded
     return []
 
@@ -102,9 +102,9 @@ def _bounded(units: Iterable[Unit]) -> list[Unit]:
     return taken
 
 
-def _size_class(unit: Unit) -> int:
+def _size_class(unit: Unit, fan_in: int) -> int:
     size_class, lines = 0, max(unit.lines, 1)
-    while lines >= FAN_IN:
-        lines //= FAN_IN
+    while lines >= fan_in:
+        lines //= fan_in
         size_class += 1
     return size_class

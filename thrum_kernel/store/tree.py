@@ -155,10 +155,16 @@ class Tree:
         return Unit(path, header, digest(data))
 
     def drop(self, units: Sequence[Unit], *, keep: Sequence[Unit] = ()) -> None:
-        """Remove the files of *units* durably, message files first, but none that a unit of *keep* has too."""
+        """Remove the files of *units* durably, but none that a unit of *keep* has too.
+
+        The events file goes first: a message file that no list names does no harm and is tidied away, a list that
+        names a missing one looks like damage.
+        """
         kept = {path for unit in keep for path in unit.paths}
         for unit in units:
-            drop(self.disk, [self.published / path for path in unit.paths if path not in kept])
+            gone = [path for path in reversed(unit.paths) if path not in kept]
+            drop(self.disk, [self.published / path for path in gone[:1]])
+            drop(self.disk, [self.published / path for path in gone[1:]])
 
     def _write_shard(
         self, daemon: str, agent: str, windows: Sequence[Window], lines: Sequence[Line]

@@ -16,7 +16,15 @@ from pathlib import Path
 import msgspec
 
 from thrum_kernel.errors import FileDamaged
-from thrum_kernel.store.names import Window, fan_of, folder_name, is_writer, parse_name, range_name
+from thrum_kernel.store.names import (
+    Window,
+    daemon_folder,
+    fan_of,
+    folder_name,
+    is_writer,
+    parse_name,
+    range_name,
+)
 
 
 class Slice(msgspec.Struct, frozen=True, array_like=True):
@@ -115,13 +123,13 @@ class Unit:
 
 def events_path(daemon: str, windows: tuple[Window, ...], digest: str) -> Path:
     """Where an events file lies, relative to the published folder."""
-    return Path("events", folder_name(daemon), fan_of(windows), range_name(windows, digest))
+    return Path("events", daemon_folder(daemon), fan_of(windows), range_name(windows, digest))
 
 
 def shard_path(daemon: str, agent: str, windows: tuple[Window, ...], digest: str) -> Path:
     """Where a message file lies, relative to the published folder."""
     return Path(
-        "messages", folder_name(daemon), folder_name(agent), fan_of(windows), range_name(windows, digest)
+        "messages", daemon_folder(daemon), folder_name(agent), fan_of(windows), range_name(windows, digest)
     )
 
 

@@ -17,9 +17,10 @@ from thrum_kernel.store import journal, ranges
 from thrum_kernel.store.files import drop, remove_temporary
 from thrum_kernel.store.filter import count_filtered
 from thrum_kernel.store.journal import Ended, Mark
-from thrum_kernel.store.names import folder_name, parse_name
+from thrum_kernel.store.names import daemon_folder, parse_name
 from thrum_kernel.store.purge import Purges, is_purging, purges_in
 from thrum_kernel.store.ranges import Line, Scan, Tree, Unit
+from thrum_kernel.store.rollup import FAN_IN
 from thrum_kernel.store.scan import first_line
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.store.units import decode_shard
@@ -56,16 +57,26 @@ class Cutter:
         daemon: the id of the daemon that owns the journals.
         message_types: the types that lie in message files.
         ended: the journals that `journal.recover` found at this start.
+        fan_in: how many neighbouring units are rolled up into one.
     """
 
     def __init__(
-        self, tree: Tree, *, daemon: str, message_types: Container[str], ended: Sequence[Ended] = ()
+        self,
+        tree: Tree,
+        *,
+        daemon: str,
+        message_types: Container[str],
+        ended: Sequence[Ended] = (),
+        fan_in: int = FAN_IN,
     ) -> None:
         self.tree = tree
         self._daemon = daemon
         self._message_types = message_types
+        self._fan_in = fan_in
         self._ends = {found.header.writer: found.last for found in ended}
         self._order = [found.path.name for found in ended]
+        # A journal that could not be brought to its end stays, and those after it, which say where that is.
+        self._may_drop = all(found.is_clean for found in ended)
         self._units: list[Unit] = []
         self._coverage = Coverage()
         self._tail = ("", Mark(0, 0))  # the writer whose journal was read last, and how far
@@ -89,7 +100,7 @@ class Cutter:
             published = 0
             for path, place, is_over in self._journals(current):
                 published += self._cut_one(path, place)
-                if is_over and self._is_published(place):
+                if is_over and self._is_published(place) and self._may_drop:
                     drop(self.tree.disk, [path])  # one at a time: a later journal says where this one ended
             if not self._is_tidy:
                 self._tidy()
@@ -99,7 +110,7 @@ class Cutter:
         """Roll up what is worth it; how many units became fewer."""
         with self._opened():
             rolled = 0
-            while runs := ranges.plan(self._rollable(), current=current):
+            while runs := ranges.plan(self._rollable(), current=current, fan_in=self._fan_in):
                 for run in runs:
                     rolled += self._roll_up_one(run)
             return rolled
@@ -136,7 +147,8 @@ class Cutter:
                 _log.warning("purge: %s: %s", problem.path, problem.text)
             ranges.filter_quarantine(self.tree, purges)
             remove_temporary(self.tree.disk, self.tree.temporary)
-            self._look()
+            found = self._look()
+            ranges.filter_strays(self.tree, filter(self._is_covered, ranges.strays(self.tree, found)), purges)
             self._tidy()
             self.tree.clear_pending()
             self._new_purges = Purges()
@@ -256,7 +268,7 @@ class Cutter:
         found = ranges.scan(self.tree)
         own = [unit for unit in found.superseded if unit.daemon == self._daemon]
         self.tree.drop(own, keep=found.units)
-        folder = Path("messages", folder_name(self._daemon))
+        folder = Path("messages", daemon_folder(self._daemon))
         rest = [path for path in ranges.strays(self.tree, found) if path.is_relative_to(folder)]
         drop(self.tree.disk, [self.tree.published / path for path in rest if self._is_covered(path)])
         self._is_tidy = True

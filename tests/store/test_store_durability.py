@@ -1,0 +1,72 @@
+"""The durability check of DESIGN.md D11: a crash, a failing call or a full disk at every single I/O call."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from store_workload import Ledger, Node, assert_sound, rng_of, run_workload
+
+from thrum_kernel.errors import StoreError
+from thrum_kernel.testing.disk import FaultDisk
+
+SOAK = os.environ.get("THRUM_SOAK") == "1"
+ROUNDS = 30 if SOAK else 10
+SEEDS = 8 if SOAK else 1
+
+
+def crash_everywhere(disk: FaultDisk, *, seeds: int, rounds: int) -> int:
+    """Run the workload once; before every call, look at what a power cut would leave. How many images were checked."""
+    ledger = Ledger()
+    count = 0
+
+    def look(found: FaultDisk, verb: str) -> None:
+        nonlocal count
+        ticks = 10_000 + found.calls
+        if verb in ("read", "list", "size"):
+            return  # nothing changed since the call before
+        for rng in (None, *(rng_of(found.calls, seed) for seed in range(seeds))):
+            count += 1
+            assert_sound(found.crashed(rng), ledger.copy(), ticks=ticks)
+
+    disk.before_call = look
+    run_workload(Node(disk, ledger), rounds=rounds)
+    assert ledger.erased and ledger.cutoff
+    assert [path for path in disk.files() if path.name.startswith("ended.")], "nothing was rolled up"
+    return count
+
+
+def test_nothing_is_lost_when_the_power_goes_at_any_call() -> None:
+    checked = crash_everywhere(FaultDisk(), seeds=SEEDS, rounds=ROUNDS)
+    assert checked > 700
+
+
+def test_the_check_fails_on_a_disk_whose_sync_does_nothing() -> None:
+    with pytest.raises(AssertionError, match="acknowledged events are missing"):
+        crash_everywhere(FaultDisk(is_honest=False), seeds=0, rounds=ROUNDS)
+
+
+def count_calls(rounds: int) -> int:
+    disk = FaultDisk()
+    run_workload(Node(disk, Ledger()), rounds=rounds)
+    return disk.calls
+
+
+@pytest.mark.parametrize("fault", ["fail", "full"])
+def test_nothing_is_lost_when_any_call_fails(fault: str) -> None:
+    rounds = 12 if SOAK else 6
+    calls = count_calls(rounds)
+    for at in range(1, calls + 1, 1 if SOAK else 7):
+        disk = FaultDisk(faults={at: fault})
+        ledger = Ledger()
+        try:
+            node = Node(disk, ledger)
+        except StoreError:  # the start itself failed: the next one works
+            disk.free()
+            node = Node(disk, ledger)
+        run_workload(node, rounds=rounds, tolerant=True)
+        disk.free()
+        ticks = 10_000 + at
+        assert_sound(disk.crashed(), ledger.copy(), ticks=ticks)
+        assert_sound(disk.crashed(rng_of(at)), ledger.copy(), ticks=ticks)
+        assert_sound(disk, ledger, ticks=ticks)
