@@ -23,21 +23,24 @@ PROBE_S: Final = 0.5
 
 
 @contextlib.contextmanager
-def short(path: Path) -> Iterator[str]:
-    """A name of *path* that fits a socket address, valid inside the block; its folder must exist."""
+def short(path: Path, *, through: str = "/proc/self/fd") -> Iterator[str]:
+    """A name of *path* that fits a socket address, valid inside the block; its folder must exist.
+
+    *through* is the folder that names our descriptors, used where it exists.
+    """
     if len(os.fsencode(path)) <= MAX_ADDRESS:
         yield str(path)
         return
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        through = Path(f"/proc/self/fd/{descriptor}")
-        if through.is_dir():
-            yield str(through / path.name)
+        folder = Path(through, str(descriptor))
+        if folder.is_dir():
+            yield str(folder / path.name)
             return
     finally:
         os.close(descriptor)
-    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
-        link = Path(folder, "d")
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as private:
+        link = Path(private, "d")
         link.symlink_to(path.parent.absolute(), target_is_directory=True)
         yield str(link / path.name)
 

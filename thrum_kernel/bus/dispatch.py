@@ -219,7 +219,8 @@ class Dispatcher:
             entry = self._find(name, transport)
             values = entry.reader.from_mapping(params or {})
             call = Call(name, connection, _claim(entry, values), request_id)
-            return msgspec.to_builtins(await self._serve(entry, call, values))
+            result = await self._serve(entry, call, values)
+            return msgspec.json.decode(msgspec.json.encode(result))  # exactly what a client would get
         finally:
             self._leave()
 

@@ -130,6 +130,8 @@ class LineReader:
         self._max_line = max_line
         self._rest = bytearray()
         self.failed = False
+        self.is_over = False
+        """Whether the line that was too long has ended, so that its sender may read our answer now."""
 
     @property
     def held(self) -> int:
@@ -142,7 +144,7 @@ class LineReader:
             not self._rest
             and data.find(b"\n") == len(data) - 1
             and len(data) > 1
-            and len(data) <= self._max_line
+            and len(data) <= self._max_line + 1
             and not self.failed
             and not data.isspace()
         )
@@ -150,6 +152,7 @@ class LineReader:
     def feed(self, data: bytes) -> list[Item]:
         """The requests that *data* completes, in order. After a fatal one nothing is read any more."""
         if self.failed:
+            self.is_over = self.is_over or b"\n" in data
             return []
         items: list[Item] = []
         start = 0
@@ -178,7 +181,8 @@ class LineReader:
         return self._overflow() if len(self._rest) > self._max_line else []
 
     def _line(self, line: bytes) -> list[Item]:
-        if len(line) > self._max_line + 1:  # its newline is not counted
+        if len(line) > self._max_line:
+            self.is_over = True
             return self._overflow()
         return [] if line.isspace() or not line else [parse_one(line)]
 

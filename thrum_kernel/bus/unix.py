@@ -52,6 +52,7 @@ _WRITE_HIGH: Final = 256 * 1024
 _MAX_QUEUED: Final = 1024 * 1024
 _MAX_CACHED_CLAIMS: Final = 8
 _CALLER_AGE_S: Final = 2.0
+_LINGER_S: Final = 2.0
 _FIRST_JSON_BYTE: Final = 0x09
 
 _log = logging.getLogger(__name__)
@@ -230,6 +231,8 @@ class UnixConnection(asyncio.Protocol):
             self._serve(self._reader.feed(data))
         elif items := self._reader.feed(data):
             self._enqueue(items, len(data))
+        if self._reader.is_over:
+            self.finish()
 
     def eof_received(self) -> bool:
         self._is_ended = True
@@ -336,9 +339,10 @@ class UnixConnection(asyncio.Protocol):
     def _answer_now(self, item: Item) -> bytes | None:
         if type(item) is not Malformed:
             return self._dispatcher.answer_now(item, self)  # type: ignore[arg-type]
-        if item.fatal:
-            self._is_ended = True  # nothing more is read; closed when this is answered
-            self._loop.call_soon(self.finish)
+        if (
+            item.fatal
+        ):  # what it still sends is thrown away for a while: hanging up at once would lose the answer
+            self._loop.call_later(_LINGER_S, self.finish)
         return encode_malformed(item)
 
     def _begin(self) -> None:
