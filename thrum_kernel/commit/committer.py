@@ -40,7 +40,7 @@ class JournalFile(Protocol):
 class Journals(Protocol):
     """Opens the journal of a new writer; blocking."""
 
-    def __call__(self, writer: str, previous: tuple[str, int] | None) -> JournalFile: ...
+    def __call__(self, writer: str, previous: tuple[str, int] | None, /) -> JournalFile: ...
 
 
 @dataclass(slots=True)

@@ -84,7 +84,8 @@ class Daemon(SectionModel):
         autostart: a command starts the daemon when it does not run and was not stopped on purpose.
         sync_interval: seconds between publishes under traffic.
         ws_port, peer_port: ``auto`` or a port.
-        single_agent_mode: no messaging in the briefing.
+        single_agent_mode: no messaging in the briefing. A second agent turns it off, unless
+            `single_agent_mode_by_hand` says that a person chose it.
         max_message_body_bytes: 0 means 1 MiB, negative no limit.
         events_retention_days, compaction_size_threshold_mb: read for the reference's files; our log keeps all.
     """
@@ -96,6 +97,7 @@ class Daemon(SectionModel):
     ws_port: Port = "auto"
     peer_port: Port = "auto"
     single_agent_mode: bool = False
+    single_agent_mode_by_hand: bool = False
     log_level: Annotated[Literal["debug", "info", "warn", "error"], BeforeValidator(_level)] = "info"
     events_retention_days: int = 2
     compaction_size_threshold_mb: int = 10

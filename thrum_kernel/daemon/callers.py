@@ -1,0 +1,68 @@
+"""From a connection to a caller: the facts that the system gives, judged by the picture of what is registered.
+
+Source: DESIGN.md D5; spec/decisions.md "Identity".
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from thrum_kernel.agents.world import WorldKeeper
+from thrum_kernel.api import Caller
+from thrum_kernel.bus.peer import Peer
+from thrum_kernel.bus.tokens import Tokens
+from thrum_kernel.cli.protocol import Request
+from thrum_kernel.identity import probe
+from thrum_kernel.identity.facts import Facts
+
+_log = logging.getLogger(__name__)
+
+
+class Callers:
+    """Says who is at the other end of a connection."""
+
+    def __init__(self, world: WorldKeeper, tokens: Tokens) -> None:
+        self._world = world
+        self._tokens = tokens
+
+    def of_peer(self, peer: Peer, claim: str) -> Caller:
+        """The caller of a JSON-RPC request; *claim* is its ``caller_agent_id``.
+
+        Raises:
+            GuardFired, IdentityError: the claim contradicts the facts, or several identities fit.
+        """
+        return self._resolved(self._facts(peer), claim, token_principal=peer.principal)
+
+    def of_command(self, peer: Peer, claim: str, request: Request) -> Caller:
+        """The caller of a command, with the environment of its client.
+
+        Raises:
+            GuardFired, IdentityError: as `of_peer`; Refused: its token is no good.
+        """
+        env = request.env
+        facts = self._facts(peer)
+        token = env.get("THRUM_TOKEN", "")
+        principal = self._tokens.verify(token).principal if token else peer.principal
+        caller = self._resolved(
+            facts,
+            claim or env.get("THRUM_AGENT_ID", ""),
+            named=env.get("THRUM_NAME", ""),
+            token_principal=principal,
+        )
+        if caller.cwd is None and "cwd" in facts.failed and request.cwd:
+            return replace(caller, cwd=Path(request.cwd))
+        return caller
+
+    def _facts(self, peer: Peer) -> Facts:
+        return probe.facts(peer.pid, pidfd=peer.pidfd)
+
+    def _resolved(
+        self, facts: Facts, claim: str, *, named: str = "", token_principal: str | None = None
+    ) -> Caller:
+        caller = self._world.resolve_peer(facts, claim, named=named, token_principal=token_principal)
+        if caller.asserted:
+            for step in sorted(facts.failed):
+                _log.warning("step=%s failed pid=%s: the claim %r is taken", step, facts.pid, caller.agent_id)
+        return caller

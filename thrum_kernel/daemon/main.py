@@ -1,0 +1,563 @@
+"""The composition root: the only file that knows every room.
+
+Order of a start: the lock, this machine's own tables, identity, earlier journals (`opened`); then the loop: rooms are
+composed, the socket opens and answers ``projecting N %`` until the cache is in step with the log, identities are
+reconciled, services start. The end goes the other way; the lock is released last.
+
+Source: DESIGN.md "The house", D3, D4; issue "Kernel", "Daemon".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from thrum_kernel import __version__, git, paths
+from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
+from thrum_kernel.agents import Agents
+from thrum_kernel.api import Caller, Migration, Service
+from thrum_kernel.bus import peer
+from thrum_kernel.bus.dispatch import Dispatcher
+from thrum_kernel.bus.ports import remember, wishes
+from thrum_kernel.bus.token_methods import TokenMethods
+from thrum_kernel.bus.tokens import LOCAL_MIGRATIONS as TOKENS_MIGRATIONS
+from thrum_kernel.bus.tokens import Tokens
+from thrum_kernel.bus.topics import Topics
+from thrum_kernel.bus.unix import UnixServer
+from thrum_kernel.bus.websocket import WebSocketServer
+from thrum_kernel.cli.app import kernel_tree
+from thrum_kernel.cli.server import CommandServer
+from thrum_kernel.clock import Clock, SystemClock, format_us
+from thrum_kernel.commit import Committer
+from thrum_kernel.context.folder import ContextFolder
+from thrum_kernel.context.room import Contexts
+from thrum_kernel.daemon import logs
+from thrum_kernel.daemon.adopting import adopt
+from thrum_kernel.daemon.callers import Callers
+from thrum_kernel.daemon.opened import Opened
+from thrum_kernel.daemon.projecting import ProjectionKeeper
+from thrum_kernel.daemon.recent import recent_requests
+from thrum_kernel.daemon.status import PluginInfo, ServiceInfo, StatusMethods
+from thrum_kernel.errors import DaemonError, StoreError, StoreLocked, ThrumError
+from thrum_kernel.events import EventTypes
+from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
+from thrum_kernel.jsonio import write_object
+from thrum_kernel.messaging import LOCAL_MIGRATIONS as MESSAGING_MIGRATIONS
+from thrum_kernel.messaging import Messaging
+from thrum_kernel.messaging.quota import Limits
+from thrum_kernel.plugins.supervisor import Supervisor
+from thrum_kernel.projection import queries, replay
+from thrum_kernel.projection.apply import Projector
+from thrum_kernel.projection.db import Cache
+from thrum_kernel.projection.tables import LogLine
+from thrum_kernel.settings.methods import ConfigMethods, Surroundings
+from thrum_kernel.store.journal import Journal, Previous
+from thrum_kernel.sync.cutter import Cutter
+from thrum_kernel.sync.log import LogMethods
+from thrum_kernel.sync.publish import Publisher
+from thrum_kernel.sync.purge import PurgeCounts, Purger
+from thrum_kernel.sync.status import SyncMethods
+
+_log = logging.getLogger(__name__)
+
+KERNEL_MIGRATIONS: tuple[Migration, ...] = (*AGENTS_MIGRATIONS, *MESSAGING_MIGRATIONS, *TOKENS_MIGRATIONS)
+SENDERS = ("system", "daemon", "thrum", "supervisor_*", "monitor:*")
+"""Sender names that nobody may register."""
+
+WATCH_EVERY_S = 2.0
+LOCK_PATIENCE_S = 6.0
+
+
+class Daemon:
+    """One daemon: everything composed, from `start` to `stop`. Make it on the loop."""
+
+    def __init__(self, opened: Opened, *, clock: Clock) -> None:
+        self.opened = opened
+        self.ended = asyncio.Event()
+        self._clock = clock
+        self._problem = ""
+        where = opened.paths
+        self.types = EventTypes(CORE_EVENT_TYPES)
+        self._message_types = frozenset(kind.name for kind in self.types if kind.shard == "messages")
+        self.topics = Topics()
+        self.supervisor = Supervisor(clock)
+        self.cache = Cache(where.cache_db)
+        self.projector = Projector(self.cache, self.types, clock=clock)
+        self.committer = self._make_committer()
+        self.keeper = ProjectionKeeper(
+            cache=self.cache,
+            projector=self.projector,
+            tree=opened.tree,
+            types=self.types,
+            message_types=self._message_types,
+            clock=clock,
+            durable=lambda: self.committer.durable,
+        )
+        self.dispatcher = Dispatcher(recall=self.committer.events_of_request, state=self.keeper.refusal)
+        self.agents = Agents(
+            cache=self.cache,
+            local=opened.local,
+            committer=self.committer,
+            clock=clock,
+            paths=where,
+            hostname=opened.known.identity.hostname,
+            repo_id=opened.known.identity.repo_name,
+            claimed=lambda: SENDERS,
+            leave_single_agent_mode=self._leave_single_agent_mode,
+            forget_context=_forget_context,
+        )
+        self.messaging = Messaging(
+            cache=self.cache,
+            local=opened.local,
+            committer=self.committer,
+            clock=clock,
+            archives=where.thrum / "archive",
+            limits=self._limits,
+            publish=self.topics.publish,
+            listeners=self.topics.subscribers,
+            only_looks=self._only_looks,
+            touch=lambda name: self.agents.touch(Caller(kind="agent", agent_id=name)),
+            erase=lambda message_ids: self.publisher.poke(),
+        )
+        self.committer.listeners.append(self.agents.on_event)
+        self.cutter = Cutter(
+            opened.tree,
+            daemon=opened.daemon_id,
+            message_types=self._message_types,
+            ended=opened.recovered.journals,
+        )
+        self.publisher = Publisher(
+            cutter=self.cutter,
+            committer=self.committer,
+            clock=clock,
+            interval_s=lambda: float(opened.settings.daemon.sync_interval),
+            before_cut=(self.messaging.journal_receipts, self.agents.journal_contexts),
+        )
+        self.committer.listeners.append(self.publisher.heard)
+        self.keeper.rebuilt += [self.messaging.rebuilt, self.agents.world.invalidate]
+        self.tokens = Tokens(opened.local, clock, incarnation_of=self._incarnation_of)
+        self.commands = CommandServer(kernel_tree(), self.dispatcher, caller_of=self._caller_of_command)
+        self.callers = Callers(self.agents.world, self.tokens)
+        self.unix = UnixServer(
+            self.dispatcher,
+            self.topics,
+            where.socket,
+            resolver=self.callers.of_peer,
+            facts_of=peer.standing,
+            foreign=self.commands.foreign,
+        )
+        self.websocket: WebSocketServer | None = None
+        for method in self._methods():
+            self.dispatcher.add(method)
+
+    # --- the rooms' methods ------------------------------------------------------------------------------------------
+
+    def _methods(self) -> Iterable[Any]:
+        purger = Purger(
+            publisher=self.publisher,
+            cutter=self.cutter,
+            committer=self.committer,
+            clock=self._clock,
+            count=self._count_before,
+            rebuild_cache=self.keeper.rebuild,
+        )
+        identity = self.opened.known.identity
+        rooms = (
+            StatusMethods(
+                clock=self._clock,
+                identity=lambda: identity.block,
+                sync=self._sync_state,
+                facts=self._facts,
+                adopt=self._adopt,
+            ),
+            self.messaging,
+            self.agents,
+            Contexts(thrum_of=self._thrum_of, shared=self.opened.paths.thrum),
+            ConfigMethods(settings=self.opened.settings, surroundings=self._surroundings),
+            TokenMethods(
+                self.tokens,
+                self._clock,
+                port=lambda: self.websocket.port if self.websocket else 0,
+                git_user=self._git_user,
+                register_user=self._register_user,
+            ),
+            SyncMethods(publisher=self.publisher),
+            LogMethods(
+                tree=self.opened.tree,
+                daemon=self.opened.daemon_id,
+                durable=lambda: self.committer.durable,
+                message_types=self._message_types,
+                rebuild=self._project_aside,
+            ),
+            purger,
+        )
+        for room in rooms:
+            yield from room.methods()
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Serve, then come into step with the log.
+
+        Raises:
+            DaemonError, StoreError, OSError: it cannot serve or cannot read its log.
+        """
+        self.commands.tree.prepare()
+        await self.unix.start()
+        self._write_pid_file()
+        await self._start_websocket()
+        self.committer.requests.add(
+            await asyncio.to_thread(
+                recent_requests,
+                self.opened.tree,
+                self.types,
+                daemon_id=self.opened.daemon_id,
+                now_us=self._clock.now_us(),
+                message_types=self._message_types,
+            )
+        )
+        await self.keeper.start()
+        reconciled = await self.agents.reconcile()
+        _log.info("reconciled: %s", reconciled)
+        for service in (
+            *self.publisher.services(),
+            *self.agents.services(),
+            Service(name="kernel.watch", run=self._watch),
+        ):
+            await self.supervisor.start(service)
+        self.messaging.wake_all()
+        self.opened.keep_copies(self._clock)
+        # What is here now stays until the end: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    async def stop(self) -> None:
+        """Refuse new work, answer what was accepted, and give everything back but the lock."""
+        self.unix.stop_listening()
+        await self.commands.drain()
+        await self.dispatcher.drain()
+        if self.websocket is not None:
+            await self.websocket.stop()
+        await self.unix.stop()
+        await self.supervisor.stop_all()
+        await self.messaging.close()
+        await self.agents.close()
+        await self.keeper.close()
+        await self.committer.close()
+        self.cache.close()
+        self.opened.paths.pid_file.unlink(missing_ok=True)
+
+    async def _start_websocket(self) -> None:
+        """A daemon without WebSocket still serves everybody on this machine: a port that cannot be had is told."""
+        where = self.opened.paths
+        try:
+            ports = wishes(
+                environment=os.environ.get("THRUM_WS_PORT", ""),
+                configured=self.opened.settings.daemon.ws_port,
+                last_run=where.ws_port,
+            )
+            server = WebSocketServer(self.dispatcher, self.topics, self.tokens, ports=ports)
+            port = await server.start()
+        except ThrumError as error:
+            self._problem = f"no WebSocket: {error}"
+            _log.error("%s", self._problem)
+            return
+        self.websocket = server
+        remember(where.ws_port, port)
+
+    def _write_pid_file(self) -> None:
+        where = self.opened.paths
+        write_object(
+            where.pid_file,
+            {
+                "pid": os.getpid(),
+                "repo_path": str(where.repo),
+                "started_at": format_us(self._clock.now_us()),
+                "socket_path": str(where.socket),
+                "start_time": psutil.Process().create_time(),
+            },
+        )
+
+    async def _watch(self, started: Any) -> None:
+        """End when the socket or the lock was taken away: another daemon is to have the place."""
+        started()
+        where = self.opened.paths
+        while where.socket.exists() and self.opened.lock.still_ours():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(WATCH_EVERY_S)
+        _log.error("the socket or the lock was taken away (git clean?): this daemon ends")
+        self.ended.set()
+
+    # --- what rooms ask of each other --------------------------------------------------------------------------------
+
+    def _make_committer(self) -> Committer:
+        opened = self.opened
+        previous = opened.previous
+
+        def open_journal(writer: str, before: tuple[str, int] | None) -> Journal:
+            return Journal.open_new(
+                opened.tree.disk,
+                opened.tree.journal,
+                writer=writer,
+                daemon=opened.daemon_id,
+                previous=Previous(*before) if before else None,
+            )
+
+        return Committer(
+            daemon_id=opened.daemon_id,
+            clock=self._clock,
+            ids=opened.ids,
+            types=self.types,
+            projector=self.projector,
+            journals=open_journal,
+            still_ours=opened.check_lock,
+            in_doubt=lambda why: self.keeper.want_rebuild(why),
+            previous=(previous.writer, previous.last) if previous else None,
+        )
+
+    def _caller_of_command(self, *args: Any) -> Caller:
+        return self.callers.of_command(*args)
+
+    def _incarnation_of(self, name: str) -> str:
+        agent = self.agents.roster.find_local(name)
+        return agent.incarnation if agent else ""
+
+    def _only_looks(self, caller: Caller) -> bool:
+        """Whether a caller without a runtime acts as an agent whose runtime lives elsewhere."""
+        if caller.runtime_pid:
+            return False
+        agent = self.agents.roster.find_local(caller.agent_id)
+        home = self.agents.roster.homes.of(agent.incarnation) if agent else None
+        return bool(home and home.process and self.agents.roster.is_running(home.process))
+
+    def _thrum_of(self, name: str) -> Path | None:
+        places = self.agents.files.places(name)
+        return places[0] / paths.THRUM_FOLDER if places else None
+
+    def _limits(self) -> Limits:
+        limit = self.opened.settings.daemon.body_limit
+        return Limits(max_body_bytes=-1 if limit is None else limit)
+
+    def _leave_single_agent_mode(self) -> bool:
+        settings = self.opened.settings
+        if not settings.daemon.single_agent_mode or settings.daemon.single_agent_mode_by_hand:
+            return False
+        settings.set("daemon.single_agent_mode", False)
+        return True
+
+    def _git_user(self) -> tuple[str, str]:
+        user = git.user(self.opened.paths.repo)
+        return user.name, user.email
+
+    async def _register_user(self, user_id: str, display: str) -> bool:
+        if self.agents.roster.find_local(user_id) is not None:
+            return False
+        event = self.committer.draft(
+            AgentRegister,
+            agent_id=user_id,
+            kind="user",
+            role="user",
+            module="user",
+            display=display,
+            hostname=self.opened.known.identity.hostname,
+        )
+        await self.committer.commit(event)
+        return True
+
+    def _project_aside(self, batches: Iterable[Sequence[LogLine]]) -> sqlite3.Connection:
+        """The state after *batches*, in a database that is gone when the connection closes; blocking."""
+        lines = [list(batch) for batch in batches]
+        target = self.opened.paths.var / f"replay-{os.getpid()}-{time.monotonic_ns()}.db"
+        replay.rebuild(lambda: lines, target, self.types, clock=self._clock)
+        connection = sqlite3.connect(target, check_same_thread=False)
+        target.unlink()  # the file lives until the connection is closed
+        return connection
+
+    def _count_before(self, cutoff_us: int) -> PurgeCounts:
+        messages = self.cache.read("SELECT count(*) FROM message WHERE created_us < ?", (cutoff_us,))
+        sessions = self.cache.read(
+            "SELECT session_id FROM session WHERE started_us < ? AND ended_us IS NOT NULL", (cutoff_us,)
+        )
+        return PurgeCounts(messages=messages[0][0], sessions=tuple(row[0] for row in sessions))
+
+    # --- what is told about this daemon ------------------------------------------------------------------------------
+
+    def _sync_state(self) -> tuple[str, str]:
+        reason = "the log stays on this machine: nothing here carries it to a remote yet"
+        percent = self.keeper.percent
+        return (f"projecting {percent} %" if percent is not None else "local-only"), reason
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            status="running",
+            pid=os.getpid(),
+            socket=str(self.opened.paths.socket),
+            ws_port=self.websocket.port if self.websocket else 0,
+        )
+
+    def _facts(self) -> dict[str, Any]:
+        where = self.opened.paths
+        return {
+            "repo_path": str(where.repo),
+            "sync_path": str(where.sync),
+            "socket": str(where.socket),
+            "ws_port": self.websocket.port if self.websocket else 0,
+            "connections": self.unix.connections,
+            "counts": self._counts(),
+            "plugins": list[PluginInfo](),
+            "services": [
+                ServiceInfo(name=name, state=state.state, error=state.error, restarts=state.restarts)
+                for name, state in self.supervisor.states.items()
+            ],
+            "warnings": self._warnings(),
+        }
+
+    def _counts(self) -> dict[str, int]:
+        if self.keeper.refusal() is not None:
+            return {}
+        ((messages,),) = self.cache.read("SELECT count(*) FROM message")
+        return {
+            "messages": messages,
+            "agents": len(queries.live_agents(self.cache)),
+            "sessions": len(queries.all_open_sessions(self.cache)),
+        }
+
+    def _warnings(self) -> list[str]:
+        found = [self._problem] if self._problem else []
+        if self.publisher.last_error:
+            found.append(f"publishing failed: {self.publisher.last_error}")
+        if self.opened.recovered.torn:
+            found.append(
+                f"{len(self.opened.recovered.torn)} journal(s) ended in bytes that were never acknowledged; "
+                f"they are kept in {self.opened.paths.quarantine}"
+            )
+        if self.cache.moved_aside is not None:
+            found.append(f"a database of another program was moved to {self.cache.moved_aside}")
+        if self.opened.restored:
+            found.append(f"files that were gone were written back: {', '.join(self.opened.restored)}")
+        if self.opened.known.told in ("copied", "renewed"):
+            found.append(
+                "this log came from elsewhere: a new identity was taken; `thrum daemon adopt` takes the old one"
+            )
+        if self.keeper.refusal() is None and (held := queries.quarantined(self.cache)):
+            found.append(f"{len(held)} event(s) are in quarantine: thrum log verify")
+        return found
+
+    def _adopt(self, new: bool) -> tuple[str, bool]:
+        opened = self.opened
+        return adopt(opened.paths, opened.settings, opened.known, new=new, new_id=opened.ids.next_ulid)
+
+
+def _forget_context(worktree: Path, name: str) -> None:
+    folder = ContextFolder(worktree / paths.THRUM_FOLDER)
+    for suffix in ("", "_session", "_preamble"):
+        with contextlib.suppress(ThrumError):
+            folder.remove(f"{name}{suffix}.md")
+
+
+# --- the process -----------------------------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str]) -> int:
+    """``daemon run``: serve until SIGTERM or SIGINT; gives the exit status."""
+    try:
+        where = _paths_of(argv)
+        _check_name(where)
+        settings_level = _log_level(where)
+        opened = _open(where, argv)
+    except (ThrumError, OSError, sqlite3.Error) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    try:
+        logs.set_up(where.log, settings_level)
+        _log.info("daemon %s of thrum %s starts (PID %d)", opened.daemon_id, __version__, os.getpid())
+        with _runner() as runner:
+            return runner.run(_serve(opened))
+    finally:
+        opened.close()
+
+
+def _paths_of(argv: Sequence[str]) -> paths.Paths:
+    words = list(argv)
+    repo = words[words.index("--repo") + 1] if "--repo" in words[:-1] else None
+    env = {name: os.environ[name] for name in ("HOME", "THRUM_HOME") if name in os.environ}
+    return paths.find(Path.cwd(), repo=repo, env=env)
+
+
+def _check_name(where: paths.Paths) -> None:
+    if not where.is_initialized:
+        raise DaemonError(f"thrum is not initialized in {where.repo}", hint="run: thrum init")
+
+
+def _log_level(where: paths.Paths) -> str:
+    from thrum_kernel.settings.document import SettingsFile
+
+    try:
+        return str(SettingsFile(where.config).get("daemon.log_level").value)
+    except ThrumError:
+        return "info"  # a damaged configuration is told by what needs it
+
+
+def _open(where: paths.Paths, argv: Sequence[str]) -> Opened:
+    """Open the project; a daemon whose socket was taken away gets a moment to notice and to leave."""
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            return Opened.open(
+                where,
+                clock=SystemClock(),
+                env=os.environ,
+                migrations=KERNEL_MIGRATIONS,
+                local_only="--local" in argv,
+            )
+        except StoreLocked:
+            if where.socket.exists() or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _runner() -> asyncio.Runner:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+async def _serve(opened: Opened) -> int:
+    daemon = Daemon(opened, clock=SystemClock())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.ended.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    try:
+        await daemon.start()
+    except (ThrumError, OSError, sqlite3.Error, StoreError) as error:
+        _log.exception("the daemon cannot start")
+        print(f"Error: {error}", file=sys.stderr)
+        await _stop(daemon)
+        return 1
+    _log.info("ready")
+    await daemon.ended.wait()
+    _log.info("stopping")
+    await _stop(daemon)
+    return 0
+
+
+async def _stop(daemon: Daemon) -> None:
+    try:
+        await daemon.stop()
+    except Exception:  # noqa: BLE001 - the process ends all the same; what is durable is durable
+        _log.exception("while stopping")
+    _log.info("stopped")

@@ -1,0 +1,163 @@
+"""Keeps the cache in step with the log: caught up at a start, rebuilt and swapped when it is in doubt.
+
+While that goes on every method that needs the cache answers ``projecting N %``; nothing else stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Container, Iterator, Sequence
+from pathlib import Path
+
+from thrum_kernel.clock import Clock
+from thrum_kernel.errors import DaemonError, Projecting
+from thrum_kernel.events import EventTypes
+from thrum_kernel.projection import queries, replay
+from thrum_kernel.projection.apply import Projector
+from thrum_kernel.projection.db import Cache
+from thrum_kernel.projection.tables import LogLine
+from thrum_kernel.store import ranges
+from thrum_kernel.store.scan import Problem
+from thrum_kernel.store.tree import Tree
+
+_log = logging.getLogger(__name__)
+
+
+class ProjectionKeeper:
+    """The cache of one daemon.
+
+    Attributes:
+        rebuilt: called on the loop after the cache was made anew or caught up.
+        rebuilds: how often it was made anew since the start.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        projector: Projector,
+        tree: Tree,
+        types: EventTypes,
+        message_types: Container[str],
+        clock: Clock,
+        durable: Callable[[], tuple[str, int]],
+    ) -> None:
+        self.rebuilt: list[Callable[[], None]] = []
+        self.rebuilds = 0
+        self._cache = cache
+        self._projector = projector
+        self._tree = tree
+        self._types = types
+        self._message_types = message_types
+        self._clock = clock
+        self._durable = durable
+        self._percent: int | None = 0
+        self._lock = asyncio.Lock()
+        self._wanted: asyncio.Task[None] | None = None
+
+    def refusal(self) -> DaemonError | None:
+        """What to answer while the cache cannot be asked; None when it can."""
+        return None if self._percent is None else Projecting(self._percent)
+
+    @property
+    def percent(self) -> int | None:
+        """How much is projected; None when all is."""
+        return self._percent
+
+    async def start(self) -> None:
+        """Bring the cache up to date with the log; from nothing when there is none."""
+        async with self._lock:
+            if self._cache.is_empty:
+                await self._rebuild()
+            else:
+                await self._catch_up()
+            if queries.unprojected_types(self._cache):
+                self._projector.take_up_types()
+            self._done()
+
+    async def rebuild(self) -> None:
+        """Make the cache anew and serve it."""
+        async with self._lock:
+            await self._rebuild()
+            self._done()
+
+    def want_rebuild(self, why: str) -> None:
+        """Make the cache anew soon, in the background."""
+        if self._wanted is None or self._wanted.done():
+            _log.warning("the cache is rebuilt: %s", why)
+            self._wanted = asyncio.get_running_loop().create_task(self.rebuild(), name="rebuild")
+
+    async def close(self) -> None:
+        """Wait for a rebuild that is under way."""
+        if self._wanted is not None:
+            await asyncio.gather(self._wanted, return_exceptions=True)
+
+    def _done(self) -> None:
+        self._percent = None
+        for callback in self.rebuilt:
+            callback()
+
+    async def _rebuild(self) -> None:
+        self._percent = 0
+        self._cache.projecting(0)
+        loop = asyncio.get_running_loop()
+        target = self._cache.path.with_name("messages.rebuild.db")
+
+        def progress(percent: int) -> None:
+            loop.call_soon_threadsafe(self._tell, percent)
+
+        try:
+            done = await asyncio.to_thread(self._build, target, progress)
+            self._cache.swap(target)
+        except BaseException:
+            self._cache.resume()
+            raise
+        self.rebuilds += 1
+        _log.info("projected %d lines, %d messages", done.lines, done.messages)
+        await self._catch_up()
+
+    def _build(self, target: Path, progress: Callable[[int], None]) -> replay.Rebuilt:
+        return replay.rebuild(
+            lambda: self._read(None),
+            target,
+            self._types,
+            projectors=self._projector.projectors,
+            extra_tables=self._cache.extra_tables,
+            clock=self._clock,
+            progress=progress,
+            size=_log_size(self._tree),
+        )
+
+    def _tell(self, percent: int) -> None:
+        if self._percent is not None:
+            self._percent = percent
+            self._cache.projecting(percent)
+
+    async def _catch_up(self) -> None:
+        """Project what came after the last place taken; a batch at a time, so that the loop goes on between them."""
+        batches = self._read(queries.projected(self._cache))
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            applied = replay.catch_up(self._projector, [batch])
+            if applied.in_doubt:
+                self.want_rebuild("two lines with one event id")
+
+    def _read(self, after: ranges.Ranges | None) -> Iterator[Sequence[LogLine]]:
+        writer, last = self._durable()
+        until = {writer: last} if writer else {}
+        return ranges.read_log(
+            self._tree, after, message_types=self._message_types, until=until, report=_report
+        )
+
+
+def _report(problem: Problem) -> None:
+    _log.error("log: %s: %s", problem.path, problem.text)
+
+
+def _log_size(tree: Tree) -> int:
+    """Bytes of everything published and journalled, for telling progress."""
+    total = 0
+    for folder in (tree.published, tree.journal):
+        if folder.is_dir():
+            total += sum(path.stat().st_size for path in folder.rglob("*.jsonl"))
+    return total
