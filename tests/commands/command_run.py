@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from method_params import PARAMS
+
 from thrum_kernel.api import Invocation
 from thrum_kernel.cli.app import Tree, kernel_tree
 from thrum_kernel.cli.command import Outcome, Pending, Run
 from thrum_kernel.cli.output import STDOUT, Output
-from thrum_kernel.cli.running import fail, step
+from thrum_kernel.cli.running import step
 from thrum_kernel.errors import MethodNotFound, ThrumError, UsageError
 
 Answer = Any
@@ -43,6 +46,7 @@ class FakeApi:
 
     def call(self, method: str, /, **params: Any) -> Any:
         self.calls.append((method, params))
+        msgspec.convert(params, PARAMS[method])
         if method not in self.answers:
             raise MethodNotFound(method)
         answer = self.answers[method]
@@ -112,6 +116,3 @@ def _answered(pending: Pending, api: FakeApi) -> Callable[[], Outcome]:
     except ThrumError as error:
         return pending.after_failure(error)
     return lambda: pending.finish(result)
-
-
-__all__ = ["ME", "FakeApi", "Ran", "fail", "run", "tree"]

@@ -6,67 +6,17 @@ import gzip
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from command_run import run
 
-from thrum_kernel import jsonio, paths
 from thrum_kernel.cli import daemon_log, process, units
 from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.clock import parse_us
 from thrum_kernel.errors import DaemonError, DaemonNotRunning, FileDamaged, NotInitialized
 from thrum_kernel.paths import Paths
-
-STAND_IN = """
-import json, os, psutil, signal, socket, sys
-from pathlib import Path
-from thrum_kernel.bus.address import listen
-var = Path(sys.argv[1]) / ".thrum" / "var"
-var.mkdir(parents=True, exist_ok=True)
-server = listen(var / "thrum.sock")
-server.setblocking(True)
-me = psutil.Process()
-record = {"pid": me.pid, "repo_path": sys.argv[1], "start_time": me.create_time()}
-(var / "thrum.pid").write_text(json.dumps(record))
-(var / "environment").write_text(json.dumps(dict(os.environ)))
-(var / "facts").write_text(json.dumps([os.getcwd(), os.getsid(0), len(os.listdir("/proc/self/fd"))]))
-def end(*_):
-    (var / "thrum.sock").unlink()
-    (var / "thrum.pid").unlink()
-    os._exit(0)
-signal.signal(signal.SIGTERM, end)
-while True:
-    server.accept()[0].close()
-"""
-
-
-@pytest.fixture
-def where(tmp_path: Path) -> Paths:
-    (tmp_path / ".thrum").mkdir()
-    jsonio.write_object(tmp_path / ".thrum" / "config.json", {})
-    return paths.find(tmp_path, env={})
-
-
-@pytest.fixture
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    script = tmp_path_factory.mktemp("stand_in") / "stand_in.py"
-    script.write_text(STAND_IN)
-    return script
-
-
-@pytest.fixture
-def daemon(where: Paths, stand_in: Path) -> Iterator[Lifecycle]:
-    def words(repo: Path, *, local: bool, force: bool) -> list[str]:
-        return [sys.executable, str(stand_in), str(repo)]
-
-    root = str(Path(process.__file__).parents[2])
-    env = {"PATH": os.environ["PATH"], "THRUM_NAME": "alice", "THRUM_WS_PORT": "9", "PYTHONPATH": root}
-    lifecycle = Lifecycle(where, env, words=words)
-    yield lifecycle
-    lifecycle.end_quietly()
 
 
 def test_start_gives_a_daemon_that_answers_and_is_nobodys_child(daemon: Lifecycle, where: Paths) -> None:
