@@ -136,6 +136,7 @@ def _look_around(show: Transcript, alice: Cli, bob: Cli, bob_home: Repo, questio
 def _wait_for_news(show: Transcript, alice: Cli, bob: Cli, folder: Path) -> None:
     show.heading("bob waits in the background; alice writes to everyone")
     bob.json("inbox")
+    time.sleep(1.1)  # the first wait of a session looks back one second
     output = folder / "bob-waits.txt"
     waiting = bob.background("wait", "--timeout", "30s", "--json", output=output)
     time.sleep(0.5)  # the point of the scene: the wait is there first
