@@ -62,6 +62,7 @@ class Contexts:
                 result=Shown,
                 handler=self.show,
                 while_projecting=True,
+                anonymous=True,
                 summary="An agent's saved context, with its preamble",
             ),
             Method(
@@ -78,6 +79,7 @@ class Contexts:
                 result=PreambleShown,
                 handler=self.show_preamble,
                 while_projecting=True,
+                anonymous=True,
                 summary="An agent's preamble",
             ),
             Method(

@@ -238,7 +238,7 @@ def _finish(request: Request, gathered: _Gathered) -> Audience:
     if not gathered.via and Label("broadcast", EVERYONE) in gathered.entries:
         gathered.warnings.add("no other agent is registered: nobody received this")
     recipients = sorted(
-        (Recipient(ref.name, ref.daemon, logged(ref), via) for ref, via in gathered.via.items()),
+        (Recipient(ref.name, ref.daemon, ref.incarnation, via) for ref, via in gathered.via.items()),
         key=lambda recipient: (recipient.name, recipient.daemon, recipient.incarnation),
     )
     entries = sorted(gathered.entries, key=lambda label: (label.type, label.value))
@@ -247,17 +247,12 @@ def _finish(request: Request, gathered: _Gathered) -> Audience:
 
 def pseudo(name: str, daemon: str) -> AgentRef:
     """A sender that is no registered agent: the daemon itself or a plugin's claimed name."""
-    return AgentRef(name, daemon, f"{name}@{daemon}")
+    return AgentRef(name, daemon, "")
 
 
 def is_pseudo(ref: AgentRef) -> bool:
-    """Whether it is such a sender, as the projection names it."""
-    return "@" in ref.incarnation
-
-
-def logged(ref: AgentRef) -> str:
-    """The incarnation as events carry it: empty for senders that are not registered."""
-    return "" if is_pseudo(ref) else ref.incarnation
+    """Whether it is such a sender."""
+    return not ref.incarnation
 
 
 def refs(agents: Sequence[AgentRow]) -> tuple[AgentRef, ...]:

@@ -18,7 +18,6 @@ from thrum_kernel.events import Event
 from thrum_kernel.events.core import AgentRef, MessageDelete, MessageEdit, Subject
 from thrum_kernel.jsonio import write_atomic
 from thrum_kernel.messaging import body
-from thrum_kernel.messaging.audience import logged
 from thrum_kernel.messaging.ground import Ground
 from thrum_kernel.messaging.inbox import Inbox
 from thrum_kernel.messaging.model import (
@@ -99,7 +98,7 @@ class Changing:
             MessageEdit,
             message_id=message.message_id,
             agent_id=message.author.name,
-            incarnation=_incarnation(message),
+            incarnation=message.author.incarnation,
             session_id=sender.session_id,
             subject=_subject(message),
             body=content,
@@ -217,12 +216,12 @@ class Changing:
 
     def _deletion(self, message: MessageRow, sender: Sender, reason: str) -> MessageDelete:
         """A deletion counts when its author's own daemon writes it; *reason* tells when somebody else asked for it."""
-        is_own = message.author.incarnation == sender.ref.incarnation
+        is_own = _ref(message) == sender.ref
         return self._ground.committer.draft(
             MessageDelete,
             message_id=message.message_id,
             agent_id=message.author.name,
-            incarnation=_incarnation(message),
+            incarnation=message.author.incarnation,
             subject=_subject(message),
             reason=reason if is_own else f"{reason} (by {sender.name})".strip(),
             asserted=sender.asserted,
@@ -235,9 +234,7 @@ class Changing:
 
     def _own(self, message: MessageRow, sender: Sender, verb: str) -> None:
         """Refuse a message that the caller did not write, itself or acting as its author."""
-        if message.author.incarnation == sender.ref.incarnation or (
-            message.authored_by and message.authored_by == sender.name
-        ):
+        if _ref(message) == sender.ref or (message.authored_by and message.authored_by == sender.name):
             return
         author = self._people.shown(message.author)
         raise Refused(f"only message author can {verb} (author: {author}, current: {sender.name})")
@@ -262,17 +259,12 @@ class Changing:
         return [row[0] for row in rows]
 
 
-def _incarnation(message: MessageRow) -> str:
-    author = message.author
-    return logged(AgentRef(author.name, author.daemon, author.incarnation))
-
-
 def _subject(message: MessageRow) -> Subject:
-    author = message.author
-    return Subject(
-        timestamp=format_us(message.created_us),
-        author=AgentRef(author.name, author.daemon, author.incarnation),
-    )
+    return Subject(timestamp=format_us(message.created_us), author=_ref(message))
+
+
+def _ref(message: MessageRow) -> AgentRef:
+    return AgentRef(message.author.name, message.author.daemon, message.author.incarnation)
 
 
 def _structured(message: MessageRow) -> object:

@@ -48,8 +48,8 @@ def methods(room: Messaging) -> Sequence[Method]:
 def _look(
     name: str, params: type[Any], result: type[Any], handler: Callable[..., Any], summary: str
 ) -> Method:
-    """A method that changes nothing."""
-    return Method(name=name, params=params, result=result, handler=handler, summary=summary)
+    """A method that changes nothing, open to anonymous callers."""
+    return Method(name=name, params=params, result=result, handler=handler, summary=summary, anonymous=True)
 
 
 def _change(

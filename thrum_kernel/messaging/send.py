@@ -210,7 +210,7 @@ class Sending:
         return self._ground.committer.draft(
             MessageCreate,
             agent_id=sender.name,
-            incarnation=audience.logged(sender.ref),
+            incarnation=sender.ref.incarnation,
             session_id=sender.session_id,
             body=content,
             recipients=list(reached.recipients),

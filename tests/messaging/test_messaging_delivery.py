@@ -1,0 +1,416 @@
+"""Delivery as a state, the wake ladder, and push."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from messaging_world import World
+
+from thrum_kernel.api import Evidence, Wake
+from thrum_kernel.errors import NotFound, Refused, UsageError
+from thrum_kernel.messaging.deliver import Unseen, Waker
+from thrum_kernel.messaging.facts import Fact, state_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def delivery(world: World, message_id: str, to: str = "bob") -> dict[str, Any]:
+    await world.local.write(lambda db: None)  # whatever was queued before is there now
+    found = await world.call("alice", "message.get", message_id=message_id)
+    return next(row for row in found["message"]["recipients"] if row["agent_id"] == to)
+
+
+async def prove(
+    world: World, fact: str, *message_ids: str, to: str = "bob", means: str = "tmux", reason: str = ""
+) -> None:
+    evidence = {"fact": fact, "means": means, "message_ids": message_ids, "reason": reason}
+    await world.call("kernel:tmux", "message.evidence", agent_id=to, evidence=evidence)
+
+
+async def test_delivery_climbs_from_stored_to_answered(world: World) -> None:
+    sent = await world.send("alice", to="@bob")
+    states = [(await delivery(world, sent))["state"]]
+    for step in ("injected", "seen"):
+        await prove(world, step, sent)
+        states.append((await delivery(world, sent))["state"])
+    await world.call("bob", "message.list", for_agent="bob", mark_shown=True)
+    states.append((await delivery(world, sent))["state"])
+    await world.send("bob", "ok", reply_to=sent)
+    states.append((await delivery(world, sent))["state"])
+
+    assert states == ["stored", "injected", "seen", "read", "answered"]
+    told = (await delivery(world, sent))["states"]
+    assert [step["state"] for step in told] == states
+    assert [step.get("means", "") for step in told[:4]] == ["", "tmux", "tmux", "inbox"]
+    assert sorted(step["at"] for step in told) == [step["at"] for step in told]
+
+
+async def test_seen_is_not_read(world: World) -> None:
+    sent = await world.send("alice", to="@bob")
+
+    await prove(world, "seen", sent, means="hook:claude")
+
+    row = await delivery(world, sent)
+    assert row["seen_at"] and "read_at" not in row
+    assert await world.texts("bob", unread=True) == ["hello"]
+
+
+async def test_evidence_proves_only_the_messages_it_names(world: World) -> None:
+    first, second = await world.send("alice", to="@bob"), await world.send("alice", to="@bob")
+
+    await prove(world, "seen", first)
+
+    assert ((await delivery(world, first))["state"], (await delivery(world, second))["state"]) == (
+        "seen",
+        "stored",
+    )
+
+
+async def test_failed_shows_its_reason_until_something_better_is_known(world: World) -> None:
+    sent = await world.send("alice", to="@bob")
+    await prove(world, "injected", sent)
+    await prove(world, "failed", sent, reason="rate limited until 14:00")
+
+    row = await delivery(world, sent)
+    assert (row["state"], row["states"][-1]["reason"]) == ("failed", "rate limited until 14:00")
+
+    await prove(world, "seen", sent, means="inbox")
+    assert (await delivery(world, sent))["state"] == "seen"
+
+
+async def test_recipient_that_is_gone_has_failed(world: World) -> None:
+    sent = await world.send("alice", to="@bob")
+    await world.delete_agent("bob")
+
+    row = await delivery(world, sent)
+
+    assert (row["state"], row["states"][-1]["reason"]) == ("failed", "agent was deleted")
+
+
+async def test_states_survive_a_restart(world: World) -> None:
+    sent = await world.send("alice", to="@bob")
+    await prove(world, "injected", sent)
+    before = await delivery(world, sent)
+
+    await world.restart()
+
+    assert await delivery(world, sent) == before
+
+
+async def test_only_plugins_prove(world: World) -> None:
+    with pytest.raises(NotFound):
+        await prove(world, "seen", "msg_x", to="nobody")
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        ([], "stored"),
+        (["stored"], "stored"),
+        (["stored", "injected"], "injected"),
+        (["stored", "failed"], "failed"),
+        (["stored", "failed", "injected"], "injected"),
+        (["stored", "injected", "failed"], "failed"),
+        (["stored", "injected", "seen", "failed"], "seen"),
+        (["stored", "answered", "read"], "answered"),
+    ],
+)
+def test_state_follows_from_facts(facts: list[str], state: str) -> None:
+    assert state_of([Fact(name, at) for at, name in enumerate(facts)]) == state
+
+
+# --- the wake ladder -------------------------------------------------------------------------------------------------
+
+
+class Ladder:
+    """A waker with two rungs that note what they were asked."""
+
+    def __init__(self, *, next_rung_s: float = 60.0, again_s: float = 600.0) -> None:
+        self.asked: list[tuple[str, Wake]] = []
+        self.answers: dict[str, Callable[[Wake], Evidence | None]] = {}
+        self.waiting: list[Unseen] = []
+        self.recorded: list[Evidence] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.rung = asyncio.Event()
+        self.waker = Waker(
+            [self._rung("hook"), self._rung("terminal")],
+            unseen=lambda incarnation: ("bob", tuple(self.waiting)),
+            record=lambda incarnation, evidence: self.recorded.append(evidence),
+            next_rung_s=next_rung_s,
+            again_s=again_s,
+        )
+
+    def _rung(self, name: str) -> Callable[[Wake], Any]:
+        async def rung(wake: Wake) -> Evidence | None:
+            self.asked.append((name, wake))
+            self.rung.set()
+            await self.gate.wait()
+            return self.answers.get(name, lambda wake: Evidence("injected", name, wake.message_ids))(wake)
+
+        return rung
+
+    async def come(self, *messages: tuple[str, str]) -> None:
+        self.waiting += [Unseen(message_id, "alice", priority) for message_id, priority in messages]  # type: ignore[arg-type]
+        await self.changed()
+
+    async def until(self, count: int) -> None:
+        """Wait until rungs were asked so often."""
+        async with asyncio.timeout(10):
+            while len(self.asked) < count:
+                self.rung.clear()
+                await self.rung.wait()
+
+    async def see(self, *message_ids: str) -> None:
+        self.waiting = [message for message in self.waiting if message.message_id not in message_ids]
+        await self.changed()
+
+    async def changed(self) -> None:
+        self.waker.notice("inc")
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    @property
+    def wakes(self) -> list[tuple[str, Sequence[str]]]:
+        return [(name, wake.message_ids) for name, wake in self.asked]
+
+
+async def test_first_rung_that_applies_is_enough() -> None:
+    ladder = Ladder()
+    await ladder.come(("m1", "normal"))
+
+    assert ladder.wakes == [("hook", ("m1",))]
+    assert [evidence.fact for evidence in ladder.recorded] == ["injected"]
+    await ladder.waker.close()
+
+
+async def test_rung_that_does_not_apply_or_fails_is_passed() -> None:
+    ladder = Ladder()
+    ladder.answers["hook"] = lambda wake: None
+    await ladder.come(("m1", "normal"))
+    assert ladder.wakes == [("hook", ("m1",)), ("terminal", ("m1",))]
+    await ladder.waker.close()
+
+    failing = Ladder()
+    failing.answers["hook"] = lambda wake: Evidence("failed", "hook", wake.message_ids, "dead")
+    await failing.come(("m1", "normal"))
+    assert [evidence.fact for evidence in failing.recorded] == ["failed", "injected"]
+    await failing.waker.close()
+
+
+async def test_next_rung_after_the_deadline_while_not_seen() -> None:
+    ladder = Ladder(next_rung_s=0.02)
+    await ladder.come(("m1", "normal"))
+    await ladder.until(2)
+
+    assert ladder.wakes[:2] == [("hook", ("m1",)), ("terminal", ("m1",))]
+    await ladder.waker.close()
+
+
+async def test_seen_ends_the_climb() -> None:
+    ladder = Ladder()
+    await ladder.come(("m1", "normal"))
+    await ladder.see("m1")
+
+    assert not ladder.waker._climbs
+    assert ladder.wakes == [("hook", ("m1",))]
+
+
+async def test_low_never_wakes() -> None:
+    ladder = Ladder()
+    await ladder.come(("m1", "low"))
+
+    assert ladder.wakes == []
+    await ladder.come(("m2", "normal"))
+    assert ladder.wakes == [("hook", ("m2",))]
+    await ladder.waker.close()
+
+
+async def test_high_gets_a_wake_of_its_own_next_after_the_one_in_flight() -> None:
+    ladder = Ladder()
+    ladder.gate.clear()
+    await ladder.come(("m1", "normal"))
+    await ladder.come(("m2", "normal"), ("m3", "high"))
+    assert ladder.wakes == [("hook", ("m1",))], "one wake an agent is in flight"
+
+    ladder.gate.set()
+    await ladder.changed()
+
+    assert ladder.wakes == [("hook", ("m1",)), ("hook", ("m3",))]
+    assert [wake.priority for _, wake in ladder.asked] == ["normal", "high"]
+    await ladder.waker.close()
+
+
+async def test_more_mail_does_not_wake_again_before_the_deadline() -> None:
+    ladder = Ladder()
+    await ladder.come(("m1", "normal"))
+    await ladder.come(("m2", "normal"))
+
+    assert ladder.wakes == [("hook", ("m1",))]
+    await ladder.see("m1")
+    assert ladder.wakes == [("hook", ("m1",)), ("hook", ("m2",))]
+    await ladder.waker.close()
+
+
+async def test_ladder_is_climbed_anew_after_a_while() -> None:
+    ladder = Ladder(next_rung_s=0.01, again_s=0.02)
+    await ladder.come(("m1", "normal"))
+    await ladder.until(3)
+
+    assert [name for name, _ in ladder.wakes[:3]] == ["hook", "terminal", "hook"]
+    await ladder.waker.close()
+
+
+async def test_without_rungs_nothing_runs() -> None:
+    ladder = Ladder()
+    ladder.waker.rungs.clear()
+    await ladder.come(("m1", "high"))
+
+    assert not ladder.waker._climbs
+
+
+async def test_message_wakes_its_resident_recipients_and_not_its_author(
+    world: World, elsewhere: World
+) -> None:
+    world.take_from(elsewhere)
+    woken: list[Wake] = []
+
+    async def rung(wake: Wake) -> Evidence | None:
+        woken.append(wake)
+        return Evidence("seen", "test", wake.message_ids)
+
+    world.messaging.waker.rungs.append(rung)
+    sent = await world.send("alice", "all", priority="normal")
+    await world.send("alice", "later", to="@bob", priority="low")
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert sorted((wake.agent_id, wake.message_ids, wake.senders) for wake in woken) == [
+        ("bob", (sent,), ("alice",)),
+        ("carol", (sent,), ("alice",)),
+    ]
+    assert (await delivery(world, sent))["state"] == "seen"
+
+
+# --- push ------------------------------------------------------------------------------------------------------------
+
+
+class Ear:
+    """A connection that listens."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.frames: list[Any] = []
+
+    def push(self, frame: bytes) -> None:
+        self.frames.append(msgspec.json.decode(frame))
+
+    async def subscribe(self, who: str, **params: Any) -> Any:
+        def attach(topic: str, as_method: str) -> None:
+            self._world.topics.attach(topic, self, as_method=as_method)
+
+        return await self._world.call(who, "subscribe", subscribe=attach, **params)
+
+    @property
+    def previews(self) -> list[str]:
+        return [frame["params"]["preview"] for frame in self.frames]
+
+
+async def test_push_without_subscriptions_is_what_is_addressed(world: World) -> None:
+    ear = Ear(world)
+    await ear.subscribe("bob")
+
+    await world.send("alice", "mine", to="@bob", scopes=[{"type": "module", "value": "auth"}])
+    await world.send("alice", "not mine", to="@carol")
+    await world.send("alice", "all")
+
+    assert ear.previews == ["mine", "all"]
+    frame = ear.frames[0]
+    assert frame["method"] == "notification.message"
+    params = frame["params"]
+    assert params["author"] == {"agent_id": "alice", "name": "alice"}
+    assert params["scopes"] == [{"type": "module", "value": "auth"}]
+    assert params["message"]["body"] == {"content": "mine"}
+    assert params["message"]["id"] == params["message_id"]
+    assert "matched_subscription" not in params
+
+
+async def test_push_preview_is_cut_between_characters(world: World) -> None:
+    ear = Ear(world)
+    await ear.subscribe("bob")
+
+    await world.send("alice", "é" * 101, to="@bob")
+
+    assert ear.previews == ["é" * 100 + "..."]
+
+
+async def test_subscription_narrows_and_widens_what_is_pushed(world: World) -> None:
+    ear = Ear(world)
+    made = await ear.subscribe("bob", scope={"type": "module", "value": "auth"})
+
+    await world.send("alice", "mine", to="@bob")
+    await world.send("alice", "auth", to="@carol", scopes=[{"type": "module", "value": "auth"}])
+    assert ear.previews == ["auth"]
+    match = ear.frames[0]["params"]["matched_subscription"]
+    assert match == {"subscription_id": made["subscription_id"], "match_type": "scope"}
+
+    await ear.subscribe("bob", mention="@coordinator")
+    await world.send("carol", "lead", mentions=["@coordinator"])
+    assert ear.previews == ["auth", "lead"]
+
+    await ear.subscribe("bob", all=True)
+    await world.send("alice", "anything", to="@carol")
+    assert ear.previews == ["auth", "lead", "anything"]
+
+
+async def test_message_that_matches_twice_is_pushed_once(world: World) -> None:
+    ear = Ear(world)
+    await ear.subscribe("bob", all=True)
+    await ear.subscribe("bob", mention="implementer")
+
+    await world.send("alice", "x", mentions=["@implementer"])
+
+    assert len(ear.frames) == 1
+
+
+async def test_edit_is_pushed(world: World) -> None:
+    ear = Ear(world)
+    await ear.subscribe("bob")
+    sent = await world.send("alice", "one", to="@bob")
+
+    await world.call("alice", "message.edit", message_id=sent, content="two")
+
+    assert ear.previews == ["one", "two"]
+
+
+async def test_subscriptions_are_listed_ended_and_gone_with_their_session(world: World) -> None:
+    ear = Ear(world)
+    first = await ear.subscribe("bob", mention="@implementer")
+    again = await ear.subscribe("bob", mention="implementer")
+    second = await ear.subscribe("bob", all=True)
+    assert first["subscription_id"] == again["subscription_id"] != second["subscription_id"]
+
+    await world.restart()
+    listed = (await world.call("bob", "subscriptions.list"))["subscriptions"]
+    assert [(s["subscription_id"], s.get("mention", ""), s.get("all", False)) for s in listed] == [
+        (first["subscription_id"], "implementer", False),
+        (second["subscription_id"], "", True),
+    ]
+
+    with pytest.raises(NotFound):
+        await world.call("carol", "unsubscribe", subscription_id=first["subscription_id"])
+    await world.call("bob", "unsubscribe", subscription_id=str(first["subscription_id"]))
+    await world.end_session("bob")
+    await world.start_session("bob")
+    assert (await world.call("bob", "subscriptions.list"))["subscriptions"] == []
+
+
+async def test_subscribe_to_more_than_one_thing_or_as_nobody_is_refused(world: World) -> None:
+    with pytest.raises(UsageError, match="mutually exclusive"):
+        await world.call("bob", "subscribe", mention="x", all=True)
+    with pytest.raises(Refused):
+        await world.call("", "subscribe", all=True)
