@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from thrum_kernel.api import Api, Invocation
-from thrum_kernel.paths import Paths
+if TYPE_CHECKING:
+    from thrum_kernel.api import Api, Invocation
+    from thrum_kernel.cli.local import PatientApi
+    from thrum_kernel.paths import Paths
 
 
 def main() -> int:
@@ -26,10 +29,10 @@ def main() -> int:
     return local.main(argv, os.environ, make_tree=kernel_tree, connect=_connect, offline=_offline)
 
 
-def _connect(socket: Path, request_id: str) -> Api:
+def _connect(socket: Path, request_id: str, token: str) -> PatientApi:
     from thrum_kernel.client import SocketApi
 
-    return SocketApi(socket, request_id=request_id)
+    return SocketApi(socket, request_id=request_id, token=token)
 
 
 def _offline(inv: Invocation, paths: Paths) -> Api:

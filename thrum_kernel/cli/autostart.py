@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
@@ -19,21 +20,21 @@ from typing import Final
 from thrum_kernel.api import Api
 from thrum_kernel.bus import address
 from thrum_kernel.cli import process
-from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, Projecting, RemoteError, ThrumError
+from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, Projecting, ThrumError
 from thrum_kernel.paths import Paths
 
 CONNECT_S: Final = 5.0
 _POLL_S: Final = 0.1
 
 
-def is_up(paths: Paths) -> bool:
+def is_up(paths: Paths, *, connect: Callable[..., socket.socket] = address.connect) -> bool:
     """Whether a daemon takes connections.
 
     Raises:
         DaemonUnreachable: the system forbids to ask; no daemon is started then.
     """
     try:
-        address.connect(paths.socket, timeout_s=CONNECT_S).close()
+        connect(paths.socket, timeout_s=CONNECT_S).close()
     except OSError as error:
         if error.errno in (errno.EPERM, errno.EACCES):
             raise DaemonUnreachable(
@@ -93,10 +94,6 @@ def _progress(api: Api) -> str:
     try:
         status = str(api.call("health").get("status", ""))
     except Projecting as error:
-        return str(error)
-    except RemoteError as error:
-        if error.rpc_code != Projecting.rpc_code:
-            raise
         return str(error)
     return status if status.startswith("projecting") else ""
 

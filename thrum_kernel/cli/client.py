@@ -74,9 +74,9 @@ def socket_path(argv: list[bytes], cwd: bytes, environ: Mapping) -> bytes:
     if environ.get(b"THRUM_SOCKET"):
         return joined(cwd, environ[b"THRUM_SOCKET"])
     repo = repo_of(argv)
-    found = thrum_above(joined(cwd, repo) if repo else cwd, environ)
+    found = thrum_above(plain(joined(cwd, repo)) if repo else cwd, environ)
     if not found and not repo and environ.get(b"THRUM_HOME"):
-        found = thrum_above(joined(cwd, environ[b"THRUM_HOME"].strip()), environ)
+        found = thrum_above(plain(joined(cwd, environ[b"THRUM_HOME"].strip())), environ)
     return found + b"/var/thrum.sock" if found else b""
 
 
@@ -95,9 +95,8 @@ def repo_of(argv: list[bytes]) -> bytes:
 
 def thrum_above(folder: bytes, environ: Mapping) -> bytes:
     """The shared ``.thrum`` of the worktree that *folder* lies in; empty when there is none or it is not plain."""
-    slash = folder.rfind(b"/")
-    if folder[slash:] in (b"/.", b"/..") or b"/../" in folder or b"//" in folder or folder[:1] != b"/":
-        folder = plain(folder)
+    if folder[:1] != b"/":
+        return b""
     while True:
         found = thrum_in(folder, environ)
         if found:

@@ -8,10 +8,11 @@ Source: DESIGN.md D4.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from thrum_kernel import __version__, paths
 from thrum_kernel.api import Api, Invocation
@@ -31,8 +32,16 @@ OURS: Final = ("THRUM_LAUNCHER", "THRUM_REQUEST_ID")
 
 Offline = Callable[[Invocation, paths.Paths], Api]
 """Makes an `Api` over the files of a repository whose daemon does not run."""
-Connect = Callable[[Path, str], Api]
-"""``(socket, request_id)`` → an `Api` that asks the daemon there."""
+Connect = Callable[[Path, str, str], "PatientApi"]
+"""``(socket, request_id, token)`` → an `Api` that asks the daemon there."""
+
+
+class PatientApi(Api, Protocol):
+    """An `Api` that can wait as long as it takes."""
+
+    def call_within(self, timeout_s: float | None, method: str, params: Mapping[str, Any]) -> Any:
+        """`Api.call` with a time limit of its own; None: none."""
+        ...
 
 
 class ReaderGone(BaseException):
@@ -99,14 +108,14 @@ class _InProcess:
             outcome = step(self._answer(api, outcome), self._out)
         return outcome
 
-    def _answer(self, api: Api, pending: Pending) -> Callable[[], Outcome]:
+    def _answer(self, api: PatientApi, pending: Pending) -> Callable[[], Outcome]:
         try:
-            result = api.call(pending.method, **pending.params)
+            result = api.call_within(None, pending.method, pending.params)
         except ThrumError as error:
             return pending.after_failure(error)
         return lambda: pending.finish(result)
 
-    def _open(self) -> Api:
+    def _open(self) -> PatientApi:
         """The daemon, started if need be, or its files."""
         inv = self._run.inv
         where = paths.find(inv.cwd, repo=inv.repo or None, env=self._environ)
@@ -115,14 +124,16 @@ class _InProcess:
         elif not autostart.is_up(where):
             if self._offline is None:
                 raise DaemonNotRunning(stopped=where.stopped.exists())
-            return self._offline(inv, where)
-        api = self._connect(where.socket, inv.request_id)
+            return _AtOnce(self._offline(inv, where))
+        token = self._environ.get("THRUM_TOKEN", "")
+        # Asked apart: the calls of the command itself are numbered, and a retry in the daemon numbers them the same.
+        about = self._connect(where.socket, "", token)
         if not self._found.is_offline:
-            autostart.wait_until_projected(api, self._out_now)
-        skew = autostart.version_skew(api, __version__)
+            autostart.wait_until_projected(about, self._out_now)
+        skew = autostart.version_skew(about, __version__)
         if skew:
             self._out.note(skew)
-        return api
+        return self._connect(where.socket, inv.request_id, token)
 
     def _out_now(self, line: str) -> None:
         self._out.note(line)
@@ -155,14 +166,24 @@ class _InProcess:
 class _LateApi:
     """Reaches for the daemon when it is first asked: many commands never do."""
 
-    def __init__(self, opened: Callable[[], Api]) -> None:
-        self._opened = opened
-        self._api: Api | None = None
+    def __init__(self, opened: Callable[[], PatientApi]) -> None:
+        self._open = functools.cache(opened)
 
     def call(self, method: str, /, **params: Any) -> Any:
-        if self._api is None:
-            self._api = self._opened()
-        return self._api.call(method, **params)
+        return self._open().call(method, **params)
+
+    def call_within(self, timeout_s: float | None, method: str, params: Mapping[str, Any]) -> Any:
+        return self._open().call_within(timeout_s, method, params)
+
+
+class _AtOnce:
+    """An `Api` over files: nothing there waits for anybody."""
+
+    def __init__(self, api: Api) -> None:
+        self.call = api.call
+
+    def call_within(self, timeout_s: float | None, method: str, params: Mapping[str, Any]) -> Any:
+        return self.call(method, **params)
 
 
 def _pieces(path: str | None, max_bytes: int) -> Iterator[bytes]:

@@ -69,7 +69,6 @@ class CommandServer:
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="command")
         self.is_draining = False
         self._running: set[asyncio.Task[None]] = set()
-        self._mutating: dict[str, bool] = {}
 
     def foreign(self, peer: Peer) -> asyncio.Protocol:
         """The protocol of one connection."""
@@ -95,15 +94,6 @@ class CommandServer:
     def running(self) -> int:
         """How many commands have not ended yet."""
         return len(self._running)
-
-    def is_mutating(self, method: str) -> bool:
-        """Whether a method changes something; unknown ones do not."""
-        if method not in self._mutating:
-            found = self.dispatcher.methods.get(method)
-            if found is None:
-                return False
-            self._mutating[method] = found.mutates
-        return self._mutating[method]
 
 
 class CommandConnection(asyncio.Protocol):
@@ -255,7 +245,7 @@ class Conduct:
         self._output = output
         self._effects = effects
         self._inputs: dict[str | None, bytes | ThrumError] = {}
-        self._changes = 0
+        self._calls = 0
 
     async def command(self, found: Found) -> int:
         """Run it to its end; gives the exit status."""
@@ -263,7 +253,7 @@ class Conduct:
         api: Api = checked(_InsideApi(self), inv.argv)
 
         def begin() -> Outcome:
-            self._changes = 0
+            self._calls = 0
             self._effects.clear()
             run = Run(inv, api=api, out=self._output, tree=self._server.tree, read=self._read)
             return self._server.tree.run(found, run)
@@ -275,11 +265,13 @@ class Conduct:
         return outcome
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
-        """Ask the dispatcher in the caller's name; on the loop."""
-        request_id = ""
-        if self._request.request_id and self._server.is_mutating(method):
-            self._changes += 1
-            request_id = f"{self._request.request_id}.{self._changes}"
+        """Ask the dispatcher in the caller's name; on the loop.
+
+        The n-th call carries ``<request id>.<n>``, as `SocketApi` numbers the calls of the same command in process:
+        a retry may take the other way.
+        """
+        self._calls += 1
+        request_id = f"{self._request.request_id}.{self._calls}" if self._request.request_id else ""
         return await self._server.dispatcher.call(
             method, params, caller=self._caller, request_id=request_id, shown=self._effects.append
         )

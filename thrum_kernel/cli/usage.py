@@ -21,7 +21,9 @@ def unknown_flag(name: str, path: str, known: Iterable[str]) -> UsageError:
     """``unknown flag: --x`` or ``unknown shorthand flag: 'x'``, with the options most like it."""
     if not name.startswith("--"):
         return UsageError(f"unknown shorthand flag: '{name[1:2]}'", hint=_see(path))
-    near = difflib.get_close_matches(name, list(known))
+    near = difflib.get_close_matches(
+        name, [option for option in known if option.startswith("--")], cutoff=0.7
+    )
     return UsageError(
         f"unknown flag: {name}", hint=f"did you mean {' or '.join(near)}?" if near else _see(path)
     )
