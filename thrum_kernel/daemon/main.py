@@ -346,8 +346,12 @@ class Daemon:
         return places[0] / paths.THRUM_FOLDER if places else None
 
     def _limits(self) -> Limits:
-        limit = self.opened.settings.daemon.body_limit
-        return Limits(max_body_bytes=-1 if limit is None else limit)
+        limit, quota = self.opened.settings.daemon.body_limit, self.opened.settings.messaging
+        return Limits(
+            max_body_bytes=-1 if limit is None else limit,
+            send_per_minute=quota.send_per_minute,
+            send_burst=quota.send_burst,
+        )
 
     def _leave_single_agent_mode(self) -> bool:
         settings = self.opened.settings

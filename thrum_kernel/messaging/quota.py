@@ -25,7 +25,7 @@ class Limits:
     """
 
     max_body_bytes: int = 1024 * 1024
-    send_per_minute: int = 6000
+    send_per_minute: int = 600
     send_burst: int = 3000
 
 

@@ -121,6 +121,18 @@ class Store(SectionModel):
     allow_network_fs: bool = False
 
 
+class Messaging(SectionModel):
+    """The send quota of each agent, so that one in a loop cannot fill the disk; 16 KiB of text count as a message.
+
+    Attributes:
+        send_per_minute: messages that an agent may send in the long run; 0 or less: no quota.
+        send_burst: messages that it may send at once.
+    """
+
+    send_per_minute: int = 600
+    send_burst: int = 3000
+
+
 class Plugins(SectionModel):
     """Plugins.
 
@@ -171,6 +183,7 @@ class KernelSettings(BaseSettings):
     runtime: Runtime = Field(default_factory=Runtime)
     daemon: Daemon = Field(default_factory=Daemon)
     store: Store = Field(default_factory=Store)
+    messaging: Messaging = Field(default_factory=Messaging)
     plugins: Plugins = Field(default_factory=Plugins)
     worktrees: Worktrees = Field(default_factory=Worktrees)
     orchestration: Orchestration = Field(default_factory=Orchestration)

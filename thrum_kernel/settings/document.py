@@ -20,6 +20,7 @@ from thrum_kernel.errors import FileDamaged, UsageError
 from thrum_kernel.settings.core import (
     Daemon,
     DaemonBlock,
+    Messaging,
     Orchestration,
     Plugins,
     Runtime,
@@ -99,6 +100,10 @@ class SettingsFile:
     @property
     def runtime(self) -> Runtime:
         return self.current().section("runtime", Runtime)
+
+    @property
+    def messaging(self) -> Messaging:
+        return self.current().section("messaging", Messaging)
 
     @property
     def store(self) -> Store:
