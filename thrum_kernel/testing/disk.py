@@ -76,6 +76,14 @@ class FaultDisk:
         self._top = _Folder()
         self._moves: list[_Move] = []
 
+    def fail(self, call: int) -> None:
+        """Let the call with this number fail."""
+        self._faults[call] = "fail"
+
+    def fill(self) -> None:
+        """There is no space left from now on."""
+        self._is_full = True
+
     def free(self) -> None:
         """There is space again."""
         self._is_full = False
@@ -172,7 +180,9 @@ class FaultDisk:
         for move in self._moves:
             source, target = copies.get(id(move.old)), copies.get(id(move.new))
             node = copies.get(id(move.node))
-            is_there = isinstance(target, _Folder) and node is not None and target.seen.get(move.new_name) is node
+            is_there = (
+                isinstance(target, _Folder) and node is not None and target.seen.get(move.new_name) is node
+            )
             if move.was_synced and not is_there and isinstance(source, _Folder):
                 source.seen[move.old_name] = source.synced[move.old_name] = _copy(move.node, rng, copies)
         return after
