@@ -2,33 +2,31 @@
 
 `ThrumClient` is asynchronous, speaks over the Unix socket or the WebSocket, reconnects and carries every change out
 once: each call has a request id of its own, so one that was in flight when the connection broke is asked again.
-`SocketApi` is the blocking one over the Unix socket, an `Api` for commands.
-
-Errors come as `RemoteError` and also as the class whose code they carry, so ``except NotFound`` works here as it does
-inside the daemon.
+`SocketApi` is the blocking one over the Unix socket, an `Api` for commands. Errors come as `RemoteError` and also as
+the class whose code they carry.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import secrets
-import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
 import msgspec
 
-from thrum_kernel import errors
-from thrum_kernel.bus.address import connect, short
-from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, RemoteError, ThrumError, Timeout
+from thrum_kernel.bus.address import short
+from thrum_kernel.bus.blocking import TIMEOUT_S, SocketApi
+from thrum_kernel.bus.remote import decode_answer, remote_error, unreachable
+from thrum_kernel.errors import DaemonUnreachable, Refused, ThrumError, Timeout
 
-TIMEOUT_S: Final = 15.0
+__all__ = ["Notification", "SocketApi", "ThrumClient"]
+
 RECONNECT_S: Final = 30.0
 MAX_UNREAD: Final = 10_000
 _CHUNK: Final = 256 * 1024
@@ -42,62 +40,6 @@ class Notification(msgspec.Struct, frozen=True):
 
     method: str
     params: Any = None
-
-
-class _Answer(msgspec.Struct):
-    id: int | None = None
-    result: Any = None
-    error: Any = None
-    method: str = ""
-    params: Any = None
-
-
-_decode_answer: Final = msgspec.json.Decoder(_Answer).decode
-
-
-# --- errors ----------------------------------------------------------------------------------------------------------
-
-
-def remote_error(value: Any) -> RemoteError:
-    """The error of a JSON-RPC error object; an instance also of the class whose code it carries."""
-    if not isinstance(value, Mapping):
-        return RemoteError(-32603, str(value))
-    code, message, data = value.get("code"), str(value.get("message", "")), value.get("data")
-    if code == -32601 and isinstance(data, Mapping) and data.get("detail"):
-        message = str(data["detail"])
-    return _class_of(code)(code if isinstance(code, int) else -32603, message, data)
-
-
-@functools.cache
-def _class_of(code: int) -> type[RemoteError]:
-    known = _classes().get(code)
-    return RemoteError if known is None else type(f"Remote{known.__name__}", (RemoteError, known), {})
-
-
-@functools.cache
-def _classes() -> dict[int, type[ThrumError]]:
-    """The class nearest the root for each code."""
-    found: dict[int, type[ThrumError]] = {}
-    waiting = deque(ThrumError.__subclasses__())
-    while waiting:
-        cls = waiting.popleft()
-        waiting.extend(cls.__subclasses__())
-        if cls.__module__ == errors.__name__ and cls is not RemoteError and "rpc_code" in vars(cls):
-            found.setdefault(cls.rpc_code, cls)
-    return found
-
-
-def _unreachable(address: object, error: BaseException) -> ThrumError:
-    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
-        return DaemonNotRunning()
-    if isinstance(error, PermissionError):
-        return DaemonUnreachable(
-            f"{address}: {error.strerror}", hint="this place does not allow to connect to it"
-        )
-    return DaemonUnreachable(f"{address}: {error or type(error).__name__}", hint="thrum daemon status")
-
-
-# --- asynchronous ----------------------------------------------------------------------------------------------------
 
 
 class _Wire(Protocol):
@@ -153,7 +95,7 @@ class _WebSocketWire:
                 url, additional_headers=headers, max_size=None, compression=None, proxy=None
             )
         except InvalidStatus as error:
-            raise errors.Refused(f"{url}: {error.response.body.decode(errors='replace').strip()}") from error
+            raise Refused(f"{url}: {error.response.body.decode(errors='replace').strip()}") from error
         except WebSocketException as error:
             raise ConnectionError(str(error)) from error
         return cls(connection)
@@ -240,7 +182,7 @@ class ThrumClient:
         try:
             wire = await self._open_wire()
         except OSError as error:
-            raise _unreachable(self._address, error) from error
+            raise unreachable(self._address, error) from error
         self._wire = wire
         self._task = asyncio.create_task(self._run(wire))
         if self._token and isinstance(wire, _UnixWire):
@@ -376,7 +318,7 @@ class ThrumClient:
 
     def _take(self, message: bytes) -> None:
         try:
-            answer = _decode_answer(message)
+            answer = decode_answer(message)
         except msgspec.MsgspecError as error:
             raise ConnectionError(f"the daemon sent what is no JSON-RPC: {error}") from error
         if answer.method:
@@ -401,115 +343,3 @@ class ThrumClient:
             if not pending.future.done():
                 pending.future.set_exception(self._failure)
         self._news.set()
-
-
-# --- blocking --------------------------------------------------------------------------------------------------------
-
-
-class SocketApi:
-    """An `Api` over the Unix socket for one command, blocking; connects with its first call.
-
-    Args:
-        path: of the socket, however long.
-        request_id: of the command: its n-th call carries ``<request_id>.<n>``, so a command that is tried again
-            changes nothing twice.
-        token: presented first when given (``THRUM_TOKEN``).
-        timeout_s: how long one call may take.
-    """
-
-    def __init__(
-        self, path: Path, *, request_id: str = "", token: str = "", timeout_s: float = TIMEOUT_S
-    ) -> None:
-        self._path = path
-        self._request_id = request_id or secrets.token_hex(8)
-        self._token = token
-        self._timeout_s = timeout_s
-        self._numbers = itertools.count(1)
-        self._socket: socket.socket | None = None
-        self._lines: Iterator[bytes] = iter(())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def call(self, method: str, /, **params: Any) -> Any:
-        """The result of a method as plain JSON values.
-
-        Raises:
-            RemoteError: what the daemon refused with.
-            DaemonNotRunning, DaemonUnreachable: nobody answers.
-            Timeout: no answer in time.
-        """
-        return self.call_within(self._timeout_s, method, params)
-
-    def call_within(self, timeout_s: float | None, method: str, params: Mapping[str, Any]) -> Any:
-        """`call` with a time limit of its own; None: none. A broken connection is made again once."""
-        number = next(self._numbers)
-        request = {
-            "jsonrpc": "2.0",
-            "id": number,
-            "method": method,
-            "params": params,
-            "request_id": f"{self._request_id}.{number}",
-        }
-        message = _encode(request) + b"\n"
-        try:
-            return self._ask(message, number, timeout_s)
-        except (ConnectionError, EOFError):
-            self.close()
-        try:
-            return self._ask(message, number, timeout_s)
-        except (ConnectionError, EOFError) as error:
-            raise _unreachable(self._path, error) from error
-
-    def close(self) -> None:
-        """Disconnect; a later call connects again."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def _ask(self, message: bytes, number: int, timeout_s: float | None) -> Any:
-        connection = self._connected()
-        connection.settimeout(timeout_s)
-        try:
-            connection.sendall(message)
-            for line in self._lines:
-                answer = _decode_answer(line)
-                if answer.method or answer.id != number:
-                    continue
-                if answer.error is not None:
-                    raise remote_error(answer.error)
-                return answer.result
-        except TimeoutError:
-            self.close()
-            raise Timeout(f"no answer from the daemon in {timeout_s:g} s") from None
-        raise EOFError("the daemon closed the connection")
-
-    def _connected(self) -> socket.socket:
-        if self._socket is None:
-            try:
-                self._socket = connect(self._path, timeout_s=self._timeout_s)
-            except OSError as error:
-                raise _unreachable(self._path, error) from error
-            self._lines = _lines_of(self._socket)
-            if self._token:
-                present = {
-                    "jsonrpc": "2.0",
-                    "id": 0,
-                    "method": "token.present",
-                    "params": {"token": self._token},
-                }
-                self._ask(_encode(present) + b"\n", 0, self._timeout_s)
-        return self._socket
-
-
-def _lines_of(connection: socket.socket) -> Iterator[bytes]:
-    rest = bytearray()
-    while chunk := connection.recv(_CHUNK):
-        rest += chunk
-        if b"\n" in chunk:
-            *lines, tail = bytes(rest).split(b"\n")
-            rest = bytearray(tail)
-            yield from lines

@@ -55,7 +55,9 @@ def bind(ports: Sequence[Wish]) -> socket.socket:
         DaemonError: the port asked for is taken, or none could be bound.
     """
     for wish in ports:
-        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        server = socket.socket(
+            socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+        )  # asyncio asks the protocol
         try:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart keeps its port
             server.bind((LOOPBACK, wish.port))

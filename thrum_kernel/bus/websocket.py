@@ -32,10 +32,10 @@ from websockets.typing import Subprotocol
 from thrum_kernel.api import Caller
 from thrum_kernel.bus.call import Grant, Transport
 from thrum_kernel.bus.dispatch import Dispatcher
+from thrum_kernel.bus.limits import Limits
 from thrum_kernel.bus.ports import LOOPBACK, Wish, bind
 from thrum_kernel.bus.protocol import Item, Malformed, encode_batch, encode_malformed, parse_frame
 from thrum_kernel.bus.topics import Subscriptions, Topics
-from thrum_kernel.bus.unix import Limits
 from thrum_kernel.errors import GuardFired, Refused, TokenMissing
 
 PATHS: Final = ("/", "/ws")
@@ -358,7 +358,8 @@ class WebSocketLink:
         """Close at once; what waits is lost."""
         _log.info("connection of %s cut: %s", self.grant.principal if self.grant else "nobody known", reason)
         self._subscriptions.end()
-        self._wire.transport.abort()
+        if self._wire.state is not State.CLOSED:
+            self._wire.transport.abort()
 
 
 def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
