@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from bus_house import House, Serve, open_files, until
+from bus_house import ALICE, NOBODY, House, Serve, open_files, until
 
 from thrum_kernel.api import Caller
 from thrum_kernel.bus.peer import Peer, standing
@@ -348,6 +348,15 @@ async def test_the_caller_is_asked_for_only_when_needed_and_kept_while_its_facts
     facts[0] = "elsewhere"
     house.caller = Caller(kind="agent", agent_id="bob")
     assert (await line.call("whoami", text=""))["result"] == {"agent_id": "bob"}
+
+
+async def test_who_is_nobody_is_looked_at_again(serve: Serve, dial: Any, house: House) -> None:
+    await serve(facts_of=lambda peer: "here")
+    house.caller = NOBODY
+    line = await dial()
+    assert (await line.call("whoami", text=""))["error"]["code"] == -32002
+    house.caller = ALICE
+    assert (await line.call("whoami", text=""))["result"] == {"agent_id": "alice"}
 
 
 async def test_a_forged_claim_is_refused(serve: Serve, dial: Any) -> None:

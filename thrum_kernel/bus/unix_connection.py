@@ -155,9 +155,10 @@ class UnixConnection(asyncio.Protocol):
         if known is not None and facts is not None and known[0] == facts and now - known[1] < _CALLER_AGE_S:
             return known[2]
         found = self._server.resolver(self._peer, claim)
-        if len(self._callers) >= _MAX_CACHED_CLAIMS:
-            self._callers.clear()
-        self._callers[claim] = (facts, now, found)
+        if found.is_known:  # who is nobody may be about to register
+            if len(self._callers) >= _MAX_CACHED_CLAIMS:
+                self._callers.clear()
+            self._callers[claim] = (facts, now, found)
         return found
 
     def subscribe(self, topic: str, *, as_method: str) -> None:
