@@ -42,11 +42,11 @@ def test_config_show_has_the_lines_that_scripts_look_for() -> None:
         "  Detected:    claude",
         "",
         "Daemon",
-        "  Local only:  true (config.json)",
-        "  WS port:     auto (default), now 9999",
+        "  Local only:   true (config.json)",
+        "  WS port:      auto (default), now 9999",
         "  sync.enabled: true (default)",
-        "  Status:      running",
-        "  PID:         42",
+        "  Status:       running",
+        "  PID:          42",
         "",
         "Identity",
         "  Daemon id:   d_1",
@@ -111,7 +111,10 @@ def test_config_set_says_when_a_restart_is_needed() -> None:
 )
 def test_single_agent_mode_switches(word: str, value: bool, said: str) -> None:
     ran = run("single-agent-mode", word, answers={"config.set": {"value": value}})
-    assert ran.params("config.set") == {"key": "daemon.single_agent_mode", "value": value}
+    assert [params for name, params in ran.calls if name == "config.set"] == [
+        {"key": "daemon.single_agent_mode", "value": value},
+        {"key": "daemon.single_agent_mode_by_hand", "value": value},
+    ]
     assert ran.out == f"single-agent mode: {said}\n"
 
 

@@ -434,7 +434,15 @@ def test_wait_that_times_out_still_prints_one_json_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--timeout", "soon"), ("--timeout", "0s"), ("--scope", "x"), ("--after", "yesterday")]
+    "words",
+    [
+        ("--timeout", "soon"),
+        ("--timeout", "0s"),
+        ("--scope", "x"),
+        ("--after", "yesterday"),
+        ("--bogus",),
+        ("extra",),
+    ],
 )
 def test_wait_with_wrong_words_ends_with_2(words: tuple[str, ...]) -> None:
     ran = run("wait", *words)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from thrum_kernel.cli import usage
 from thrum_kernel.cli.command import Command, Group, Outcome, Run
-from thrum_kernel.errors import UsageError
+from thrum_kernel.errors import ThrumError, UsageError
 
 PROGRAM: Final = "thrum"
 
@@ -120,7 +120,14 @@ class Tree:
         """
         if isinstance(found.entry, Group):
             raise HelpWanted(self.help_of(found))
-        parser = self.parser(found.entry)
+        try:
+            return self._run(found, found.entry, run)
+        except ThrumError as error:
+            error.exit_code = found.entry.error_status or error.exit_code
+            raise
+
+    def _run(self, found: Found, command: Command, run: Run) -> Outcome:
+        parser = self.parser(command)
         with usage.translated(found.path):
             ctx = parser.make_context(found.path, list(found.args), obj=run)
             flags = {name: ctx.params.pop(name) for name in list(ctx.params) if name.startswith("global_")}
@@ -128,9 +135,8 @@ class Tree:
             with self._capturing:
                 values = parser.invoke(ctx)
         set_flags(run, flags)
-        function = found.entry.function
-        assert callable(function)
-        outcome: Outcome = function(**values)
+        assert callable(command.function)
+        outcome: Outcome = command.function(**values)
         return outcome
 
     def parser(self, command: Command) -> Any:
@@ -200,11 +206,15 @@ class Tree:
         import typer
         from typer.main import get_command
 
+        from thrum_kernel.cli.parsing import LeafCommand
+
         if isinstance(command.function, str):
             command.function = _load(command.function)
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
         settings: dict[str, Any] = {"help": command.help or None, "hidden": command.hidden, **command.typer}
-        app.command(command.name, add_help_option=False, **settings)(_capture(command.function))
+        app.command(command.name, cls=LeafCommand, add_help_option=False, **settings)(
+            _capture(command.function)
+        )
         parser: Any = get_command(app)
         taken = {option for param in parser.params for option in (*param.opts, *param.secondary_opts)}
         parser.params += [param for param in self._globals() if not taken.intersection(param.opts)]

@@ -139,6 +139,7 @@ class Command:
         local: runs in the caller's own process: it owns the terminal, or outlives the daemon.
         offline: runs with no daemon, too, and never starts one.
         hidden: not listed.
+        error_status: exit status of every error it refuses with, wrong usage included; 0 = the error's own.
         typer: further settings of ``Typer.command``.
         owner: distribution or plugin that added it; empty for the kernel.
     """
@@ -150,6 +151,7 @@ class Command:
     offline: bool = False
     hidden: bool = False
     aliases: tuple[str, ...] = ()
+    error_status: int = 0
     typer: Mapping[str, Any] = field(default_factory=dict)
     owner: str = ""
     parser: Any = None
@@ -245,6 +247,7 @@ def command(
     hidden: bool = False,
     aliases: tuple[str, ...] = (),
     help: str = "",
+    error_status: int = 0,
     **typer_settings: Any,
 ) -> Callable[[F], F]:
     """Add the decorated function as ``thrum <parent> <name>``; see `Command` for the settings.
@@ -265,6 +268,7 @@ def command(
                 offline=offline,
                 hidden=hidden,
                 aliases=aliases,
+                error_status=error_status,
                 typer=typer_settings,
             )
         )

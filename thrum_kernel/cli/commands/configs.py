@@ -64,6 +64,7 @@ def single_agent_mode(
     else:
         is_on = _switch(wanted)
         run.call("config.set", key=_MODE_KEY, value=is_on)
+        run.call("config.set", key=f"{_MODE_KEY}_by_hand", value=is_on)
     state = "enabled" if is_on else "disabled (multi-agent)"
     show(run, {"single_agent_mode": is_on}, [f"single-agent mode: {state}"])
 

@@ -105,7 +105,9 @@ def _begin(run: Run, done: dict[str, Any], intent: str | None) -> tuple[dict[str
     session = value["session"]["session_id"]
     lines.append(f"✓ Session {verb}: {session}")
     if intent is not None:
-        value["intent"] = run.call("session.setIntent", session_id=session, intent=intent)
+        value["intent"] = done.get("intent") or run.call(
+            "session.setIntent", session_id=session, intent=intent
+        )
         lines.append(f"✓ Intent set: {intent}" if intent else "✓ Intent cleared")
     return value, lines
 

@@ -27,7 +27,7 @@ Scope = Annotated[str | None, typer.Option("--scope", metavar="TYPE:VALUE", help
 def register(root: Group) -> None:
     """Add these commands."""
     command(root, "inbox")(inbox)
-    command(root, "wait")(wait)
+    command(root, "wait", error_status=WAIT_FAILED)(wait)
     command(root, "search")(search)
 
 
@@ -109,10 +109,7 @@ def wait(
 ) -> Pending:
     """Block until a message arrives: exit 0 received, 1 timeout, 2 error."""
     run = run_of(ctx)
-    try:
-        params = _wait_params(timeout, scope, mention, after, agent_name)
-    except ThrumError as error:
-        _wait_failed(error)
+    params = _wait_params(timeout, scope, mention, after, agent_name)
     return Pending(
         "message.wait", params, finish=lambda result: _arrived(run, result, timeout), failed=_wait_failed
     )

@@ -176,26 +176,24 @@ def _member(member: Entry, view: View) -> list[str]:
         head += f", seen {view.time(str(member['last_seen']))}"
     if member.get("asserted"):
         head += "  [asserted, not proven]"
-    return [head, *_member_facts(member, view), *_work(member, view)]
+    facts = fields([*_member_facts(member, view), *_work_facts(member)], indent="    ")
+    return [head, *facts, *_changes(member, view)]
 
 
-def _member_facts(member: Entry, view: View) -> list[str]:
+def _member_facts(member: Entry, view: View) -> list[tuple[str, str]]:
     total, unread = member.get("inbox_total"), member.get("inbox_unread") or 0
     place = str(member.get("worktree_path") or member.get("worktree") or "")
     where = "" if member.get("is_local") else str(member.get("hostname") or "")
-    return fields(
-        [
-            ("Display", str(member.get("display") or "")),
-            ("Inbox", f"{unread} unread of {total}" if total else ""),
-            ("Session", _session(str(member.get("session_id") or ""), member, view)),
-            ("Worktree", place),
-            ("Host", str(member.get("hostname") or "") if view.verbose else where),
-            ("Daemon", str(member.get("origin_daemon") or "") if view.verbose else ""),
-            ("Runtime", _runtime(member)),
-            ("Tmux", " ".join(str(member.get(key) or "") for key in ("tmux_session", "tmux_state")).strip()),
-        ],
-        indent="    ",
-    )
+    return [
+        ("Display", str(member.get("display") or "")),
+        ("Inbox", f"{unread} unread of {total}" if total else ""),
+        ("Session", _session(str(member.get("session_id") or ""), member, view)),
+        ("Worktree", place),
+        ("Host", str(member.get("hostname") or "") if view.verbose else where),
+        ("Daemon", str(member.get("origin_daemon") or "") if view.verbose else ""),
+        ("Runtime", _runtime(member)),
+        ("Tmux", " ".join(str(member.get(key) or "") for key in ("tmux_session", "tmux_state")).strip()),
+    ]
 
 
 def _runtime(member: Entry) -> str:
@@ -204,19 +202,26 @@ def _runtime(member: Entry) -> str:
 
 
 def _work(context: Entry, view: View) -> list[str]:
+    return fields(_work_facts(context), indent="    ") + _changes(context, view)
+
+
+def _work_facts(context: Entry) -> list[tuple[str, str]]:
     commits = context.get("unmerged_commits") or 0
     ahead = commits if isinstance(commits, int) else len(commits)
     branch = str(context.get("branch") or "")
-    lines = fields(
-        [
-            ("Branch", branch + (f" ({counted(ahead, 'unmerged commit')})" if ahead else "")),
-            ("Intent", str(context.get("intent") or "")),
-            ("Task", str(context.get("current_task") or "")),
-        ],
-        indent="    ",
-    )
+    return [
+        ("Branch", branch + (f" ({counted(ahead, 'unmerged commit')})" if ahead else "")),
+        ("Intent", str(context.get("intent") or "")),
+        ("Task", str(context.get("current_task") or "")),
+    ]
+
+
+def _changes(context: Entry, view: View) -> list[str]:
+    """Changed files; the commits above them when verbose."""
+    commits = context.get("unmerged_commits") or 0
+    lines = []
     if not isinstance(commits, int) and view.verbose:
-        lines += [f"      {commit['sha'][:10]} {shorten(str(commit['message']), 70)}" for commit in commits]
+        lines = [f"      {commit['sha'][:10]} {shorten(str(commit['message']), 70)}" for commit in commits]
     return lines + _files(context, view)
 
 

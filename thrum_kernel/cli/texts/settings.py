@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thrum_kernel.cli.render import text_of
@@ -11,55 +11,52 @@ _LABEL_WIDTH = 12
 _NAMES = {"ws_port": "WS port", "pid": "PID", "repo_id": "Repo id", "daemon_id": "Daemon id"}
 
 
+Pair = tuple[str, str]
+
+
 def config_lines(shown: Mapping[str, Any]) -> list[str]:
     """All of ``config show``; the first line and the section headings are what scripts look for."""
     lines = ["Thrum Configuration", "", f"File: {shown['config_file']}"]
     for section, entries in shown.items():
-        if section in ("config_file", "overrides", "problems"):
-            continue
-        lines += ["", _title(section), *_section(section, entries)]
-    return lines + _overrides(shown) + _problems(shown)
+        if section not in ("config_file", "overrides", "problems"):
+            pairs = _pairs(section, entries)
+            lines += ["", _title(section), *(_aligned(pairs) or ["  (nothing set)"])]
+    overrides = [(str(each["env_var"]), str(each["value"])) for each in shown.get("overrides") or ()]
+    if overrides:
+        lines += ["", "Overrides", *_aligned(overrides)]
+    return lines + _problems(shown)
 
 
-def _section(section: str, entries: Any) -> list[str]:
+def _pairs(section: str, entries: Any) -> list[Pair]:
     if not isinstance(entries, Mapping):
-        return [_entry(section, text_of(entries))]
+        return [(section, text_of(entries))]
     if "value" in entries:
-        return _lines("value", entries)
+        return _settings("value", entries)
     if section == "runtime":
         return _runtime(entries)
-    return [line for key, value in entries.items() for line in _lines(key, value)] or ["  (nothing set)"]
+    return [pair for key, value in entries.items() for pair in _settings(key, value)]
 
 
-def _runtime(entries: Mapping[str, Any]) -> list[str]:
-    told: Any = entries.get("primary")
-    primary, source = (
-        (told["value"], told.get("source")) if isinstance(told, dict) else (told, entries.get("source"))
-    )
-    lines = [_entry("primary", f"{text_of(primary) or 'none'} ({source or 'default'})")]
-    detected = entries.get("detected")
-    if detected:
-        lines.append(
-            _entry("detected", text_of(detected) if not isinstance(detected, list) else ", ".join(detected))
-        )
-    return lines
+def _runtime(entries: Mapping[str, Any]) -> list[Pair]:
+    primary = f"{text_of(entries.get('primary')) or 'none'} ({entries.get('source') or 'default'})"
+    detected = text_of(entries.get("detected"))
+    return [("primary", primary)] + ([("detected", detected)] if detected else [])
 
 
-def _lines(key: str, value: Any) -> list[str]:
+def _settings(key: str, value: Any) -> list[Pair]:
+    """One key with its value and source; a section inside a section is told by dotted keys."""
     if isinstance(value, Mapping) and "value" in value:
         source = f" ({value['source']})" if value.get("source") else ""
         actual = f", now {value['actual']}" if value.get("actual") else ""
-        return [_entry(key, f"{_plain(value['value'])}{source}{actual}")]
+        return [(key, f"{_plain(value['value'])}{source}{actual}")]
     if isinstance(value, Mapping):
-        return [line for name, inner in value.items() for line in _lines(f"{key}.{name}", inner)]
-    return [_entry(key, _plain(value))]
+        return [pair for name, inner in value.items() for pair in _settings(f"{key}.{name}", inner)]
+    return [(key, _plain(value))]
 
 
-def _overrides(shown: Mapping[str, Any]) -> list[str]:
-    overrides = shown.get("overrides") or []
-    if not overrides:
-        return []
-    return ["", "Overrides", *(_entry(str(each["env_var"]), str(each["value"])) for each in overrides)]
+def _aligned(pairs: Sequence[Pair]) -> list[str]:
+    width = max([_LABEL_WIDTH, *(len(_label(key)) + 1 for key, _ in pairs)])
+    return [f"  {_label(key) + ':':<{width}} {value}".rstrip() for key, value in pairs]
 
 
 def _problems(shown: Mapping[str, Any]) -> list[str]:
@@ -67,10 +64,6 @@ def _problems(shown: Mapping[str, Any]) -> list[str]:
     if not problems:
         return []
     return ["", "Problems", *(f"  {each['level']}: {each['key']}: {each['text']}" for each in problems)]
-
-
-def _entry(key: str, value: str) -> str:
-    return f"  {_label(key) + ':':<{_LABEL_WIDTH}} {value}".rstrip()
 
 
 def _label(key: str) -> str:
