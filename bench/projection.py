@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import sqlite3
 import statistics
@@ -184,7 +185,7 @@ def insert_constant(path: Path, rows: int) -> None:
     db.execute("PRAGMA cache_size = -65536")
     db.executescript(
         "CREATE TABLE message (ulid, author, session, created_us, format, body, structured, thread, reply_to,"
-        " priority, flags, authored_by, writer, sequence, edited_us);"
+        " priority, flags, authored_by, attached, writer, sequence);"
         "CREATE TABLE delivery (message, agent, via, read_us, seen_us);"
         "CREATE TABLE label (message, label); CREATE TABLE scope (message, label)"
     )
@@ -206,6 +207,9 @@ def insert_constant(path: Path, rows: int) -> None:
             db.executemany(f"INSERT INTO {table} VALUES ({marks})", [row] * count)
         db.execute("COMMIT")
     db.close()
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)  # as a rebuild does
+    os.close(descriptor)
 
 
 # --- questions --------------------------------------------------------------------------------------------------------

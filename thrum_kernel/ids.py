@@ -20,6 +20,7 @@ from thrum_kernel.clock import Clock
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DECODE: Final = {char: value for value, char in enumerate(ALPHABET)}
 _TO_BASE32: Final = bytes.maketrans(ALPHABET.encode(), b"0123456789ABCDEFGHIJKLMNOPQRSTUV")
+_TO_BASE32_OR_FAIL: Final = bytes(_TO_BASE32[n] if chr(n) in ALPHABET else 0x21 for n in range(256))
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 KEY_EPOCH_MS: Final = 1_577_836_800_000  # 2020-01-01: 41 bits of milliseconds from here last until 2089
@@ -67,6 +68,19 @@ def ulid_key(text: str) -> int:
     number = int(text[:18].encode().translate(_TO_BASE32), 32)
     ms, rest = number >> 40, number >> 18 & 0x3FFFFF
     return max(0, ms - KEY_EPOCH_MS) << 22 | rest
+
+
+def checked_key(text: str) -> int:
+    """`ulid_key` of something that should be a ULID, in about the time of looking at it once.
+
+    Raises:
+        ValueError: *text* is not a ULID in upper case.
+    """
+    number = int(text.encode().translate(_TO_BASE32_OR_FAIL), 32)
+    if len(text) != 26 or number >> 128:
+        raise ValueError(f"not a ULID: {text!r}")
+    ms, rest = number >> 80, number >> 58 & 0x3FFFFF
+    return (ms - KEY_EPOCH_MS) << 22 | rest if ms > KEY_EPOCH_MS else rest
 
 
 def key_floor(us: int) -> int:

@@ -52,7 +52,7 @@ class Projector:
     """Writes the cache.
 
     Attributes:
-        indexed_change: the newest entry of ``change`` that the full-text index has taken; set by `search.Search`.
+        projectors: rules of plugins by payload type; may be added to while it works.
     """
 
     def __init__(
@@ -70,7 +70,6 @@ class Projector:
             projectors: rules of plugins by payload type, ``(connection, event)``, run in the same transaction.
             is_sender: says which names may write without being registered.
         """
-        self.indexed_change = 0
         self.projectors: dict[type[Any], PluginRule] = dict(projectors or {})
         self._cache = cache
         self._types = types
@@ -165,5 +164,6 @@ class Projector:
 
     def _trim_changes(self, tables: Tables) -> None:
         row = tables.db.execute("SELECT min(id) FROM change").fetchone()
-        if row[0] is not None and self.indexed_change - row[0] >= _KEPT_CHANGES:
-            tables.db.execute("DELETE FROM change WHERE id <= ?", (self.indexed_change,))
+        done = self._cache.indexed_change
+        if row[0] is not None and done - row[0] >= _KEPT_CHANGES:
+            tables.db.execute("DELETE FROM change WHERE id <= ?", (done,))

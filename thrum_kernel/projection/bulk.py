@@ -38,11 +38,13 @@ from thrum_kernel.projection.tables import Held, LogLine, Projected, Tables
 FLUSH_AT = 8192
 """Messages that are inserted at once."""
 
+# sqlite3 looks for an adapter for every None it binds, which costs more than the rest of the row: nulls come as 0 or "".
 _MESSAGE = (
     "INSERT OR IGNORE INTO message (id, ulid, author, session, created_us, format, body, structured, thread, reply_to,"
-    " priority, flags, authored_by, attached, writer, sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " priority, flags, authored_by, attached, writer, sequence) VALUES (?, ?, ?, nullif(?, 0), ?, ?, ?, nullif(?, ''),"
+    " nullif(?, 0), nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, 0), ?, ?)"
 )
-_DELIVERY = "INSERT INTO delivery (message, agent, via, read_us, seen_us) VALUES (?, ?, ?, ?, ?)"
+_DELIVERY = "INSERT INTO delivery (message, agent, via, read_us, seen_us) VALUES (?, ?, ?, nullif(?, 0), nullif(?, 0))"
 
 _HEAD = b'{"type":"message.create","event_id":"evt_'
 
@@ -112,10 +114,11 @@ def _key(row: tuple[Any, ...]) -> int:
     return key
 
 
-def _least(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)
+def _least(told_us: int | None, own_us: int) -> int:
+    """The earlier of two times, of which one may be missing (None, 0); 0 when both are."""
+    if told_us is None or not own_us:
+        return told_us or own_us
+    return min(told_us, own_us)
 
 
 class Loader:
@@ -159,7 +162,7 @@ class Loader:
         self._sequences: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
         self._authors: dict[tuple[str, str, str], int] = {}
         self._recipients: dict[bytes, list[tuple[int, int]]] = {}
-        self._attached: dict[tuple[bytes, bytes, bytes], int | None] = {}
+        self._attached: dict[tuple[bytes, bytes, bytes], int] = {}
         self._minutes: dict[str, int] = {}
 
     def add(self, batch: Sequence[LogLine]) -> None:
@@ -180,19 +183,22 @@ class Loader:
         try:
             event = _decode(data)
             ulid = event.event_id[4:]
+            key = ids.checked_key(ulid)
             created_us = self._time(event.timestamp)
-            agents = self._recipients.get(bytes(event.recipients)) or self._agents_of(event)
-            labels = (bytes(event.scopes), bytes(event.refs), bytes(event.audience))
-            attached = self._attached[labels] if labels in self._attached else self._attach(labels)
         except (msgspec.MsgspecError, ValueError):
             return False
-        if event.v != 1 or event.origin_daemon != daemon or ulid > self._limit or not ids.is_ulid(ulid):
+        if event.v != 1 or event.disclosed or event.origin_daemon != daemon or ulid > self._limit:
             return False
         author = self._authors.get((event.agent_id, event.incarnation, daemon)) or self._author(event, daemon)
-        if not author or event.disclosed or created_us < self._tables.cutoff_us or ulid in self._losers:
+        if not author or created_us < self._tables.cutoff_us or ulid in self._losers:
             return False
         tables, body = self._tables, event.body
-        key = ids.ulid_key(ulid)
+        labels = (bytes(event.audience), bytes(event.scopes), bytes(event.refs))
+        try:
+            agents = self._recipients.get(bytes(event.recipients)) or self._agents_of(event)
+            attached = self._attached.get(labels) or self._attach(labels)
+        except msgspec.MsgspecError:
+            return False
         if key in self._lines:
             if ulid in self._lines[key][3][:80].decode(errors="replace"):
                 self.contested.add(ulid)
@@ -204,23 +210,23 @@ class Loader:
                 key,
                 ulid,
                 author,
-                tables.session(event.session_id, author) if event.session_id else None,
+                tables.session(event.session_id, author) if event.session_id else 0,
                 created_us,
                 _FORMAT.get(body.format, 1),
                 body.content,
-                structured_text(body.structured) if body.structured is not None else None,
-                tables.thread(event.thread_id) if event.thread_id else None,
-                ids.bare(event.reply_to) if event.reply_to else None,
+                structured_text(body.structured) or "" if body.structured is not None else "",
+                tables.thread(event.thread_id) if event.thread_id else 0,
+                ids.bare(event.reply_to) if event.reply_to else "",
                 _PRIORITY[event.priority],
                 ASSERTED if event.asserted else 0,
-                event.authored_by or None,
+                event.authored_by,
                 attached,
                 writer,
                 sequence,
             )
         )
         for agent, via in agents:
-            own_us = created_us if agent == author else None
+            own_us = created_us if agent == author else 0
             if self._index:
                 read_us, seen_us = self._index.times(writer, agent, sequence)
                 self._deliveries.append((key, agent, via, _least(read_us, own_us), _least(seen_us, own_us)))
@@ -238,7 +244,7 @@ class Loader:
                 self._minutes[timestamp[:17]] = us - us % 60_000_000
             return us
         digits = timestamp[17:19] + timestamp[20:26]
-        if not digits.isdecimal() or digits >= "60":
+        if digits >= "60" or not (digits.isdecimal() and digits.isascii()):
             return parse_us(timestamp)
         return minute + int(digits)
 
@@ -261,11 +267,12 @@ class Loader:
         self._recipients[bytes(event.recipients)] = list(found.items())
         return list(found.items())
 
-    def _attach(self, labels: tuple[bytes, bytes, bytes]) -> int | None:
-        scopes, refs, audience = map(_decode_labels, labels)
+    def _attach(self, labels: tuple[bytes, bytes, bytes]) -> int:
+        """Key of a set of labels, 0 for none."""
+        audience, scopes, refs = map(_decode_labels, labels)
         if len(self._attached) >= _KEPT_LISTS:
             self._attached.clear()
-        self._attached[labels] = key = attached(self._tables, scopes, refs, audience)
+        key = self._attached[labels] = attached(self._tables, scopes, refs, audience) or 0
         return key
 
     def _take(self, line: LogLine) -> None:

@@ -35,6 +35,7 @@ class Cache:
 
     Attributes:
         path: the database file.
+        indexed_change: the newest entry of ``change`` that the full-text index has taken; `search.Search` tells it.
         is_empty: it was made by this start: the log has yet to be projected into it.
         moved_aside: where a file of another program, found at our place, is now; None when there was none.
     """
@@ -55,6 +56,7 @@ class Cache:
         self._extra_tables = tuple(extra_tables)
         self._fingerprint = fingerprint(self._extra_tables)
         self._percent: int | None = None
+        self.indexed_change = 0
         self.moved_aside = make_way(path, self._fingerprint)
         self.is_empty = not path.exists()
         if self.is_empty:
@@ -119,6 +121,7 @@ class Cache:
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             self.is_empty = False
+            self.indexed_change = 0
         finally:
             self._connection = _connect(self.path)
             self._checkpointer = _Checkpointer(self.path)

@@ -20,7 +20,7 @@ from thrum_kernel.projection.schema import AUDIENCE, REF, SCOPE
 
 Order = Literal["newest", "oldest", "chronological"]
 
-_AFTER_SLACK_US = 24 * 3600 * 1_000_000
+AFTER_SLACK_US = 24 * 3600 * 1_000_000
 """How far a message's ULID may lie before its timestamp and still be found by ``after_us``."""
 
 _ORDERS = {
@@ -102,7 +102,7 @@ class Where:
                 "m.thread = (SELECT id FROM thread WHERE thread_id = ?)", filter_.thread, on_message=True
             )
         if filter_.after_us is not None:
-            self.add(f"{self.key} >= ?", key_floor(filter_.after_us - _AFTER_SLACK_US))
+            self.add(f"{self.key} >= ?", key_floor(filter_.after_us - AFTER_SLACK_US))
             self.add("m.created_us > ?", filter_.after_us, on_message=True)
         if filter_.before_key is not None:
             self.add(f"{self.key} < ?", filter_.before_key)

@@ -124,6 +124,7 @@ def attach_root(tables: Tables, ulid: str) -> None:
         f"UPDATE message SET thread = ?, flags = flags | {ROOTED} WHERE id = ? AND (thread IS NULL OR flags & {ROOTED})",
         (row[0] if row else None, key),
     )
+    tables.changed(key)
 
 
 def is_root(tables: Tables, ulid: str) -> bool:

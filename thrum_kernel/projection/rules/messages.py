@@ -135,7 +135,7 @@ def format_code(name: str) -> int:
 def structured_text(value: Any) -> str | None:
     """The structured part of a body as JSON text; a string is taken to be JSON text already."""
     if value is None or isinstance(value, str):
-        return value
+        return value or None
     return msgspec.json.encode(value).decode()
 
 
