@@ -20,6 +20,7 @@ from thrum_kernel.messaging.quota import Limits
 from thrum_kernel.projection.apply import Projected, Projector
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.local import LocalDb
+from thrum_kernel.projection.search import Search
 
 START_US = 1_780_000_000_000_000
 
@@ -96,12 +97,14 @@ class World:
             still_ours=lambda: None,
             in_doubt=lambda why: None,
         )
+        self.search = Search(self.cache, self.folder / "search.db")
         self.messaging = Messaging(
             cache=self.cache,
             local=self.local,
             committer=self.committer,
             clock=self.clock,
             archives=self.folder / "archive",
+            search=self.search,
             limits=lambda: self.limits,
             publish=self.topics.publish,
             listeners=self.topics.subscribers,
@@ -116,6 +119,7 @@ class World:
     async def restart(self) -> None:
         """A new start of the daemon: another cache, made from the log; `local.db` stays."""
         await self.committer.close()
+        await self.search.close()
         self.cache.close()
         self._open()
         self.project_log()
@@ -130,6 +134,7 @@ class World:
     async def close(self) -> None:
         await self.messaging.close()
         await self.committer.close()
+        await self.search.close()
         self.cache.close()
         self.local.close()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 
 from thrum_kernel.api import Call, Caller, Evidence
 from thrum_kernel.clock import parse_us
@@ -28,6 +29,8 @@ from thrum_kernel.projection.queries import AgentRow, Filter, Order, PageRow
 
 MAX_PAGE_SIZE = 100
 MAX_PAGE = 1_000_000
+_AT_ONCE = 200
+"""Messages that are marked in one turn of the loop."""
 
 
 class Inbox:
@@ -115,7 +118,7 @@ class Inbox:
             self._mark_when_shown(call, reader, [key])
         return GetResult(message=detail)
 
-    def mark_read(self, call: Call, params: MarkReadParams) -> MarkReadResult:
+    async def mark_read(self, call: Call, params: MarkReadParams) -> MarkReadResult:
         """Mark messages as read by the caller; ids that are unknown or were not for it are passed over.
 
         Raises:
@@ -125,27 +128,25 @@ class Inbox:
             raise UsageError("message_ids is required", hint="or pass all to mark everything unread")
         before_us = moment(params.marked_before, "marked_before") if params.marked_before else None
         reader = self._people.known(call.caller)
-        cache = self._ground.cache
-        keys = self._unread(reader) if params.all else self._keys(params.message_ids)
-        messages = queries.messages(cache, keys)
-        old = [m.key for m in messages if before_us is None or m.created_us <= before_us]
-        changed = self.mark(reader, old, call.caller)
-        return MarkReadResult(
-            marked_count=len(changed),
-            also_read_by=self._also_read_by(reader, changed),
-            skipped_count=len(messages) - len(old),
-            markable_remaining=queries.unread_count(cache, reader.id),
-        )
+        result = MarkReadResult(marked_count=0)
+        for keys in self._unread(reader) if params.all else batched(self._keys(params.message_ids), _AT_ONCE):
+            old = self._not_after(keys, before_us)
+            marked = self.mark(reader, old, call.caller)
+            result.marked_count += len(marked)
+            result.skipped_count += len(keys) - len(old)
+            result.also_read_by |= self._also_read_by(reader, self._keys(marked))
+            await asyncio.sleep(0)  # others get their turn
+        result.markable_remaining = queries.unread_count(self._ground.cache, reader.id)
+        return result
 
-    def mark(self, reader: AgentRow, keys: Sequence[int], caller: Caller) -> list[int]:
-        """Mark messages as read now, with the evidence that the reader's own runtime gives."""
-        changed = self._receipts.mark(reader, keys)
-        if changed:
-            ids = tuple(message.message_id for message in queries.messages(self._ground.cache, changed))
+    def mark(self, reader: AgentRow, keys: Sequence[int], caller: Caller) -> list[str]:
+        """Mark messages as read now, with the evidence that the reader's own runtime gives; ids of the new ones."""
+        marked = self._receipts.mark(reader, keys)
+        if marked:
             means = f"inbox:{caller.runtime}" if caller.runtime else "inbox"
-            self._facts.record(reader.incarnation, Evidence("read", means, ids))
+            self._facts.record(reader.incarnation, Evidence("read", means, tuple(marked)))
             self._noticed(reader.incarnation)
-        return changed
+        return marked
 
     def key(self, message_id: str) -> int:
         """The key of a message.
@@ -238,8 +239,23 @@ class Inbox:
         found = (queries.message_key(self._ground.cache, message_id) for message_id in message_ids)
         return list(dict.fromkeys(key for key in found if key is not None))
 
-    def _unread(self, reader: AgentRow) -> list[int]:
-        return [row.key for row in queries.inbox_page(self._ground.cache, reader.id, unread=True, limit=-1)]
+    def _unread(self, reader: AgentRow) -> Iterator[list[int]]:
+        """What waits for an agent, newest first, some at a time."""
+        before: int | None = None
+        while True:
+            rows = queries.inbox_page(
+                self._ground.cache, reader.id, unread=True, before_key=before, limit=_AT_ONCE
+            )
+            if not rows:
+                return
+            yield [row.key for row in rows]
+            before = rows[-1].key
+
+    def _not_after(self, keys: Sequence[int], before_us: int | None) -> list[int]:
+        """Those of *keys* that are no newer than a watermark."""
+        if before_us is None:
+            return list(keys)
+        return [m.key for m in queries.messages(self._ground.cache, keys) if m.created_us <= before_us]
 
     def _also_read_by(self, reader: AgentRow, keys: Sequence[int]) -> dict[str, list[str]]:
         cache = self._ground.cache
@@ -297,3 +313,9 @@ def _mention(params: ListParams, reader: AgentRow | None) -> tuple[str, ...] | N
     if not params.mentions:
         return None
     return (reader.name, reader.role) if reader is not None else (EVERYONE,)
+
+
+def batched(keys: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """*keys* in their order, at most *size* at a time."""
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

@@ -42,7 +42,7 @@ def take_evidence(room: Messaging, call: Call, params: EvidenceParams) -> Eviden
 
 def methods(room: Messaging) -> Sequence[Method]:
     """Every method, those of the reference first."""
-    return (*_messages(room), *_groups(room), *_threads(room), *_push(room))
+    return (*_messages(room), *_search(room), *_groups(room), *_threads(room), *_push(room))
 
 
 def _look(
@@ -134,6 +134,15 @@ def _messages(room: Messaging) -> tuple[Method, ...]:
             mutates=True,
             transports=frozenset({"internal"}),
         ),
+    )
+
+
+def _search(room: Messaging) -> tuple[Method, ...]:
+    if room.searching is None:
+        return ()
+    handler = room.searching.search
+    return (
+        _look("message.search", model.SearchParams, model.SearchResult, handler, "Find messages by words"),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from thrum_kernel.api import Call, Caller
 from thrum_kernel.errors import NotFound, Refused
 from thrum_kernel.events import Event
-from thrum_kernel.events.core import AgentRef
+from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRef, AgentRegister
 from thrum_kernel.messaging.audience import pseudo
 from thrum_kernel.messaging.directory import Directory
 from thrum_kernel.messaging.ground import Ground
@@ -78,7 +78,7 @@ class People:
 
     def heard(self, event: Event) -> None:
         """A committed event: whatever concerns agents or groups makes the directory stale."""
-        if event.type.startswith(("agent.", "group.")):
+        if isinstance(event, AgentRegister | AgentCleanup | AgentMove) or event.type.startswith("group."):
             self._directory = None
 
     def of(self, caller: Caller) -> AgentRow | None:

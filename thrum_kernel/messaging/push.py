@@ -213,7 +213,8 @@ class Push:
     def heard(self, event: Event) -> None:
         """A committed event, local or synced."""
         if isinstance(event, MessageCreate):
-            self._push(self._created(event))
+            if self._is_awaited(event):
+                self._push(self._created(event))
         elif isinstance(event, MessageEdit):
             told = self._edited(event)
             if told is not None:
@@ -224,6 +225,12 @@ class Push:
                 del self._known()[subscription.id]
             if ended:
                 self._ground.local.write_later(lambda db: _delete(db, ended))
+
+    def _is_awaited(self, event: MessageCreate) -> bool:
+        """Whether anybody may listen, so that nothing is built for nobody."""
+        if self._known() or self._listeners(NOTIFICATION):
+            return True
+        return any(self._listeners(topic_of(recipient.incarnation)) for recipient in event.recipients)
 
     def _push(self, told: _Told) -> None:
         narrowed = {subscription.incarnation for subscription in self._known().values()}

@@ -6,10 +6,13 @@ again. Source: DESIGN.md D1, "What travels"; D3.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from thrum_kernel import ids
 from thrum_kernel.api import Migration
@@ -21,6 +24,8 @@ from thrum_kernel.projection import queries
 from thrum_kernel.projection.queries import AgentRow
 
 Kind = Literal["read", "seen"]
+_AT_ONCE = 2000
+"""Marks that one event takes; more would hold up the loop."""
 _COLUMN: dict[str, str] = {"read": "read_us", "seen": "seen_us"}
 
 MARKS_MIGRATION = Migration(
@@ -58,43 +63,33 @@ class Receipts:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
 
-    def mark(self, reader: AgentRow, keys: Sequence[int], kind: Kind = "read") -> list[int]:
+    def mark(self, reader: AgentRow, keys: Sequence[int], kind: Kind = "read") -> list[str]:
         """Note that *reader* has read or seen messages.
 
         Returns:
-            The keys for which this was new; messages that were not for the reader are left out.
+            Ids of the messages for which this was new; messages that were not for the reader are left out.
         """
         at_us = self._ground.clock.now_us()
         changed = queries.mark(self._ground.cache, reader.id, keys, kind, at_us)
-        if changed:
-            rows = [
-                (reader.incarnation, message.message_id, kind, at_us)
-                for message in queries.messages(self._ground.cache, changed)
-            ]
-            self._ground.local.write_later(lambda db: _insert(db, rows))
-        return changed
+        if not changed:
+            return []
+        found = [message_id for message_id, *_ in self._found(changed).values()]
+        rows = [(reader.incarnation, message_id, kind, at_us) for message_id in found]
+        self._ground.local.write_later(lambda db: _insert(db, rows))
+        return found
 
     async def journal(self) -> None:
-        """Put all marks that are not in the log yet into one event; called before each cut of the journal.
+        """Put all marks that are not in the log yet into it, one event as a rule; called before each cut.
 
         Raises:
             StoreError: the log took nothing; the marks stay.
+            Projecting: the cache is being rebuilt; the marks stay.
         """
-        # A write of its own, so that every mark queued before it is seen.
-        rows: list[_Row] = await self._ground.local.write(
-            lambda db: db.execute("SELECT incarnation, message_id, kind, at_us FROM read_mark").fetchall()
-        )
-        if not rows:
-            return
-        marks = self._packed(rows)
-        if marks:
-            await self._ground.committer.commit(self._ground.committer.draft(MessageReceipt, marks=marks))
-        await self._ground.local.write(
-            lambda db: db.executemany(
-                "DELETE FROM read_mark WHERE incarnation = ? AND message_id = ? AND kind = ? AND at_us = ?",
-                rows,
-            )
-        )
+        while rows := await self._ground.local.write(_pending):
+            marks = self._packed(rows)
+            if marks:
+                await self._ground.committer.commit(self._ground.committer.draft(MessageReceipt, marks=marks))
+            await self._ground.local.write(functools.partial(_drop, rows=rows))
 
     def reapply(self) -> None:
         """Apply every mark that is not in the log yet again, after the cache was rebuilt."""
@@ -114,17 +109,14 @@ class Receipts:
     def _packed(self, rows: Sequence[_Row]) -> list[ReceiptMark]:
         """The marks of *rows*; rows about messages that are gone (purged) give none."""
         cache = self._ground.cache
-        by_message = {message_id: queries.message_key(cache, message_id) for _, message_id, _, _ in rows}
-        messages = {
-            message.key: message
-            for message in queries.messages(cache, [key for key in by_message.values() if key is not None])
-        }
+        keys = {message_id: queries.message_key(cache, message_id) for _, message_id, _, _ in rows}
+        messages = self._found([key for key in keys.values() if key is not None])
         batches: dict[tuple[str, Kind, str], _Batch] = {}
         for incarnation, message_id, kind, at_us in rows:
-            message = messages.get(by_message[message_id] or -1)
-            if message is not None:
-                batch = batches.setdefault((incarnation, kind, message.writer), _Batch())
-                batch.add(message.sequence, at_us, message.created_us)
+            found = messages.get(keys[message_id] or -1)
+            if found is not None:
+                _, writer, sequence, created_us = found
+                batches.setdefault((incarnation, kind, writer), _Batch()).add(sequence, at_us, created_us)
         projected = queries.projected(cache)
         marks: list[ReceiptMark] = []
         for (incarnation, kind, writer), batch in sorted(batches.items()):
@@ -169,6 +161,15 @@ class Receipts:
         )
         return [row[0] for row in (*unread, *held, *doubled)]
 
+    def _found(self, keys: Sequence[int]) -> dict[int, tuple[str, str, int, int]]:
+        """Id, writer, sequence and time of messages, by key; their text is not looked at."""
+        rows = self._ground.cache.read(
+            "SELECT m.id, 'msg_' || m.ulid, w.writer, m.sequence, m.created_us FROM message m"
+            " JOIN writer w ON w.id = m.writer WHERE m.id IN (SELECT value FROM json_each(?))",
+            (msgspec.json.encode(list(keys)).decode(),),
+        )
+        return {row[0]: row[1:] for row in rows}
+
     def forget_before(self, cutoff_us: int) -> None:
         """Drop marks about messages that were purged."""
         oldest = ids.message_id(ids.encode_ulid(max(0, cutoff_us // 1000) << 80))
@@ -179,3 +180,16 @@ class Receipts:
 
 def _insert(db: sqlite3.Connection, rows: Sequence[_Row]) -> None:
     db.executemany("INSERT INTO read_mark VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
+
+
+def _pending(db: sqlite3.Connection) -> list[_Row]:
+    """Some of the marks; asked of the writer, so that every mark queued before is seen."""
+    return db.execute(
+        "SELECT incarnation, message_id, kind, at_us FROM read_mark LIMIT ?", (_AT_ONCE,)
+    ).fetchall()
+
+
+def _drop(db: sqlite3.Connection, *, rows: Sequence[_Row]) -> None:
+    db.executemany(
+        "DELETE FROM read_mark WHERE incarnation = ? AND message_id = ? AND kind = ? AND at_us = ?", rows
+    )

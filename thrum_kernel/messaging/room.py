@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from thrum_kernel import ids
 from thrum_kernel.api import Caller, Evidence, Method
 from thrum_kernel.clock import Clock, parse_us
 from thrum_kernel.commit.committer import Committer
@@ -20,10 +21,12 @@ from thrum_kernel.messaging.ground import Ground
 from thrum_kernel.messaging.groups import Groups
 from thrum_kernel.messaging.inbox import Inbox
 from thrum_kernel.messaging.methods import methods
+from thrum_kernel.messaging.model import Priority
 from thrum_kernel.messaging.people import People
 from thrum_kernel.messaging.push import SUBSCRIPTIONS_MIGRATION, Push, topic_of
 from thrum_kernel.messaging.quota import Limits, Quota
 from thrum_kernel.messaging.receipts import MARKS_MIGRATION, Receipts
+from thrum_kernel.messaging.search import Searching
 from thrum_kernel.messaging.send import Sending
 from thrum_kernel.messaging.threads import Threads
 from thrum_kernel.messaging.views import Views
@@ -31,9 +34,15 @@ from thrum_kernel.messaging.waits import POSITIONS_MIGRATION, Waits
 from thrum_kernel.projection import queries
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.local import LocalDb
+from thrum_kernel.projection.search import Search
 
 LOCAL_MIGRATIONS = (MARKS_MIGRATION, FACTS_MIGRATION, POSITIONS_MIGRATION, SUBSCRIPTIONS_MIGRATION)
 """Tables in `local.db`: marks on their way into the log, delivery facts, positions of waits, subscriptions."""
+
+_AT_ONCE = 100
+"""Messages that one wake is for, the newest of them."""
+
+_PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high")
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +52,7 @@ class Messaging:
 
     Args:
         archives: folder for `message.archive`.
+        search: the full-text index; without one there is no `message.search`.
         limits: what the settings allow; asked for every message.
         publish, listeners: the topics of the bus.
         claimed: whether a plugin hears what is sent to a name that nobody registered.
@@ -63,6 +73,7 @@ class Messaging:
         committer: Committer,
         clock: Clock,
         archives: Path,
+        search: Search | None = None,
         limits: Callable[[], Limits] = Limits,
         publish: Callable[[str, Any], object] = lambda topic, payload: 0,
         listeners: Callable[[str], int] = lambda topic: 0,
@@ -94,6 +105,7 @@ class Messaging:
         )
         self.groups = Groups(ground, self.people, delete_messages=self.changing.delete_group_messages)
         self.threads = Threads(ground, self.people, self.views, self.sending, quota)
+        self.searching = Searching(ground, self.people, self.views, search) if search is not None else None
         self.waits = Waits(ground, self.people, self.views)
         self.push = Push(ground, self.people, publish=publish, listeners=listeners)
         committer.listeners.append(self.heard)
@@ -181,7 +193,14 @@ class Messaging:
         agent = self.people.directory.by_incarnation.get(incarnation)
         if agent is None:
             return "", []
-        rows = queries.inbox_page(self._ground.cache, agent.id, unread=True, limit=-1, order="oldest")
-        messages = queries.messages(self._ground.cache, [row.key for row in rows if row.seen_us is None])
-        waiting = [Unseen(m.message_id, self.people.shown(m.author), m.priority) for m in messages]
-        return agent.name, waiting
+        rows = self._ground.cache.read(
+            "SELECT m.ulid, m.author, m.priority FROM delivery d INDEXED BY delivery_unread"
+            " CROSS JOIN message m ON m.id = d.message WHERE d.agent = ? AND d.read_us IS NULL AND d.hidden = 0"
+            " AND d.seen_us IS NULL AND m.author <> d.agent ORDER BY d.message DESC LIMIT ?",
+            (agent.id, _AT_ONCE),
+        )
+        authors = queries.agents_by_key(self._ground.cache, [row[1] for row in rows])
+        return agent.name, [
+            Unseen(ids.message_id(ulid), self.people.shown(authors[author]), _PRIORITIES[priority])
+            for ulid, author, priority in reversed(rows)
+        ]
