@@ -19,7 +19,8 @@ from thrum_kernel.bus.ports import Wish, bind, remember, wishes
 from thrum_kernel.bus.tokens import LOCAL_MIGRATIONS, Tokens
 from thrum_kernel.bus.unix import Limits
 from thrum_kernel.bus.websocket import WebSocketServer
-from thrum_kernel.errors import DaemonError, UsageError
+from thrum_kernel.client import ThrumClient
+from thrum_kernel.errors import DaemonError, Refused, UsageError
 from thrum_kernel.projection.local import LocalDb
 
 pytestmark = pytest.mark.anyio
@@ -351,6 +352,28 @@ async def test_stop_answers_what_was_accepted(site: Site) -> None:
     await stopping
     with pytest.raises(OSError, match=r".*"):
         await site.dial()
+
+
+async def test_our_client_speaks_it_and_survives_a_restart(site: Site) -> None:
+    token = (await site.tokens.mint("alice")).text
+    url = f"ws://127.0.0.1:{site.server.port}/ws"
+    async with ThrumClient(url, token=token) as client:
+        await client.subscribe("hear", text="news")
+        assert await client.call("whoami", text="") == {"agent_id": "alice"}
+        port = site.server.port
+        await site.server.stop()
+        site.server = WebSocketServer(
+            site.dispatcher, site.house.topics, site.tokens, ports=[Wish(port, "test")]
+        )
+        await site.server.start()
+        assert await client.call("echo", text="x") == "x"
+        await until(lambda: site.house.topics.subscribers("news") == 1)
+        site.house.topics.publish("news", "again")
+        async for note in client.notifications():
+            assert note.params == "again"
+            break
+    with pytest.raises(Refused, match="unknown, used up, revoked or over"):
+        await ThrumClient(url, token="tok_no").open()
 
 
 # --- ports -----------------------------------------------------------------------------------------------------------
