@@ -154,6 +154,7 @@ class ContextJournal:
     async def run(self, started: Callable[[], None]) -> None:
         """Journal what changed, a minute after it did; sleeps while nothing changes."""
         started()
+        self._contexts.changed.set()  # what an earlier run did not come to
         while True:
             await self._contexts.changed.wait()
             await asyncio.sleep(DIGEST_EVERY_US / 1_000_000)

@@ -25,7 +25,8 @@ LOCAL_MIGRATIONS: Final = (
                 runtime_started INTEGER NOT NULL DEFAULT 0, last_seen_us INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
             """CREATE TABLE agent_sessions (
                 session_id TEXT PRIMARY KEY, incarnation TEXT NOT NULL, runtime_pid INTEGER NOT NULL DEFAULT 0,
-                runtime_started INTEGER NOT NULL DEFAULT 0, last_seen_us INTEGER NOT NULL) WITHOUT ROWID""",
+                runtime_started INTEGER NOT NULL DEFAULT 0, asserted INTEGER NOT NULL DEFAULT 0,
+                last_seen_us INTEGER NOT NULL) WITHOUT ROWID""",
             "CREATE INDEX agent_sessions_incarnation ON agent_sessions (incarnation)",
             """CREATE TABLE agent_session_labels (
                 session_id TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('scope', 'ref')), type TEXT NOT NULL,

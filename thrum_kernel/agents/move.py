@@ -12,6 +12,7 @@ from typing import Final
 
 from thrum_kernel import ids
 from thrum_kernel.agents.identity_files import IdentityFiles
+from thrum_kernel.agents.recalled import first_of
 from thrum_kernel.agents.requests import Adopt, Move
 from thrum_kernel.agents.results import Moved
 from thrum_kernel.agents.roster import Roster
@@ -50,13 +51,19 @@ class Moving:
             NotFound: no such agent here, or no such daemon.
             Refused: the agent's runtime is running, or the other daemon has one of that name.
         """
+        async with self._sessions.one_at_a_time:
+            return await self._move(call, params)
+
+    async def _move(self, call: Call, params: Move) -> Moved:
         agent = self._roster.local(params.name)
         target = self._daemon(params.to)
         if self._roster.is_running(self._roster.home(agent).process):
             raise Refused(f"agent {agent.name} is running", hint="stop its runtime, then move it")
         self._check_free(agent.name, target)
-        await self._sessions.end(agent, self._sessions.open_of(agent), "normal", request_id=call.request_id)
-        await self._committer.commit(self._event(agent, target, adopted=False), request_id=call.request_id)
+        ends = self._sessions.ends(agent, self._sessions.open_of(agent), "normal")
+        event = self._event(agent, target, adopted=False)
+        await self._committer.commit(*ends, event, request_id=call.request_id)
+        await self._sessions.ended(ends)
         for place in self._files.places(agent.name):
             try:
                 await self._files.set_aside(place, agent.name)
@@ -88,7 +95,7 @@ class Moving:
 
     def recall(self, call: Call, events: Sequence[Event]) -> Moved:
         """The answer that a change of home with *events* was given before a restart."""
-        event = next(event for event in events if isinstance(event, AgentMove))
+        event = first_of(AgentMove, events)
         return Moved(
             agent_id=event.agent_id,
             from_daemon=event.from_daemon,

@@ -4,6 +4,7 @@
   still lives here.
 - An identity that this daemon does not know (its log is new, or the file came with a copied folder) is registered,
   unless its agent was deleted or moved away from here.
+- The file of an agent that was deleted or moved away is set aside.
 - Sessions whose runtime ended meanwhile are ended; a session is opened only for a runtime that is running and has
   none.
 
@@ -89,6 +90,7 @@ class Reconciler:
             for identity in worktree.identities:
                 await self._take_in(worktree.path, identity, done)
         await self._end_sessions_of_the_gone(done)
+        await self._forget_the_gone()
         for sentence in done.damaged:
             _log.warning("identity file: %s", sentence)
         return done
@@ -124,12 +126,15 @@ class Reconciler:
             return
         self._watch(home.process)
         if not self._has_session_of(agent, home.process):
-            await self._open(agent, home.process, worktree)
+            async with self._sessions.one_at_a_time:
+                await self._open(agent, home.process, worktree)
             done.opened.append(agent.name)
 
     async def _register(self, worktree: Path, identity: Identity) -> AgentRow | None:
         """Register an identity that nobody knows; None when its agent is gone from here, or cannot be."""
         if self._was_here(identity.name):
+            await self._files.set_aside(worktree, identity.name)
+            _log.warning("%s was deleted or moved away: its file in %s is set aside", identity.name, worktree)
             return None
         try:
             check_agent(identity.name, identity.role, identity.module)
@@ -189,6 +194,12 @@ class Reconciler:
         beginning = self._sessions.plan(agent.name, agent.incarnation, self._sessions.open_of(agent), process)
         await self._sessions.commit(beginning)
         await self._sessions.begun(beginning, context={"worktree_path": str(worktree)})
+
+    async def _forget_the_gone(self) -> None:
+        """Homes that a crash left behind: of agents that were deleted or moved away."""
+        for home in self._roster.homes.all():
+            if self._roster.reference(home.incarnation) is None:
+                await self._roster.homes.forget(home.incarnation)
 
     async def _end_sessions_of_the_gone(self, done: Reconciled) -> None:
         for facts in self._sessions.rows.all():

@@ -20,7 +20,7 @@ from thrum_kernel.agents.homes import Home, ProcessKey
 from thrum_kernel.agents.identity_files import IdentityFiles, path_of
 from thrum_kernel.agents.naming import check_apart
 from thrum_kernel.agents.requests import Register
-from thrum_kernel.agents.results import Conflict, Registered
+from thrum_kernel.agents.results import Conflict, IntentSet, Registered
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.sessions import Beginning, Sessions
 from thrum_kernel.agents.world import standing
@@ -29,7 +29,7 @@ from thrum_kernel.clock import format_us, parse_us
 from thrum_kernel.commit import Committer
 from thrum_kernel.errors import FileDamaged, ParamsInvalid, Refused
 from thrum_kernel.events import Event
-from thrum_kernel.events.core import AgentRegister, SessionStart
+from thrum_kernel.events.core import AgentRegister
 from thrum_kernel.identity.model import AgentName, Identity, check_agent, unnamed_id
 from thrum_kernel.projection.queries import AgentRow
 
@@ -88,7 +88,6 @@ class Registration:
         self._branch_of = branch_of
         self._leave_single_agent_mode = leave_single_agent_mode
         self._watch = watch
-        self._one_at_a_time = asyncio.Lock()
 
     async def register(self, call: Call, params: Register) -> Registered:
         """Register the agent that *params* describe for the caller's worktree.
@@ -101,7 +100,7 @@ class Registration:
         caller = standing(call)
         name = self._checked_name(params, caller)
         spot = await self._spot(caller, params)
-        async with self._one_at_a_time:
+        async with self._sessions.one_at_a_time:
             known = self._roster.find_local(name)
             if known is None:
                 check_apart(name, params.role, self._roster.everyone())
@@ -117,15 +116,14 @@ class Registration:
             return await self._carry_out(call, params, name, known, spot, others, asserted=caller.asserted)
 
     def recall(self, call: Call, events: Sequence[Event]) -> Registered:
-        """The answer that a registration with *events* was given before a restart."""
-        registered = next((event for event in events if isinstance(event, AgentRegister)), None)
-        started = next((event for event in events if isinstance(event, SessionStart)), None)
-        first = registered or started
-        return Registered(
-            agent_id=first.agent_id if first else "",
-            status="updated" if registered and registered.incarnation else "registered",
-            session_id=started.session_id if started else "",
-        )
+        """A registration that was stored before a restart is carried out again.
+
+        It is the same agent, and what a crash cut short (identity file, home, session) is completed.
+
+        Raises:
+            LookupError: always; there is no answer to be found in the log.
+        """
+        raise LookupError("a registration completes itself")
 
     # what is asked for
 
@@ -238,6 +236,7 @@ class Registration:
             session_id=session,
             session_resumed=bool(resumed),
             identity_file=str(path_of(spot.worktree, name)),
+            intent=self._intent_set(params, session, event.timestamp),
             single_agent_mode_ended=known is None and await self._second_agent_came(),
         )
 
@@ -328,6 +327,11 @@ class Registration:
             )
 
         await self._files.update(spot.worktree, name, change)
+
+    def _intent_set(self, params: Register, session: str, now: str) -> IntentSet | None:
+        if not params.intent:
+            return None
+        return IntentSet(session_id=session, intent=params.intent, intent_updated_at=now)
 
     async def _second_agent_came(self) -> bool:
         agents = [agent for agent in self._roster.locals() if agent.kind == "agent"]

@@ -19,6 +19,7 @@ import msgspec
 from thrum_kernel.agents.contexts import Contexts
 from thrum_kernel.agents.homes import Home
 from thrum_kernel.agents.identity_files import IdentityFiles
+from thrum_kernel.agents.recalled import first_of
 from thrum_kernel.agents.requests import Cleanup, Delete
 from thrum_kernel.agents.results import CleanedUp, Deleted, Orphan
 from thrum_kernel.agents.roster import Roster
@@ -76,6 +77,10 @@ class Removal:
             NotFound: there is none of that name.
             Refused: it lives on another daemon, or its runtime is running and *force* was not given.
         """
+        async with self._sessions.one_at_a_time:
+            return await self._delete(call, params)
+
+    async def _delete(self, call: Call, params: Delete) -> Deleted:
         agent = self._roster.local(params.name)
         process = self._roster.home(agent).process
         if self._roster.is_running(process) and not params.force:
@@ -89,7 +94,7 @@ class Removal:
 
     def recall_delete(self, call: Call, events: Sequence[Event]) -> Deleted:
         """The answer that a deletion with *events* was given before a restart."""
-        name = next((event.agent_id for event in events if isinstance(event, AgentCleanup)), "")
+        name = first_of(AgentCleanup, events).agent_id
         return Deleted(agent_id=name, deleted=True, message=f"Agent {name} deleted")
 
     async def cleanup(self, call: Call, params: Cleanup) -> CleanedUp:
@@ -106,10 +111,8 @@ class Removal:
         listed = [self._orphan(agent, branches) for agent in orphans]
         deleted: list[str] = []
         if params.force and not params.dry_run:
-            for agent in orphans:
-                if not self._files.places(agent.name):  # written back a moment ago? then it is none any more
-                    await self._remove(agent, "automated", "orphan", request_id=call.request_id)
-                    deleted.append(agent.name)
+            async with self._sessions.one_at_a_time:
+                deleted += [name for agent in orphans if (name := await self._remove_orphan(call, agent))]
         stale = [
             agent for agent in candidates if agent not in orphans and self._days(agent) > params.threshold
         ]
@@ -119,6 +122,13 @@ class Removal:
             dry_run=params.dry_run,
             message=_stale_message(stale, params.threshold) or msgspec.UNSET,
         )
+
+    async def _remove_orphan(self, call: Call, agent: AgentRow) -> str:
+        """Delete an orphan; its name, or nothing when it was registered again a moment ago."""
+        if self._files.places(agent.name) or self._roster.reference(agent.incarnation) is None:
+            return ""
+        await self._remove(agent, "automated", "orphan", request_id=call.request_id)
+        return agent.name
 
     def _may_be_orphan(self, agent: AgentRow) -> bool:
         if agent.kind != "agent" or self._is_reserved(agent.name):
@@ -164,11 +174,12 @@ class Removal:
     ) -> None:
         """The event first: once it is stored the agent is gone, whatever of the files cannot be removed."""
         home = self._roster.home(agent)
-        await self._sessions.end(agent, self._sessions.open_of(agent), "normal", request_id=request_id)
+        ends = self._sessions.ends(agent, self._sessions.open_of(agent), "normal")
         event = self._committer.draft(
             AgentCleanup, agent_id=agent.name, incarnation=agent.incarnation, reason=reason, method=method
         )
-        await self._committer.commit(event, request_id=request_id)
+        await self._committer.commit(*ends, event, request_id=request_id)
+        await self._sessions.ended(ends)
         places = {*self._files.places(agent.name), *([home.worktree] if home.worktree else [])}
         for place in sorted(places):
             try:

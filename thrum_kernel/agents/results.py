@@ -22,10 +22,17 @@ class Conflict(msgspec.Struct, kw_only=True, omit_defaults=True):
     conflict_pid: int = 0
 
 
+class IntentSet(msgspec.Struct, kw_only=True):
+    session_id: str
+    intent: str
+    intent_updated_at: str
+
+
 class Registered(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How a registration ended.
 
     ``conflict``: another live runtime of this worktree has the name; nothing was changed.
+    ``intent``: it was set with the registration, so nobody need set it again.
     ``single_agent_mode_ended``: this was the second agent, so messaging came on.
     """
 
@@ -35,6 +42,7 @@ class Registered(msgspec.Struct, kw_only=True, omit_defaults=True):
     session_resumed: bool = False
     identity_file: str = ""
     single_agent_mode_ended: bool = False
+    intent: IntentSet | None = None
     conflict: Conflict | None = None
 
 
@@ -181,6 +189,7 @@ class TeamMember(msgspec.Struct, kw_only=True, omit_defaults=True):
     reserved: bool = False
     is_local: bool = False
     adopted: bool = False
+    asserted: bool = False
     facts: dict[str, Any] = {}
 
 
@@ -238,12 +247,6 @@ class HeartbeatTaken(msgspec.Struct, kw_only=True):
     branch: str | msgspec.UnsetType = msgspec.UNSET
     unmerged_commits: int | msgspec.UnsetType = msgspec.UNSET
     file_changes: list[FileChange] | msgspec.UnsetType = msgspec.UNSET
-
-
-class IntentSet(msgspec.Struct, kw_only=True):
-    session_id: str
-    intent: str
-    intent_updated_at: str
 
 
 class TaskSet(msgspec.Struct, kw_only=True):

@@ -83,7 +83,7 @@ class Roster:
     def reference(self, incarnation: str) -> AgentRef | None:
         """How events name an agent of this daemon; None when it does not live here any more."""
         agent = self.by_incarnation(incarnation)
-        if agent is None or not self.is_local(agent):
+        if agent is None or agent.deleted or not self.is_local(agent):
             return None
         return AgentRef(agent.name, agent.daemon, agent.incarnation)
 

@@ -6,12 +6,13 @@ Source: spec/kernel.md §4.4, §6.7; spec/decisions.md "Identity".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from thrum_kernel.agents.homes import ProcessKey
 from thrum_kernel.agents.identity_files import IdentityFiles
+from thrum_kernel.agents.recalled import first_of
 from thrum_kernel.agents.requests import EndSession, Heartbeat, ListSessions, SetIntent, SetTask, StartSession
 from thrum_kernel.agents.results import (
     HeartbeatTaken,
@@ -24,7 +25,7 @@ from thrum_kernel.agents.results import (
 )
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.session_rows import LabelChange
-from thrum_kernel.agents.sessions import Sessions
+from thrum_kernel.agents.sessions import Beginning, Sessions
 from thrum_kernel.agents.work import Work
 from thrum_kernel.agents.world import standing
 from thrum_kernel.api import Call, Caller
@@ -57,21 +58,32 @@ class SessionMethods:
         caller = standing(call)
         agent = self._agent_to_start(params.agent_id)
         self._roster.require_own(caller, agent)
+        seen = await self._work.look(agent, max_age_s=HEARTBEAT_FRESH_S)
+        async with self._sessions.one_at_a_time:
+            beginning = await self._begin(call, params, caller, agent, seen)
+        return _started(beginning.start)
+
+    async def _begin(
+        self, call: Call, params: StartSession, caller: Caller, agent: AgentRow, seen: dict[str, Any]
+    ) -> Beginning:
         process = self._process(caller, agent)
         beginning = self._sessions.plan(agent.name, agent.incarnation, self._sessions.open_of(agent), process)
         beginning.start.asserted = caller.asserted
         await self._sessions.commit(beginning, request_id=call.request_id)
         self._roster.homes.touch(agent.incarnation)
-        seen = await self._work.look(agent, max_age_s=HEARTBEAT_FRESH_S)
         await self._sessions.begun(beginning, scopes=params.scopes, refs=params.refs, context=seen)
-        return _started(beginning.start)
+        return beginning
 
     def recall_start(self, call: Call, events: Sequence[Event]) -> SessionStarted:
         """The answer that a start with *events* was given before a restart."""
-        return _started(next(event for event in events if isinstance(event, SessionStart)))
+        return _started(first_of(SessionStart, events))
 
     async def end(self, call: Call, params: EndSession) -> SessionEnded:
         """End a work period; the times of one that has ended are told again."""
+        async with self._sessions.one_at_a_time:
+            return await self._end(call, params)
+
+    async def _end(self, call: Call, params: EndSession) -> SessionEnded:
         session, agent = self._own(call, params.session_id)
         if session.ended_us is not None:
             return _ended(session, session.ended_us)
@@ -82,7 +94,7 @@ class SessionMethods:
 
     def recall_end(self, call: Call, events: Sequence[Event]) -> SessionEnded:
         """The answer that an end with *events* was given before a restart."""
-        event = next(event for event in events if isinstance(event, SessionEnd))
+        event = first_of(SessionEnd, events)
         session = queries.session(self._roster.cache, event.session_id)
         started = session.started_us if session else parse_us(event.timestamp)
         row = SessionRow(event.session_id, 0, started, None, None)

@@ -14,6 +14,10 @@ from thrum_kernel.projection.local import LocalDb
 
 WRITE_EVERY_US: Final = 30_000_000
 
+_SELECT = (
+    "SELECT session_id, incarnation, runtime_pid, runtime_started, asserted, last_seen_us FROM agent_sessions"
+)
+
 Kind = Literal["scope", "ref"]
 
 
@@ -24,12 +28,14 @@ class SessionFacts:
     Attributes:
         session_id, incarnation: which one, and whose.
         process: the runtime it was started from; None when from none.
+        asserted: the system could not tell who started it.
         last_seen_us: when it was last heard of.
     """
 
     session_id: str
     incarnation: str
     process: ProcessKey | None
+    asserted: bool
     last_seen_us: int
 
 
@@ -52,15 +58,11 @@ class SessionRows:
         self._written_us: dict[str, int] = {}
 
     def all(self) -> list[SessionFacts]:
-        rows = self._local.read(
-            "SELECT session_id, incarnation, runtime_pid, runtime_started, last_seen_us FROM agent_sessions"
-        )
-        return [self._facts(row) for row in rows]
+        return [self._facts(row) for row in self._local.read(_SELECT)]
 
     def of(self, session_id: str) -> SessionFacts | None:
         rows = self._local.read(
-            "SELECT session_id, incarnation, runtime_pid, runtime_started, last_seen_us FROM agent_sessions"
-            " WHERE session_id = ?",
+            f"{_SELECT} WHERE session_id = ?",
             (session_id,),
         )
         return self._facts(rows[0]) if rows else None
@@ -80,8 +82,15 @@ class SessionRows:
 
         def write(db: sqlite3.Connection) -> None:
             db.execute(
-                "INSERT OR REPLACE INTO agent_sessions VALUES (?, ?, ?, ?, ?)",
-                (facts.session_id, facts.incarnation, process.pid, process.start_time, facts.last_seen_us),
+                "INSERT OR REPLACE INTO agent_sessions VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    facts.session_id,
+                    facts.incarnation,
+                    process.pid,
+                    process.start_time,
+                    facts.asserted,
+                    facts.last_seen_us,
+                ),
             )
             _change(db, facts.session_id, changes, facts.last_seen_us)
 
@@ -122,12 +131,13 @@ class SessionRows:
             )
         return now
 
-    def _facts(self, row: tuple[str, str, int, int, int]) -> SessionFacts:
-        session_id, incarnation, pid, started, last_seen_us = row
+    def _facts(self, row: tuple[str, str, int, int, int, int]) -> SessionFacts:
+        session_id, incarnation, pid, started, asserted, last_seen_us = row
         return SessionFacts(
             session_id=session_id,
             incarnation=incarnation,
             process=ProcessKey(pid, started) if pid else None,
+            asserted=bool(asserted),
             last_seen_us=max(last_seen_us, self._seen_us.get(session_id, 0)),
         )
 

@@ -19,7 +19,7 @@ from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.session_rows import LabelChange, SessionFacts, SessionRows
 from thrum_kernel.clock import parse_us
 from thrum_kernel.commit import Committer
-from thrum_kernel.errors import StoreError
+from thrum_kernel.errors import ShuttingDown, StoreError
 from thrum_kernel.events.core import Label, SessionEnd, SessionStart
 from thrum_kernel.ids import session_id
 from thrum_kernel.projection import queries
@@ -52,6 +52,10 @@ class Sessions:
 
     Args:
         watch: called with every runtime process that a session depends on.
+
+    Attributes:
+        one_at_a_time: held by whoever looks which sessions are open in order to begin or end some, until that is
+            committed; so none is ended twice.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Sessions:
         self._roster = roster
         self._committer = committer
         self._watch = watch
+        self.one_at_a_time = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
 
     def open_of(self, agent: AgentRow) -> list[SessionRow]:
@@ -101,9 +106,13 @@ class Sessions:
     ) -> None:
         """Note what of a new session stays on this machine, once its events are committed."""
         start = beginning.start
-        await self._forget([event.session_id for event in beginning.ends])
+        await self.ended(beginning.ends)
         facts = SessionFacts(
-            start.session_id, start.incarnation, beginning.process, parse_us(start.timestamp)
+            session_id=start.session_id,
+            incarnation=start.incarnation,
+            process=beginning.process,
+            asserted=start.asserted,
+            last_seen_us=parse_us(start.timestamp),
         )
         await self.rows.start(facts, [LabelChange("scope", add=scopes), LabelChange("ref", add=refs)])
         if beginning.process is not None:
@@ -119,13 +128,21 @@ class Sessions:
         Raises:
             StoreError: the log cannot take it; they stay open.
         """
-        events = [
-            self._end_event(session.session_id, agent.name, agent.incarnation, reason) for session in sessions
-        ]
+        events = self.ends(agent, sessions, reason)
         if events:
             await self._committer.commit(*events, request_id=request_id)
-            await self._forget([event.session_id for event in events])
+            await self.ended(events)
         return events
+
+    def ends(self, agent: AgentRow, sessions: Sequence[SessionRow], reason: str) -> list[SessionEnd]:
+        """The ends of open sessions, to be committed together with something else; `ended` follows."""
+        return [
+            self._end_event(session.session_id, agent.name, agent.incarnation, reason) for session in sessions
+        ]
+
+    async def ended(self, events: Sequence[SessionEnd]) -> None:
+        """Forget what this machine kept of sessions whose ends are committed."""
+        await self._forget([event.session_id for event in events])
 
     async def _forget(self, session_ids: Sequence[str]) -> None:
         await self.rows.end(session_ids)
@@ -145,6 +162,10 @@ class Sessions:
         A log that cannot take it now is told by the committer; the sessions are ended at the next start, and shown as
         offline until then.
         """
+        async with self.one_at_a_time:
+            await self._end_sessions_of(process)
+
+    async def _end_sessions_of(self, process: ProcessKey) -> None:
         for facts in self.rows.all():
             if facts.process != process:
                 continue
@@ -155,7 +176,7 @@ class Sessions:
             still_open = [row for row in self.open_of(agent) if row.session_id == facts.session_id]
             try:
                 await self.end(agent, still_open, "dead_pid")
-            except StoreError as error:
+            except (StoreError, ShuttingDown) as error:
                 _log.warning("session %s of %s cannot be ended: %s", facts.session_id, agent.name, error)
 
     async def settle(self) -> None:

@@ -135,6 +135,7 @@ class TeamMethods:
             member.worktree, member.worktree_path = home.worktree.name, str(home.worktree)
         if session is not None:
             facts = self._rows.of(session.session_id)
+            member.asserted = facts.asserted if facts else False
             seen_us = max(seen_us, facts.last_seen_us if facts else session.started_us)
             if facts and facts.process and not self._roster.is_running(facts.process):
                 member.status = "offline"
