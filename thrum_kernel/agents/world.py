@@ -68,6 +68,12 @@ class WorldKeeper:
         self._world = World()
         self._made_of: int | None = None
         self._places: dict[tuple[int, int], Path] = {}
+        self._changes = 0
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Differs after every change that was noticed."""
+        return self._changes, self._worktrees.version
 
     def on_event(self, event: Event) -> None:
         """A listener of the committer: registrations change the picture."""
@@ -77,6 +83,7 @@ class WorldKeeper:
     def invalidate(self) -> None:
         """Make the picture anew when next asked."""
         self._made_of = None
+        self._changes += 1
 
     def current(self, cwd: Path | None = None) -> World:
         """The world as of now, for a caller in *cwd*."""

@@ -6,12 +6,13 @@ Source: DESIGN.md D5; spec/decisions.md "Identity".
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable
 from dataclasses import replace
 from pathlib import Path
 
 from thrum_kernel.agents.world import WorldKeeper
 from thrum_kernel.api import Caller
-from thrum_kernel.bus.peer import Peer
+from thrum_kernel.bus.peer import Peer, standing
 from thrum_kernel.bus.tokens import Tokens
 from thrum_kernel.cli.protocol import Request
 from thrum_kernel.identity import probe
@@ -54,6 +55,11 @@ class Callers:
         if caller.cwd is None and "cwd" in facts.failed and request.cwd:
             return replace(caller, cwd=Path(request.cwd))
         return caller
+
+    def facts_of(self, peer: Peer) -> Hashable | None:
+        """What differs when who a peer is could differ: where its process stands, and what is registered."""
+        found = standing(peer)
+        return None if found is None else (self._world.version, found)
 
     def _facts(self, peer: Peer) -> Facts:
         return probe.facts(peer.pid, pidfd=peer.pidfd)

@@ -14,6 +14,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import sqlite3
 import sys
@@ -28,7 +29,6 @@ from thrum_kernel import __version__, git, paths
 from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
 from thrum_kernel.agents import Agents
 from thrum_kernel.api import Caller, Migration, Service
-from thrum_kernel.bus import peer
 from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.ports import remember, wishes
 from thrum_kernel.bus.token_methods import TokenMethods
@@ -155,7 +155,7 @@ class Daemon:
             self.topics,
             where.socket,
             resolver=self.callers.of_peer,
-            facts_of=peer.standing,
+            facts_of=self.callers.facts_of,
             foreign=self.commands.foreign,
         )
         self.websocket: WebSocketServer | None = None
@@ -486,6 +486,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         logs.set_up(where.log, settings_level)
         _log.info("daemon %s of thrum %s starts (PID %d)", opened.daemon_id, __version__, os.getpid())
+        _raise_file_limit()
         with _runner() as runner:
             return runner.run(_serve(opened))
     finally:
@@ -529,6 +530,13 @@ def _open(where: paths.Paths, argv: Sequence[str]) -> Opened:
             if where.socket.exists() or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def _raise_file_limit() -> None:
+    """A connection holds two descriptors: have as many as the system lets us."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _runner() -> asyncio.Runner:
