@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from thrum_kernel.events import EventTypes
+from thrum_kernel.events.core import CORE_EVENT_TYPES, MessageCreate
+from thrum_kernel.store.disk import OsDisk
+from thrum_kernel.store.ranges import read_log
+from thrum_kernel.store.tree import Tree
 from thrum_kernel.testing.harness import Cli, Repo
 
 ROUNDS = 200 if os.environ.get("THRUM_SOAK") else 10
@@ -24,10 +29,13 @@ def team(repo: Repo, daemon: Cli) -> tuple[Cli, Cli]:
     return alice, bob
 
 
-def stored_ids(cli: Cli) -> list[str]:
-    """Ids of all messages that the log holds, oldest first."""
-    events = cli.json("log", "show", "--type", "message.create", "--limit", "0")["events"]
-    return ["msg_" + event["event_id"][4:] for event in events]
+def stored_ids(sync: Path) -> list[str]:
+    """Ids of all messages that the log holds, as often as they stand in it."""
+    types = EventTypes(CORE_EVENT_TYPES)
+    shards = frozenset(kind.name for kind in types if kind.shard == "messages")
+    batches = read_log(Tree(OsDisk(), sync), message_types=shards)
+    events = (types.decode(line) for batch in batches for _, _, _, line in batch)
+    return ["msg_" + event.event_id[4:] for event in events if isinstance(event, MessageCreate)]
 
 
 def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed(
@@ -51,10 +59,11 @@ def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed(
         acknowledged += [word for word in output.read_text().split() if word.startswith("msg_")]
         alice("daemon", "start")
 
-    stored = stored_ids(alice)
+    stored = stored_ids(repo.path / ".git/thrum-sync")
     assert len(acknowledged) > ROUNDS * 5
     assert set(acknowledged) <= set(stored)
     assert len(stored) == len(set(stored))
     assert alice.json("log", "verify")["ok"]
+    assert alice.json("daemon", "status")["counts"]["messages"] == len(stored)
     unread = team[1].json("inbox", "--unread", "--page-size", "1")
     assert unread["unread"] == len(stored)

@@ -28,7 +28,6 @@ def clean_environment(home: Path) -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "NO_COLOR": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
