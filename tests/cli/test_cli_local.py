@@ -99,7 +99,7 @@ def test_the_progress_of_a_rebuild_is_told_while_it_lasts() -> None:
                 raise answer
             return answer
 
-    autostart.wait_until_projected(Rebuilding(), told.append)
+    autostart.wait_until_projected(Rebuilding(), told.append, patience_s=0)
 
     assert told == ["projecting 12 %", "projecting 90 %"]
 

@@ -95,7 +95,7 @@ def run(
             raise UsageError(f"cannot read {path}: No such file or directory")
         return (files or {})[path]
 
-    api = FakeApi({"agent.whoami": ME, **(answers or {})})
+    api = FakeApi({"agent.whoami": ME, "health": {"status": "ok"}, **(answers or {})})
     environment = {"HOME": "/home/somebody", "TZ": "UTC", **(env or {})}
     out = Output(sink, env=environment)
     inv = Invocation(argv=argv, cwd=cwd, env=environment, request_id="r")

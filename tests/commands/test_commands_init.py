@@ -58,6 +58,12 @@ def test_init_writes_what_the_design_says_and_no_more(repo: Repo, home: Path) ->
     assert config_of(repo)["identity"]["repo_name"] == "project"
 
 
+def test_init_says_nothing_of_quickstart_where_somebody_is_registered(repo: Repo, home: Path) -> None:
+    init(repo, home=home)
+    (repo.path / ".thrum" / "identities" / "alice.json").write_text("{}")
+    assert init(repo, "--force", home=home).err == ""
+
+
 def test_init_again_keeps_the_daemons_identity(repo: Repo, home: Path) -> None:
     init(repo, home=home)
     before = config_of(repo)["identity"]["daemon_id"]

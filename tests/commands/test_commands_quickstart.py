@@ -59,6 +59,15 @@ def test_quickstart_registers_begins_a_session_and_says_what_for(started: Paths)
     assert (started.context / "alice.md").read_bytes() == b""
 
 
+def test_quickstart_waits_while_the_daemon_projects(started: Paths) -> None:
+    states = iter(["projecting 0 %", "projecting 43 %", "local-only"])
+    ran = quickstart(
+        started, "alice", *FLAGS, answers={"health": lambda _: {"status": "ok", "sync_state": next(states)}}
+    )
+    assert ran.status == 0
+    assert [name for name, _ in ran.calls][:4] == ["health", "health", "health", "agent.register"]
+
+
 def test_quickstart_json_has_its_three_parts(started: Paths) -> None:
     shown = quickstart(
         started, "--name", "alice", *FLAGS, "--intent", "Login", "--runtime", "claude", "--json"

@@ -24,6 +24,7 @@ from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, Projecting,
 from thrum_kernel.paths import Paths
 
 CONNECT_S: Final = 5.0
+PATIENCE_S: Final = 0.5
 _POLL_S: Final = 0.1
 
 
@@ -63,15 +64,18 @@ def ensure(paths: Paths, env: Mapping[str, str]) -> None:
             _start(paths, env)
 
 
-def wait_until_projected(api: Api, say: Callable[[str], None]) -> None:
+def wait_until_projected(api: Api, say: Callable[[str], None], *, patience_s: float = PATIENCE_S) -> None:
     """Return once the daemon has its cache; tells the progress of a rebuild whenever it changes.
+
+    A start that takes no longer than *patience_s* is not worth a word.
 
     Raises:
         ThrumError: it cannot be asked.
     """
     told = ""
+    speak_from = time.monotonic() + patience_s
     while progress := _progress(api):
-        if progress != told:
+        if progress != told and time.monotonic() >= speak_from:
             told = progress
             say(told)
         time.sleep(_POLL_S)
@@ -92,10 +96,11 @@ def version_skew(api: Api, version: str) -> str:
 def _progress(api: Api) -> str:
     """``projecting 43 %`` while the daemon rebuilds its cache, else nothing."""
     try:
-        status = str(api.call("health").get("status", ""))
+        health = api.call("health")
     except Projecting as error:
         return str(error)
-    return status if status.startswith("projecting") else ""
+    states = (str(health.get(key, "")) for key in ("status", "sync_state"))
+    return next((state for state in states if state.startswith("projecting")), "")
 
 
 def _start(paths: Paths, env: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from thrum_kernel import paths
 from thrum_kernel.cli import daemon_log, process, units
 from thrum_kernel.cli.arguments import bare_name, given
 from thrum_kernel.cli.command import Group, Run, command, group, refuse_together, run_of
+from thrum_kernel.cli.commands.ready import until_ready
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.durations import parse_cutoff_us, parse_duration_us
 from thrum_kernel.cli.lifecycle import Lifecycle, Started
@@ -44,6 +45,7 @@ def start(ctx: typer.Context, local: Local = False, force: Force = False) -> Non
     run = run_of(ctx)
     where = _paths(run)
     started = Lifecycle(where, run.inv.env).start(local=local, force=force)
+    until_ready(run)
     if started.was_running:
         said = f"daemon is already running (PID {started.pid}) for repo {where.repo}"
     else:
@@ -70,6 +72,7 @@ def restart(ctx: typer.Context, local: Local = False, force: Force = False) -> N
     run = run_of(ctx)
     where = _paths(run)
     started = Lifecycle(where, run.inv.env).restart(local=local, force=force)
+    until_ready(run)
     show(run, _started(where, started), [f"✓ Daemon restarted (PID {started.pid})"])
 
 

@@ -11,6 +11,7 @@ import typer
 from thrum_kernel import git, ids, jsonio, paths
 from thrum_kernel.cli.arguments import bare_name
 from thrum_kernel.cli.command import Group, Run, command, run_of
+from thrum_kernel.cli.commands.ready import until_ready
 from thrum_kernel.cli.commands.view import show
 from thrum_kernel.cli.lifecycle import Lifecycle, Started
 from thrum_kernel.cli.output import Option
@@ -118,6 +119,7 @@ def initialize(
             name_daemon(run, where, transaction)
         if with_daemon:
             done.daemon = start(run, where, transaction)
+            until_ready(run)
         if agent is not None and agent.name:
             done.registered = run.call(
                 "agent.register", name=agent.name, role=agent.role, module=agent.module
@@ -236,7 +238,7 @@ def _report(run: Run, done: Done, *, skipped_daemon: bool) -> None:
     if done.registered is not None:
         value["agent"] = done.registered
         lines.append(f"✓ Agent registered: {done.registered['agent_id']}")
-    else:
+    elif not any(done.where.identities.glob("*.json")):
         _hint_quickstart(run)
     show(run, value, [*lines, "Thrum initialized"])
 

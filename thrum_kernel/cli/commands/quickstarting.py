@@ -14,6 +14,7 @@ from thrum_kernel.cli.arguments import bare_name, given
 from thrum_kernel.cli.command import Group, Run, command, run_of
 from thrum_kernel.cli.commands import initializing
 from thrum_kernel.cli.commands.agents import CONFLICT, Display, registered_lines, registration
+from thrum_kernel.cli.commands.ready import until_ready
 from thrum_kernel.cli.commands.view import show
 from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.cli.setup import Setup, Wishes, describe, line_of
@@ -125,6 +126,7 @@ def _have_daemon(run: Run, where: Paths, *, no_init: bool) -> None:
     if where.stopped.exists():
         raise DaemonNotRunning(stopped=True)
     Lifecycle(where, run.inv.env).start()
+    until_ready(run)
 
 
 def _write_overlay(where: Paths, agent: str) -> None:
