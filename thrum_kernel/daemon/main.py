@@ -61,6 +61,8 @@ from thrum_kernel.plugins.supervisor import Supervisor
 from thrum_kernel.projection import queries, replay
 from thrum_kernel.projection.apply import Projector
 from thrum_kernel.projection.db import Cache
+from thrum_kernel.projection.search import Search
+from thrum_kernel.projection.search import Search
 from thrum_kernel.projection.tables import LogLine
 from thrum_kernel.settings.methods import ConfigMethods, Surroundings
 from thrum_kernel.store.journal import Journal, Previous
@@ -118,12 +120,16 @@ class Daemon:
             leave_single_agent_mode=self._leave_single_agent_mode,
             forget_context=_forget_context,
         )
+        self.search = Search(self.cache, where.search_db)
+        self.search = Search(self.cache, where.search_db)
         self.messaging = Messaging(
             cache=self.cache,
+            search=self.search,
             local=opened.local,
             committer=self.committer,
             clock=clock,
             archives=where.thrum / "archive",
+            search=self.search,
             limits=self._limits,
             publish=self.topics.publish,
             listeners=self.topics.subscribers,
@@ -132,6 +138,7 @@ class Daemon:
             erase=lambda message_ids: self.publisher.poke(),
         )
         self.committer.listeners.append(self.agents.on_event)
+        self.committer.listeners.append(lambda event: self.search.note())
         self.cutter = Cutter(
             opened.tree,
             daemon=opened.daemon_id,
@@ -146,7 +153,7 @@ class Daemon:
             before_cut=(self.messaging.journal_receipts, self.agents.journal_contexts),
         )
         self.committer.listeners.append(self.publisher.heard)
-        self.keeper.rebuilt += [self.messaging.rebuilt, self.agents.world.invalidate]
+        self.keeper.rebuilt += [self.messaging.rebuilt, self.agents.world.invalidate, self.search.note]
         self.tokens = Tokens(opened.local, clock, incarnation_of=self._incarnation_of)
         self.commands = CommandServer(kernel_tree(), self.dispatcher, caller_of=self._caller_of_command)
         self.callers = Callers(self.agents.world, self.tokens)
@@ -234,6 +241,8 @@ class Daemon:
         for service in (
             *self.publisher.services(),
             *self.agents.services(),
+            Service(name="kernel.search", run=self.search.run),
+            Service(name="kernel.search", run=self.search.run),
             Service(name="kernel.watch", run=self._watch),
         ):
             await self.supervisor.start(service)
@@ -256,6 +265,7 @@ class Daemon:
         await self.agents.close()
         await self.keeper.close()
         await self.committer.close()
+        await self.search.close()
         self.cache.close()
         self.opened.paths.pid_file.unlink(missing_ok=True)
 
