@@ -62,7 +62,6 @@ from thrum_kernel.projection import queries, replay
 from thrum_kernel.projection.apply import Projector
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.search import Search
-from thrum_kernel.projection.search import Search
 from thrum_kernel.projection.tables import LogLine
 from thrum_kernel.settings.methods import ConfigMethods, Surroundings
 from thrum_kernel.store.journal import Journal, Previous
@@ -121,10 +120,8 @@ class Daemon:
             forget_context=_forget_context,
         )
         self.search = Search(self.cache, where.search_db)
-        self.search = Search(self.cache, where.search_db)
         self.messaging = Messaging(
             cache=self.cache,
-            search=self.search,
             local=opened.local,
             committer=self.committer,
             clock=clock,
@@ -241,7 +238,6 @@ class Daemon:
         for service in (
             *self.publisher.services(),
             *self.agents.services(),
-            Service(name="kernel.search", run=self.search.run),
             Service(name="kernel.search", run=self.search.run),
             Service(name="kernel.watch", run=self._watch),
         ):
