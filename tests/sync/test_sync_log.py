@@ -35,6 +35,7 @@ class Logs:
                     durable=lambda: self.house.committer.durable,
                     message_types=MESSAGE_TYPES,
                     rebuild=self.rebuild,
+                    quiet=self.house.publisher.quiet,
                 ).methods(),
                 *SyncMethods(publisher=self.house.publisher).methods(),
             )

@@ -204,6 +204,7 @@ class Daemon:
                 durable=lambda: self.committer.durable,
                 message_types=self._message_types,
                 rebuild=self._project_aside,
+                quiet=self.publisher.quiet,
             ),
             purger,
         )

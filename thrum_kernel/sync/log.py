@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -122,6 +123,7 @@ class LogMethods:
         durable: the current writer and its last durable sequence, in one step.
         message_types: the types that lie in message files.
         rebuild: projects batches of lines into a temporary database and gives a `sqlite3.Connection` to it.
+        quiet: while it is entered nothing is published; without it a check may take a roll-up for damage.
     """
 
     def __init__(
@@ -132,12 +134,14 @@ class LogMethods:
         durable: Callable[[], tuple[str, int]],
         message_types: Container[str],
         rebuild: Rebuild,
+        quiet: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
         self._tree = tree
         self._daemon = daemon
         self._durable = durable
         self._message_types = message_types
         self._rebuild = rebuild
+        self._quiet = quiet
 
     def methods(self) -> Sequence[Method]:
         """``log.verify``, ``log.show``, ``log.replay``."""
@@ -171,7 +175,8 @@ class LogMethods:
         )
 
     async def _verify(self, call: Call, params: VerifyParams) -> VerifyResult:
-        found = await asyncio.to_thread(check, self._tree, daemon=self._daemon, current=self._durable())
+        async with self._quiet():
+            found = await asyncio.to_thread(check, self._tree, daemon=self._daemon, current=self._durable())
         problems = [LogProblem(kind=kind, path=path, problem=text) for kind, path, text in found.problems]
         return VerifyResult(
             ok=all(problem.kind == "quarantined" for problem in problems),

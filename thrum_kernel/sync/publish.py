@@ -9,8 +9,9 @@ Source: DESIGN.md D1, "Git" and "What travels".
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from thrum_kernel.api import Service
@@ -131,6 +132,12 @@ class Publisher:
             await self._journal_rest()
             await self._cut(await self._ended())
             return await self._purge()
+
+    @contextlib.asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Nothing is published, rolled up or purged meanwhile."""
+        async with self._lock:
+            yield
 
     async def _try(self) -> None:
         try:
