@@ -20,18 +20,18 @@ from pathlib import Path
 from thrum_kernel.bus.address import listen
 var = Path(sys.argv[1]) / ".thrum" / "var"
 var.mkdir(parents=True, exist_ok=True)
-server = listen(var / "thrum.sock")
-server.setblocking(True)
 me = psutil.Process()
 record = {"pid": me.pid, "repo_path": sys.argv[1], "start_time": me.create_time()}
 (var / "thrum.pid").write_text(json.dumps(record))
 (var / "environment").write_text(json.dumps(dict(os.environ)))
 (var / "facts").write_text(json.dumps([os.getcwd(), os.getsid(0), len(os.listdir("/proc/self/fd"))]))
 def end(*_):
-    (var / "thrum.sock").unlink()
+    (var / "thrum.sock").unlink(missing_ok=True)
     (var / "thrum.pid").unlink()
     os._exit(0)
 signal.signal(signal.SIGTERM, end)
+server = listen(var / "thrum.sock")
+server.setblocking(True)
 while True:
     server.accept()[0].close()
 """

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from command_run import ME, Ran, run
+from test_commands_transaction import tree_of
 
 from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.errors import IdentityMissing
 from thrum_kernel.paths import Paths
+from thrum_kernel.testing.harness import Repo
 
 ANSWERS: dict[str, Any] = {
     "agent.whoami": IdentityMissing("/w"),
@@ -152,3 +154,19 @@ def test_quickstart_with_no_init_where_nothing_is_set_up(tmp_path: Any, started:
     ran = run("quickstart", "alice", *FLAGS, "--no-init", cwd=empty, env={"HOME": "/nowhere"})
     assert ran.status == 1
     assert ran.calls == []
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("alice",), "--role and --module required"),
+        (("x", "--role", "x", "--module", "m"), "x"),
+        (("Alice", *FLAGS), "invalid agent name"),
+    ],
+)
+def test_quickstart_with_wrong_words_sets_nothing_up(repo: Repo, words: tuple[str, ...], error: str) -> None:
+    before = tree_of(repo.path)
+    ran = run("quickstart", *words, cwd=repo.path, env={"HOME": repo.env["HOME"]})
+    assert ran.status == 1
+    assert error in ran.err.splitlines()[0]
+    assert tree_of(repo.path) == before

@@ -12,6 +12,7 @@ from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.render import at, text_of
 from thrum_kernel.cli.texts.people import agent_list_lines, cleanup_lines, context_lines, whoami_lines
 from thrum_kernel.errors import ThrumError, UsageError
+from thrum_kernel.identity.model import check_agent
 
 STATUSES = ("working", "idle", "blocked", "stuck")
 CONFLICT = 1
@@ -209,19 +210,21 @@ def adopt(
     show(run, done, [f"✓ Agent adopted: {at(done['agent_id'])} now lives here"])
 
 
-def registration(run: Run, name: str | None, more: dict[str, Any]) -> dict[str, Any]:
+def registration(run: Run, name: str | None, more: dict[str, Any], *, is_new: bool = False) -> dict[str, Any]:
     """Parameters of ``agent.register``: flags, then the environment, then what is registered here already.
 
-    An explicit ``--name`` says who is registered, ``THRUM_NAME`` is its default.
+    An explicit ``--name`` says who is registered, ``THRUM_NAME`` is its default. Where thrum is not set up yet
+    (*is_new*) nobody is registered already, and nobody is asked.
 
     Raises:
         UsageError: role or module are known from nowhere.
+        InvalidName: a name breaks the rules.
     """
     env = run.inv.env
     who = bare_name(name or env.get("THRUM_NAME", ""))
     role = run.inv.role or env.get("THRUM_ROLE", "")
     module = run.inv.module or env.get("THRUM_MODULE", "")
-    if not (role and module):
+    if not (role and module) and not is_new:
         known = _known(run, who)
         role, module = role or known.get("role", ""), module or known.get("module", "")
     missing = [flag for flag, value in (("--role", role), ("--module", module)) if not value]
@@ -229,6 +232,8 @@ def registration(run: Run, name: str | None, more: dict[str, Any]) -> dict[str, 
         raise UsageError(
             f"{' and '.join(missing)} required", hint="for example --role implementer --module auth"
         )
+    if who:
+        check_agent(who, role, module)
     display = more.get("display") or env.get("THRUM_DISPLAY", "")
     return {"role": role, "module": module} | given({"name": who, **more, "display": display})
 

@@ -71,6 +71,10 @@ def quickstart(
     if dry_run:
         _preview(run, where, no_init=no_init, more=more, name=positional or name)
         return 0
+    if _setup(run, where).needs_project:
+        registration(
+            run, positional or name, more, is_new=True
+        )  # wrong words must not leave half a set-up behind
     _have_daemon(run, where, no_init=no_init)
     done = run.call("agent.register", **_parameters(run, positional or name, more))
     if done["status"] == "conflict":
@@ -113,9 +117,13 @@ def _begin(run: Run, done: dict[str, Any], intent: str | None) -> tuple[dict[str
     return value, lines
 
 
+def _setup(run: Run, where: Paths) -> Setup:
+    return Setup(where, home=Path(run.inv.env.get("HOME", "/")), branch="")
+
+
 def _have_daemon(run: Run, where: Paths, *, no_init: bool) -> None:
     """Set thrum up where it is not, let a linked worktree share it, and have the daemon run."""
-    setup = Setup(where, home=Path(run.inv.env.get("HOME", "/")), branch="")
+    setup = _setup(run, where)
     if setup.needs_project or setup.needs_redirect:
         if no_init:
             raise NotInitialized(where.worktree)
@@ -147,7 +155,7 @@ def _is_initialized(run: Run) -> bool:
 
 
 def _preview(run: Run, where: Paths, *, no_init: bool, more: dict[str, Any], name: str | None) -> None:
-    setup = Setup(where, home=Path(run.inv.env.get("HOME", "/")), branch="")
+    setup = _setup(run, where)
     needs_files = (setup.needs_project or setup.needs_redirect) and not no_init
     files = initializing.plan_of(run, where, Wishes()).changes if needs_files else []
     params = given({"name": bare_name(name or ""), "role": run.inv.role, "module": run.inv.module, **more})
