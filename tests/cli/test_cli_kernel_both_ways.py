@@ -144,3 +144,13 @@ def test_changing_both_ways(ways: tuple[Cli, Cli], line: str) -> None:
 
     assert out or err
     assert "internal error" not in err
+
+
+def test_a_name_in_the_environment_selects_both_ways(ways: tuple[Cli, Cli]) -> None:
+    shared = Repo(ways[0].cwd, ways[0].cwd, ways[0].env).worktree("shared").path
+    for name in ("carol", "dave"):
+        ways[0].at(shared)("quickstart", "--name", name, "--role", "tester", "--module", "all")
+
+    for cli in ways:
+        assert cli.at(shared, THRUM_NAME="dave")("whoami", "--field", "agent_id") == "dave\n"
+        assert "carol, dave" in cli.at(shared).refused("whoami")

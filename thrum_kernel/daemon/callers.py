@@ -10,11 +10,14 @@ from collections.abc import Hashable
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from thrum_kernel.agents.world import WorldKeeper
 from thrum_kernel.api import Caller
 from thrum_kernel.bus.peer import Peer, standing
 from thrum_kernel.bus.tokens import Tokens
 from thrum_kernel.cli.protocol import Request
+from thrum_kernel.errors import IdentityAmbiguous
 from thrum_kernel.identity import probe
 from thrum_kernel.identity.facts import Facts
 
@@ -34,7 +37,15 @@ class Callers:
         Raises:
             GuardFired, IdentityError: the claim contradicts the facts, or several identities fit.
         """
-        return self._resolved(self._facts(peer), claim, token_principal=peer.principal)
+        facts = self._facts(peer)
+        try:
+            return self._resolved(facts, claim, token_principal=peer.principal)
+        except IdentityAmbiguous:
+            # A request has no environment; its process has: commands in process mean the same as in the daemon.
+            named = _name_of(facts)
+            if not named:
+                raise
+            return self._resolved(facts, claim, named=named, token_principal=peer.principal)
 
     def of_command(self, peer: Peer, claim: str, request: Request) -> Caller:
         """The caller of a command, with the environment of its client.
@@ -72,3 +83,11 @@ class Callers:
             for step in sorted(facts.failed):
                 _log.warning("step=%s failed pid=%s: the claim %r is taken", step, facts.pid, caller.agent_id)
         return caller
+
+
+def _name_of(facts: Facts) -> str:
+    """``THRUM_NAME`` in the environment that a process was started with; empty when that cannot be read."""
+    try:
+        return str(psutil.Process(facts.pid).environ().get("THRUM_NAME", ""))
+    except (psutil.Error, OSError, ValueError):
+        return ""
