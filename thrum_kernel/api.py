@@ -6,13 +6,29 @@ Everything here is frozen data or a Protocol. A plugin imports this module, `thr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
-API_LEVEL = 1
+import pluggy
+
+API_LEVEL: Final = 1
 """What a manifest asks for with ``api``; raised when this module changes incompatibly."""
+
+
+class Clock(Protocol):
+    """The time, as a plugin is given it."""
+
+    def now_us(self) -> int:
+        """Wall clock, microseconds since 1970."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+        ...
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -272,3 +288,467 @@ class Migration:
 
     name: str
     statements: tuple[str, ...]
+
+
+# --- plugins ---------------------------------------------------------------------------------------------------------
+
+hookimpl: Final = pluggy.HookimplMarker("thrum")
+"""Marks a function of a plugin's hooks module as an implementation of the hook it is named after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginCommand:
+    """A command that a plugin adds; declared so that it can be listed without importing the plugin.
+
+    Attributes:
+        words: where it stands, e.g. ``("runtime", "list")``.
+        target: ``package.module:function``, imported when it is first run: ``(ctx, …) -> int | None``, with
+            ``run_of(ctx)`` for what it may use.
+        help: one line.
+        local: runs in the caller's own process.
+        offline: runs with no daemon, and never starts one.
+        in_daemon: may run inside the daemon: it blocks nobody and touches nothing but its `Run`. Otherwise it runs in
+            the caller's process.
+        hidden: not listed.
+        aliases: other last words.
+    """
+
+    words: tuple[str, ...]
+    target: str
+    help: str
+    local: bool = False
+    offline: bool = False
+    in_daemon: bool = False
+    hidden: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginManifest:
+    """What a plugin is, told by a module that imports nothing but this one.
+
+    The entry point of group ``thrum.plugins`` names it: ``guards = "thrum_guards.plugin:MANIFEST"``.
+
+    Attributes:
+        name: ``[a-z][a-z0-9_]*``; the plugin's namespace: by default it may add methods ``<name>.*``, commands below
+            the word *name*, a settings section *name*, tables ``<name>_*`` and events ``<name>.*``.
+        summary: one line.
+        api: the `API_LEVEL` it was written for.
+        hooks: dotted path of the module with its hooks; empty when it only has commands.
+        settings: ``module:Class`` of its settings, a pydantic model; empty when it has none.
+        requires: names of plugins that must be active before it.
+        capabilities: what it does to the world beside answering: ``files``, ``processes``, ``network``,
+            ``keystrokes``; shown to whoever enables it.
+        commands: see `PluginCommand`.
+        methods, nouns, sections, tables, senders, events: names claimed beyond the default namespace, exactly;
+            *senders* and *methods* may end in ``*``.
+        history: its cursor over committed events starts at the beginning of the log, not at now.
+    """
+
+    name: str
+    summary: str
+    api: int
+    hooks: str = ""
+    settings: str = ""
+    requires: tuple[str, ...] = ()
+    capabilities: frozenset[str] = frozenset()
+    commands: tuple[PluginCommand, ...] = ()
+    methods: tuple[str, ...] = ()
+    nouns: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    history: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PluginPaths:
+    """Where a plugin may look and write.
+
+    Attributes:
+        repo: the folder that holds the shared ``.thrum``.
+        thrum: the shared ``.thrum``.
+        state: a folder of the plugin's own below ``.thrum/var``, made when first used; it can be lost at any time.
+    """
+
+    repo: Path
+    thrum: Path
+    state: Path
+
+
+class PluginContext(Protocol):
+    """All of Thrum that a plugin may touch. Every use is attributed to the plugin."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def settings(self) -> Any:
+        """Its settings as they are now, an instance of the class that its manifest names."""
+        ...
+
+    @property
+    def log(self) -> logging.Logger: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def paths(self) -> PluginPaths: ...
+
+    async def emit(self, event_type: str, /, **fields: Any) -> str:
+        """Commit an event of one of its own types; gives its event id once it is durable and projected."""
+        ...
+
+    async def send(
+        self, content: str, *, to: str | Sequence[str], sender: str, request_id: str = "", **params: Any
+    ) -> str:
+        """Send a message as one of its claimed *senders*; gives its id. *request_id* makes a retry harmless."""
+        ...
+
+    async def call(self, method: str, /, **params: Any) -> Any:
+        """The result of any method, as the plugin itself."""
+        ...
+
+    def publish(self, topic: str, payload: Any) -> int:
+        """Push to everybody who subscribed to ``<name>.<topic>``; how many that were."""
+        ...
+
+    def subscribe(self, topic: str, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call *callback* for everything published to *topic* from now on; gives what ends that."""
+        ...
+
+    async def write(self, fn: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Run *fn* on its local tables in one durable transaction."""
+        ...
+
+    def read(self, sql: str, params: Sequence[Any] = (), *, local: bool = False) -> list[tuple[Any, ...]]:
+        """Rows of a query on the cache (its projected tables, the kernel's views), or on its local tables."""
+        ...
+
+    async def in_thread(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Run blocking work off the loop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A plugin's own tables.
+
+    Attributes:
+        projected: statements that make its tables in the cache, filled by its projectors; changing one rebuilds.
+        local: additive steps for its tables in ``local.db``.
+    """
+
+    projected: tuple[str, ...] = ()
+    local: tuple[Migration, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Projector:
+    """A rule that writes a plugin's projected tables.
+
+    Attributes:
+        event_type: one of the plugin's own, or any type of the kernel.
+        apply: pure ``(connection, event) -> None``: same events in any order, any number of times, same tables.
+    """
+
+    event_type: str
+    apply: Callable[[sqlite3.Connection, Any], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardedCall:
+    """What a guard is asked about.
+
+    Attributes:
+        kind: ``method`` before a mutating method; ``command`` before a guarded command; ``identity`` before an identity
+            file is written; ``reclaim`` before an identity whose process is dead is taken over; ``bootstrap`` before
+            ``init`` or a daemon's start; ``prime`` before a briefing is given.
+        name: the method or command; for the others the agent or folder concerned.
+        caller: who asks.
+        params: parameters of the method, or what else is known, plain values.
+        force: ``--force`` was given.
+    """
+
+    kind: Literal["method", "command", "identity", "reclaim", "bootstrap", "prime"]
+    name: str
+    caller: Caller
+    params: Mapping[str, Any] = field(default_factory=dict)
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a guard says. The strictest of all guards counts: deny, then warn, then allow.
+
+    Attributes:
+        outcome: ``deny`` refuses with `reason`, ``warn`` lets it pass and tells, ``allow`` lets it pass.
+        guard: id of the checkpoint, shown.
+        reason: a stable word, e.g. ``pid_mismatch``.
+        facts: further lines in the order to show them, label → text.
+        hint: what to do next.
+    """
+
+    outcome: Literal["deny", "warn", "allow"]
+    guard: str = ""
+    reason: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When hints are asked for.
+
+    Attributes:
+        command: words of the command, e.g. ``send`` or ``tmux create``.
+        phase: ``before`` it does anything, or ``after`` it succeeded.
+        caller: who runs it.
+        params: its arguments and what else is known, plain values.
+        result: what it gave, after.
+        force: ``--force`` was given.
+    """
+
+    command: str
+    phase: Literal["before", "after"]
+    caller: Caller
+    params: Mapping[str, Any] = field(default_factory=dict)
+    result: Any = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HintOption:
+    """Something one may do: shown as ``label: cmd  (note)``."""
+
+    label: str
+    cmd: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """A hint with a stable code.
+
+    Attributes:
+        code: e.g. ``send.recipient-stale``.
+        severity: ``warn`` before a command stops it unless it is allowed to be forced and is; ``info`` only tells.
+        message: one sentence.
+        options: what one may do.
+        allow_force: ``--force`` gets past it.
+    """
+
+    code: str
+    severity: Literal["warn", "info"]
+    message: str
+    options: tuple[HintOption, ...] = ()
+    allow_force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrimeSection:
+    """A section of the briefing.
+
+    Attributes:
+        key: its key in ``prime --json``.
+        order: sections are shown by ascending order; the kernel's are 100, 200, … 1100 (see `briefing.prime`).
+        text: Markdown; empty leaves it out of the text.
+        data: its value in JSON.
+    """
+
+    key: str
+    order: int
+    text: str
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KitFile:
+    """A file that a runtime needs in a repository.
+
+    Attributes:
+        path: relative to the worktree's root (``~/…``: to the home folder).
+        content: its text; ``{{.AgentName}}``, ``{{.AgentRole}}``, ``{{.AgentModule}}`` and ``{{.MCPCommand}}`` are
+            replaced.
+        managed: ours, always written anew; otherwise one that is there stays unless forced.
+        merge: ``hooks`` merges it into an existing JSON file that keeps everything else.
+        executable: mode 0755.
+    """
+
+    path: str
+    content: str
+    managed: bool = False
+    merge: Literal["", "hooks"] = ""
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptEntry:
+    """One entry of a runtime's transcript.
+
+    Attributes:
+        kind: ``user``, ``assistant``, ``tool`` (a tool's result), or ``other`` (queue, history, bookkeeping).
+        text: what it says.
+        at: timestamp, empty when the transcript tells none.
+    """
+
+    kind: Literal["user", "assistant", "tool", "other"]
+    text: str
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimePreset:
+    """A runtime as data. The name is its one key everywhere.
+
+    Attributes:
+        name, display_name, command: e.g. ``claude``, ``Claude Code``, ``claude``.
+        processes: names of its processes.
+        mcp_supported, hooks_supported, has_session_start_hook: what it can do.
+        instructions_file, mcp_config_path, setup_notes: for people.
+        markers: files or folders in a repository that tell it is used there.
+        environment: variables that tell we run inside it.
+        binaries: ``(program, words one of which its --version contains)``.
+        skills_dir: where it looks for skills.
+        files: what ``init --runtime`` writes.
+        queues_input: takes input while it is busy.
+        enter_delay_s: seconds between text and Enter.
+        bracketed_paste: wants multi-line text pasted.
+        prompt, busy, dialog: patterns (regular expressions) of its screen, each list by the name of what it shows.
+        keys: keys for a dialog, by ``<dialog>.<answer>``.
+        find_transcript: ``(pid, cwd) -> Path | None``, blocking.
+        read_transcript: ``(path) -> Iterable[TranscriptEntry]``, oldest first, blocking.
+    """
+
+    name: str
+    display_name: str
+    command: str
+    processes: tuple[str, ...] = ()
+    mcp_supported: bool = False
+    hooks_supported: bool = False
+    has_session_start_hook: bool = False
+    instructions_file: str = ""
+    mcp_config_path: str = ""
+    setup_notes: str = ""
+    markers: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    binaries: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    skills_dir: str = ""
+    files: tuple[KitFile, ...] = ()
+    queues_input: bool = False
+    enter_delay_s: float = 0.1
+    bracketed_paste: bool = False
+    prompt: Mapping[str, str] = field(default_factory=dict)
+    busy: Mapping[str, str] = field(default_factory=dict)
+    dialog: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    find_transcript: Callable[[int, Path], Path | None] | None = None
+    read_transcript: Callable[[Path], Iterable[TranscriptEntry]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitOption:
+    """An option that a step adds to ``thrum init``: ``--<name>``."""
+
+    name: str
+    help: str
+    is_flag: bool = False
+    metavar: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the wizard asks.
+
+    Attributes:
+        key: the option that answers it, so that no question is asked.
+        prompt: the line, without its colon.
+        default: taken on Enter.
+        choices: numbered; empty for free text.
+        check: gives the cleaned answer, or raises UsageError.
+    """
+
+    key: str
+    prompt: str
+    default: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    check: Callable[[str], str] | None = None
+
+
+class InitPlan(Protocol):
+    """What a step of ``init`` may do: every file goes through it, so that it can be listed and rolled back."""
+
+    @property
+    def repo(self) -> Path: ...
+    @property
+    def worktree(self) -> Path: ...
+    @property
+    def thrum(self) -> Path: ...
+    @property
+    def dry_run(self) -> bool: ...
+    @property
+    def force(self) -> bool: ...
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Every option given, and every answer."""
+        ...
+
+    def write(self, path: Path, data: bytes, *, mode: int = 0o644) -> None: ...
+    def make_folder(self, path: Path) -> None: ...
+    def configure(self, key: str, value: Any) -> None: ...
+    def say(self, line: str) -> None: ...
+    def report(self, key: str, value: Any) -> None:
+        """Add to the JSON result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitStep:
+    """A step of ``thrum init``.
+
+    Attributes:
+        name: unique.
+        order: steps run by ascending order; the kernel's: core 100, identity 200, worktrees 300, roles 400,
+            runtime 500, daemon 800, registration 900.
+        options: what it adds to the command.
+        questions: ``(plan) -> questions`` asked on a terminal for what no option answered.
+        run: ``(plan) -> None``, blocking; everything it writes goes through the plan.
+    """
+
+    name: str
+    order: int
+    run: Callable[[InitPlan], None]
+    options: tuple[InitOption, ...] = ()
+    questions: Callable[[InitPlan], Sequence[Question]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Something that ``thrum doctor`` looks at.
+
+    Attributes:
+        subject: what, e.g. ``hooks``.
+        look: ``(ctx) -> findings``, blocking.
+        fix: ``(ctx, finding) -> said``, for findings that can be mended safely; None when none can.
+    """
+
+    subject: str
+    look: Callable[[Any], Sequence[Finding]]
+    fix: Callable[[Any, Finding], str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentInfo:
+    """An agent as preamble and briefing hooks see it.
+
+    Attributes:
+        worktree: root of the worktree it lives in.
+        thrum: that worktree's own ``.thrum`` (identities, context).
+    """
+
+    name: str
+    role: str
+    module: str
+    worktree: Path
+    thrum: Path
+    runtime: str = ""
+    display: str = ""

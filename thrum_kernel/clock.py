@@ -8,21 +8,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+
+from thrum_kernel.api import Clock
+
+__all__ = ["Clock", "SystemClock", "format_us", "parse_us"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Clock(Protocol):
-    """What anything that needs the time is given."""
-
-    def now_us(self) -> int:
-        """Wall clock, microseconds since 1970."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds from an arbitrary start; never goes back."""
-        ...
 
 
 class SystemClock:
