@@ -77,6 +77,9 @@ KERNEL_MIGRATIONS: tuple[Migration, ...] = (*AGENTS_MIGRATIONS, *MESSAGING_MIGRA
 SENDERS = ("system", "daemon", "thrum", "supervisor_*", "monitor:*")
 """Sender names that nobody may register."""
 
+LONG_POLL_LIMIT_S = 24 * 3600.0
+"""`thrum wait --timeout` may be long; a client that goes away ends it at once."""
+
 WATCH_EVERY_S = 2.0
 LOCK_PATIENCE_S = 6.0
 
@@ -106,7 +109,11 @@ class Daemon:
             clock=clock,
             durable=lambda: self.committer.durable,
         )
-        self.dispatcher = Dispatcher(recall=self.committer.events_of_request, state=self.keeper.refusal)
+        self.dispatcher = Dispatcher(
+            recall=self.committer.events_of_request,
+            state=self.keeper.refusal,
+            long_poll_limit_s=LONG_POLL_LIMIT_S,
+        )
         self.agents = Agents(
             cache=self.cache,
             local=opened.local,
