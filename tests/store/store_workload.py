@@ -75,7 +75,8 @@ class Node:
         self.ledger.erased.add(int(event_id[4:]))
 
     def purge(self) -> None:
-        """Purge everything so far."""
+        """Purge everything so far, the deletions too whose subjects are older than they."""
+        self.ticks += 1
         event = self._event("purge.executed", cutoff=self._now())
         self.ledger.asked = str(event["cutoff"])
         self.commit([event])
