@@ -233,6 +233,7 @@ class Loader:
             else:
                 self._deliveries.append((key, agent, via, own_us, own_us))
         self._lines[key] = line
+        self._has_messages = True
         return True
 
     def _time(self, timestamp: str) -> int:
@@ -301,7 +302,6 @@ class Loader:
         self._rows, self._deliveries, self._lines = [], [], {}
         if not rows:
             return
-        self._has_messages = True
         rows.sort(key=_key)
         doubled = {row[0] for row in rows if row[1] in self._others} if self._others else set()
         if doubled:

@@ -56,12 +56,13 @@ class TextIndex:
         is_new = not path.exists()
         if is_new:
             path.touch(mode=0o600)
-        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0, uri=True)
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.execute("PRAGMA secure_delete = ON")
         self.db.execute("PRAGMA cache_size = -16384")
-        self.db.execute("ATTACH ? AS cache", (str(cache_path),))
+        # Read-only: the cache has one writer, and whoever folds its log back must know of a swap.
+        self.db.execute("ATTACH ? AS cache", (f"{cache_path.absolute().as_uri()}?mode=ro",))
         if is_new:
             self._begin()
         notes = dict(self.db.execute("SELECT key, value FROM main.meta").fetchall())

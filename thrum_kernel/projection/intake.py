@@ -96,6 +96,7 @@ class Intake:
             place = Place(writer, sequence, daemon)
             verdict = self._apply(place, self._types.decode(line), line)
             if isinstance(verdict, Held) and (verdict.kind, verdict.subject) == (kind, subject):
+                self.tables.hold(place, ulid, verdict, line)  # still, perhaps for another reason
                 continue
             self.tables.db.execute(
                 "DELETE FROM held WHERE kind = ? AND subject = ? AND writer = ? AND sequence = ?",
@@ -188,7 +189,7 @@ class Intake:
         event_id = event.head.event_id if isinstance(event, UnknownEvent) else event.event_id
         ulid = event_id[4:]
         self.tables.hold(place, ulid, verdict, line)
-        if isinstance(event, MessageCreate) and verdict.kind in ("agent", "ahead"):
+        if isinstance(event, MessageCreate) and verdict.kind != "conflict" and ids.is_ulid(ulid):
             self.tables.db.execute(
                 "INSERT INTO event_seen VALUES (?, ?) ON CONFLICT DO NOTHING",
                 (ulid, line_hash(line, place.sequence)),

@@ -86,7 +86,8 @@ class Tables:
     Attributes:
         db: the connection, in a transaction while rules run.
         released: what became known in this transaction and may be waited for: ``(kind, subject)``.
-        mark_sink: takes the marks of receipts while messages are loaded in bulk; None otherwise.
+        mark_sink: takes the marks of receipts while messages are loaded in bulk, when what is in the tables is not all
+            there is; None otherwise.
         touched: writers whose places were taken or released in this transaction.
     """
 
@@ -276,13 +277,18 @@ class Tables:
             if not self._is_sender(name):
                 return Held("refused", "", f"{name} is not registered and no sender name")
             return self._sender(name, daemon_id)
+        agent = self.registered(name, incarnation)
+        if isinstance(agent, Agent) and daemon_id not in agent.homes:
+            return Held("agent", incarnation, f"{name} does not live on {daemon_id}")
+        return agent
+
+    def registered(self, name: str, incarnation: str) -> Agent | Held:
+        """The agent of a name and incarnation, wherever it lives."""
         agent = self.known_agent(incarnation)
         if agent is None or not agent.is_registered:
             return Held("agent", incarnation, f"its author {name} is not registered")
         if agent.name != name:
             return Held("refused", "", f"{name} writes as an incarnation of {agent.name}")
-        if daemon_id not in agent.homes:
-            return Held("agent", incarnation, f"{name} does not live on {daemon_id}")
         return agent
 
     def add_home(self, incarnation: str, agent: Agent, daemon_id: str) -> None:

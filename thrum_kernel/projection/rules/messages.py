@@ -56,7 +56,7 @@ def create(tables: Tables, place: Place, event: MessageCreate, hash_: bytes | No
 def author_of(tables: Tables, place: Place, event: MessageCreate) -> Agent | Held:
     """Who a message is by: an agent of the daemon that wrote it, or one that a user is disclosed to act as."""
     if event.disclosed and event.authored_by.startswith("user:"):
-        return tables.agent(AgentRef(event.agent_id, place.daemon, event.incarnation))
+        return tables.registered(event.agent_id, event.incarnation)
     return tables.author(event.agent_id, event.incarnation, place.daemon)
 
 

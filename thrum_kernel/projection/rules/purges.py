@@ -28,14 +28,15 @@ _decode = msgspec.json.Decoder(_Judged).decode
 
 def purge(tables: Tables, _place: Place, event: PurgeExecuted) -> Verdict:
     """Everything about messages and ended sessions older than the cutoff is gone."""
-    cutoff_us = parse_us(event.cutoff)
+    cutoff_us, before_us = parse_us(event.cutoff), tables.cutoff_us
     tables.db.execute(
         "INSERT INTO purge (ulid, cutoff_us, at_us, by) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (event.ulid, cutoff_us, parse_us(event.timestamp), event.by),
     )
-    if cutoff_us > tables.cutoff_us:
+    if cutoff_us > before_us:
         tables.raise_cutoff(cutoff_us)
-        sweep(tables, cutoff_us)
+        if tables.mark_sink is None:  # a bulk load sweeps once, when all is there
+            sweep(tables, cutoff_us)
     purge_session(tables)
     return None
 
