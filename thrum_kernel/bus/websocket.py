@@ -65,7 +65,11 @@ class _Wire(ServerConnection):
 
 
 class WebSocketServer:
-    """Listens on the first of *ports* that is free."""
+    """Listens on the first of *ports* that is free.
+
+    Args:
+        on_grant: what a connection listens on from the moment it has shown a token: ``(topic, as_method)`` pairs.
+    """
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class WebSocketServer:
         tokens: TokenCheck,
         *,
         ports: Sequence[Wish],
+        on_grant: Callable[[Caller], Sequence[tuple[str, str]]] = lambda caller: (),
         limits: Limits = Limits(),
         ping_interval_s: float = PING_INTERVAL_S,
         recheck_s: float = RECHECK_S,
@@ -81,6 +86,7 @@ class WebSocketServer:
         self.dispatcher = dispatcher
         self.topics = topics
         self.tokens = tokens
+        self.on_grant = on_grant
         self.limits = limits
         self.port = 0
         self._ports = ports
@@ -246,6 +252,7 @@ class WebSocketLink:
 
     async def run(self) -> None:
         """Answer what comes, in order, until the connection ends."""
+        self._listen()
         closed = asyncio.ensure_future(self._wire.wait_closed())
         try:
             while True:
@@ -335,6 +342,13 @@ class WebSocketLink:
         if self.grant is not None and self.grant.principal != grant.principal:
             self._subscriptions.end()  # they were the other principal's
         self.grant = grant
+        self._listen()
+
+    def _listen(self) -> None:
+        """Hear what is addressed to the principal."""
+        if self.grant is not None and self.grant.is_valid:
+            for topic, as_method in self._server.on_grant(self.caller("")):
+                self.subscribe(topic, as_method=as_method)
 
     # --- topics.Sink -------------------------------------------------------------------------------------------------
 

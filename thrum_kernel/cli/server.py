@@ -11,9 +11,10 @@ Source: DESIGN.md D4, D5.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, cast
@@ -69,6 +70,7 @@ class CommandServer:
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="command")
         self.is_draining = False
         self._running: set[asyncio.Task[None]] = set()
+        self._polling: set[asyncio.Task[Any]] = set()
 
     def foreign(self, peer: Peer) -> asyncio.Protocol:
         """The protocol of one connection."""
@@ -82,13 +84,39 @@ class CommandServer:
         return cast("asyncio.Task[None]", task)
 
     async def drain(self, *, limit_s: float = 12.0) -> None:
-        """Refuse new commands and wait until those accepted have answered; what is left after *limit_s* is cut."""
+        """Refuse new commands and wait until those accepted have answered; what is left after *limit_s* is cut.
+
+        Those that wait for something to happen are cut at once: nothing was shown, so their clients ask the next
+        daemon under the same request id.
+        """
         self.is_draining = True
+        for task in tuple(self._polling):
+            task.cancel()
         if self._running:
             _, left = await asyncio.wait(tuple(self._running), timeout=limit_s)
             for task in left:
                 task.cancel()
         self.threads.shutdown(wait=False, cancel_futures=True)
+
+    @contextlib.contextmanager
+    def polling(self, method: str) -> Iterator[None]:
+        """The running command awaits *method*; one that may take as long as it likes is not waited for when draining.
+
+        Raises:
+            CancelledError: it would begin to wait now, and the daemon stops.
+        """
+        task = asyncio.current_task()
+        found = self.dispatcher.methods.get(method)
+        if task is None or found is None or found.mutates or not found.long_poll:
+            yield
+            return
+        if self.is_draining:
+            raise asyncio.CancelledError
+        self._polling.add(task)
+        try:
+            yield
+        finally:
+            self._polling.discard(task)
 
     @property
     def running(self) -> int:
@@ -273,7 +301,12 @@ class Conduct:
         self._calls += 1
         request_id = f"{self._request.request_id}.{self._calls}" if self._request.request_id else ""
         return await self._server.dispatcher.call(
-            method, params, caller=self._caller, request_id=request_id, shown=self._effects.append
+            method,
+            params,
+            caller=self._caller,
+            request_id=request_id,
+            transport="unix",  # where the client's connection came in, and what its process may ask for
+            shown=self._effects.append,
         )
 
     def call_from_thread(self, method: str, params: Mapping[str, Any]) -> Any:
@@ -292,7 +325,8 @@ class Conduct:
     async def _answer(self, pending: Pending) -> Callable[[], Outcome]:
         """Await the method of a long answer; what is left is to finish with its result or its error."""
         try:
-            result = await self.call(pending.method, pending.params)
+            with self._server.polling(pending.method):
+                result = await self.call(pending.method, pending.params)
         except ThrumError as error:
             return pending.after_failure(error)
         return lambda: pending.finish(result)

@@ -50,12 +50,13 @@ from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
 from thrum_kernel.daemon.status import PluginInfo, ServiceInfo, StatusMethods
-from thrum_kernel.errors import DaemonError, StoreError, StoreLocked, ThrumError
+from thrum_kernel.errors import DaemonError, FileDamaged, StoreError, StoreLocked, ThrumError
 from thrum_kernel.events import EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
-from thrum_kernel.jsonio import write_object
+from thrum_kernel.jsonio import read_object, write_object
 from thrum_kernel.messaging import LOCAL_MIGRATIONS as MESSAGING_MIGRATIONS
 from thrum_kernel.messaging import Messaging
+from thrum_kernel.messaging.push import NOTIFICATION
 from thrum_kernel.messaging.quota import Limits
 from thrum_kernel.plugins.supervisor import Supervisor
 from thrum_kernel.projection import queries, replay
@@ -271,7 +272,7 @@ class Daemon:
         await self.committer.close()
         await self.search.close()
         self.cache.close()
-        self.opened.paths.pid_file.unlink(missing_ok=True)
+        self._remove_pid_file()
 
     async def _start_websocket(self) -> None:
         """A daemon without WebSocket still serves everybody on this machine: a port that cannot be had is told."""
@@ -282,7 +283,9 @@ class Daemon:
                 configured=self.opened.settings.daemon.ws_port,
                 last_run=where.ws_port,
             )
-            server = WebSocketServer(self.dispatcher, self.topics, self.tokens, ports=ports)
+            server = WebSocketServer(
+                self.dispatcher, self.topics, self.tokens, ports=ports, on_grant=self._heard_by
+            )
             port = await server.start()
         except ThrumError as error:
             self._problem = f"no WebSocket: {error}"
@@ -303,6 +306,13 @@ class Daemon:
                 "start_time": psutil.Process().create_time(),
             },
         )
+
+    def _remove_pid_file(self) -> None:
+        """Remove it, unless another daemon took the place (`_watch`) and wrote its own."""
+        pid_file = self.opened.paths.pid_file
+        with contextlib.suppress(OSError, FileDamaged):
+            if read_object(pid_file).get("pid") == os.getpid():
+                pid_file.unlink()
 
     async def _watch(self, started: Any) -> None:
         """End when the socket or the lock was taken away: another daemon is to have the place."""
@@ -342,6 +352,12 @@ class Daemon:
 
     def _caller_of_command(self, *args: Any) -> Caller:
         return self.callers.of_command(*args)
+
+    def _heard_by(self, caller: Caller) -> list[tuple[str, str]]:
+        """What a connection hears once it has shown whose it is; nothing can be told while projecting."""
+        if self.keeper.refusal() is not None:
+            return []
+        return [(topic, NOTIFICATION) for topic in self.messaging.topics_for(caller)]
 
     def _incarnation_of(self, name: str) -> str:
         agent = self.agents.roster.find_local(name)
