@@ -60,19 +60,20 @@ class PluginInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
 class DaemonStatus(Health, kw_only=True, omit_defaults=True):
     """What `daemon status` shows: health, and what the daemon holds.
 
-    ``counts`` has messages, agents and sessions, and is empty while projecting; ``warnings`` are sentences.
+    ``counts`` has messages, agents and sessions, and is empty while projecting; ``ws_port`` is 0 without
+    WebSocket; ``warnings`` are sentences.
     """
 
     pid: int
     repo_path: str
     sync_path: str
     socket: str
-    ws_port: int = 0
-    connections: int = 0
-    counts: dict[str, int] = {}
-    plugins: list[PluginInfo] = []
-    services: list[ServiceInfo] = []
-    warnings: list[str] = []
+    ws_port: int
+    connections: int
+    counts: dict[str, int]
+    plugins: list[PluginInfo]
+    services: list[ServiceInfo]
+    warnings: list[str]
 
 
 class AdoptParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

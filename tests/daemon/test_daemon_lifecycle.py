@@ -1,0 +1,204 @@
+"""Start, stop, restart, crash: one daemon at a time, and it comes back with everything."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from daemon_house import House, connected, health, is_alive, wait_until
+
+from thrum_kernel.testing.harness import Cli, Repo
+
+
+def test_start_when_it_runs_says_so(house: House) -> None:
+    pid = house.pid
+
+    said = house.person("daemon", "start")
+
+    assert said == f"daemon is already running (PID {pid}) for repo {house.repo.path}\n"
+    assert house.pid == pid
+
+
+def test_run_when_another_runs_is_refused(house: House) -> None:
+    pid = house.pid
+
+    done = house.person.in_process().run("daemon", "run")
+
+    assert done.status == 1
+    assert done.err.startswith("Error: ")
+    assert str(pid) in done.err
+    assert health(house.socket)["status"] == "ok"
+
+
+def test_restart_keeps_identity_port_and_messages(house: House) -> None:
+    sent = house.alice.json("send", "before the restart", "--to", "@bob")["message_id"]
+    before = house.status()
+
+    house.person("daemon", "restart")
+
+    after = house.status()
+    assert after["pid"] != before["pid"]
+    assert after["ws_port"] == before["ws_port"] != 0
+    assert after["identity"] == before["identity"]
+    assert after["counts"] == before["counts"]
+    assert house.bob.json("message", "get", sent)["message"]["body"]["content"] == "before the restart"
+
+
+def test_a_crash_is_healed_by_the_next_command(house: House) -> None:
+    sent = house.alice.json("send", "before the crash", "--to", "@bob")["message_id"]
+    old = house.pid
+
+    house.kill()
+    assert house.socket.exists()  # what a dead daemon leaves behind
+    found = house.bob.json("inbox", "--unread", "--page-size", "100")
+
+    assert sent in [message["message_id"] for message in found["messages"]]
+    assert house.pid != old
+
+
+def test_two_commands_after_a_crash_start_one_daemon(house: House) -> None:
+    house.kill()
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: house.alice.run("team", "--json"), range(6)))
+
+    assert [answer.status for answer in answers] == [0] * 6, answers
+    starts = [line for line in house.person("daemon", "logs", "-n", "0").splitlines() if " starts (PID " in line]
+    alive = [line for line in starts if is_alive(int(line.rpartition("PID ")[2].rstrip(")")))]
+    assert len(alive) == 1
+
+
+def test_explicit_stop_is_told_and_nothing_starts_it_again(own_house: House) -> None:
+    pid = own_house.pid
+
+    said = own_house.person("daemon", "stop")
+
+    assert said.startswith(f"✓ Daemon stopped (PID {pid})")
+    assert "thrum daemon start" in said
+    assert not is_alive(pid)
+    assert not own_house.socket.exists()
+    refused = own_house.alice.refused("send", "hello", "--to", "@bob")
+    assert refused.startswith("Error: ")
+    assert "thrum daemon start" in refused
+    assert own_house.person.json("daemon", "status")["running"] is False
+    assert own_house.alice("whoami", "--field", "agent_id").strip() == "alice"  # needs no daemon
+    own_house.person("daemon", "start")
+    assert own_house.alice("send", "hello", "--to", "@bob").startswith("✓ Message sent: ")
+
+
+def test_run_in_the_foreground_ends_with_0_on_sigterm(repo: Repo, cli: Cli, tmp_path: Path) -> None:
+    cli("init", "--non-interactive")
+    cli("daemon", "stop")
+    running = cli.in_process().background("daemon", "run", output=tmp_path / "output.txt")
+    sock = repo.path / ".thrum/var/thrum.sock"
+    wait_until(sock.exists)
+    wait_until(lambda: health(sock)["sync_state"] == "local-only")
+
+    running.signal(signal.SIGTERM)
+
+    assert running.wait() == 0
+    assert not sock.exists()
+    assert not (repo.path / ".thrum/var/thrum.pid").exists()
+
+
+def test_status_shows_everything_for_people_and_programs(house: House) -> None:
+    found = house.status()
+    text = house.person("daemon", "status")
+
+    assert found["running"] is True and found["status"] == "ok"
+    assert found["pid"] == house.pid
+    assert set(found["identity"]) == {
+        "daemon_id",
+        "repo_name",
+        "hostname",
+        "repo_path",
+        "git_origin_url",
+        "init_at",
+    }
+    assert found["plugins"] == []
+    assert found["counts"]["agents"] == 2
+    assert found["uptime"] and found["uptime_ms"] > 0
+    for words in ("Uptime:", "Identity:", found["identity"]["daemon_id"], "2 agents", f"PID:       {house.pid}"):
+        assert words in text
+
+
+def test_logs_by_number_and_time(house: House) -> None:
+    house.person("daemon", "restart")
+    everything = house.person("daemon", "logs", "-n", "0").splitlines()
+
+    assert house.person("daemon", "logs", "-n", "2").splitlines() == everything[-2:]
+    assert house.person("daemon", "logs", "--since", "1h").splitlines() == everything
+    assert house.person("daemon", "logs", "--since", "2999-01-01") == ""
+    assert house.person.json("daemon", "logs", "-n", "1")["lines"] == everything[-1:]
+    assert any("ready" in line for line in everything)
+
+
+def test_restart_under_load_never_has_two_daemons(own_house: House, tmp_path: Path) -> None:
+    sender = Path(__file__).parents[1] / "contract/sender.py"
+    outputs = [tmp_path / f"load-{number}.txt" for number in range(3)]
+    for output in outputs:
+        load = own_house.alice.spawner.start(
+            [sys.executable, sender, own_house.socket, "@bob", "4"],
+            cwd=own_house.alice.cwd,
+            env=own_house.alice.env,
+            output=output,
+        )
+        time.sleep(0.2)
+        own_house.person("daemon", "restart")
+        assert load.wait() == 0
+
+    spans = life_spans(own_house.person("daemon", "logs", "-n", "0").splitlines())
+    assert len(spans) == 4
+    for (_, ended), (begun, _) in zip(spans, spans[1:], strict=False):
+        assert ended < begun
+    acknowledged = [word for output in outputs for word in output.read_text().split() if word.startswith("msg_")]
+    assert acknowledged
+    found = own_house.bob.json("inbox", "--unread", "--page-size", "1")
+    assert found["unread"] == own_house.status()["counts"]["messages"] >= len(acknowledged)
+    assert own_house.person.json("log", "verify")["ok"]
+
+
+def life_spans(log: list[str]) -> list[tuple[str, str]]:
+    """When each daemon began and stopped, by the log; one that has not stopped ends after all others."""
+    begun = [line.split()[0] for line in log if " starts (PID " in line]
+    ended = [line.split()[0] for line in log if line.endswith("main: stopped")]
+    return list(zip(begun, [*ended, "9"], strict=True))
+
+
+def test_a_wait_that_is_pending_does_not_hold_up_a_stop(own_house: House, tmp_path: Path) -> None:
+    output = tmp_path / "wait.txt"
+    waiting = own_house.bob.background("wait", "--timeout", "50s", "--json", output=output)
+    time.sleep(0.3)
+    begun = time.monotonic()
+
+    own_house.person("daemon", "restart")
+
+    assert time.monotonic() - begun < 6
+    sent = own_house.alice.json("send", "after the restart", "--to", "@bob")["message_id"]
+    assert waiting.wait(30) == 0
+    assert [message["message_id"] for message in json.loads(output.read_text())["messages"]] == [sent]
+
+
+def test_shutdown_leaves_no_accepted_request_unanswered(own_house: House) -> None:
+    """Every request is answered, or its connection is closed and nothing of it happened."""
+    program = Path(__file__).with_name("daemon_shutdown_load.py")
+    done = own_house.alice.spawner.run(
+        [sys.executable, program, own_house.socket, str(own_house.pid), "@bob"],
+        cwd=own_house.alice.cwd,
+        env=own_house.alice.env,
+    )
+    assert done.status == 0, done.err
+    load = json.loads(done.out)
+
+    own_house.person("daemon", "start")
+    found = own_house.bob.json("search", "shutdownload", "--page-size", "1")
+    assert load["answered"], load
+    stored = own_house.status()["counts"]["messages"]
+    assert stored == len(load["answered"])
+    assert found["total"] == stored
+    assert load["refused_otherwise"] == []
