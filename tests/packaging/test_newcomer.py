@@ -56,11 +56,8 @@ def test_from_pip_install_to_the_first_reply(newcomer: Cli, repo: Repo) -> None:
     bob("reply", sent["message_id"], "Looks good")
 
     assert "Looks good" in alice("inbox")
-    assert not repo.git("status", "--porcelain", "--", ".").replace("?? .gitignore", "").strip().strip("M .gitignore")
+    assert repo.git("status", "--porcelain").split() == ["??", ".gitignore"]
 
 
 def test_the_installed_command_is_the_thin_launcher(installed: Path) -> None:
-    text = (installed / "thrum").read_bytes()
-
-    assert text.startswith(b"#!/bin/sh\n")
-    assert (ROOT / "thrum_kernel" / "cli" / "client.py").read_bytes() in text
+    assert (installed / "thrum").read_bytes().startswith(b"#!/bin/sh\n")
