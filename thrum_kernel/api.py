@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
+import msgspec
 import pluggy
 
 API_LEVEL: Final = 1
@@ -34,13 +35,40 @@ class Clock(Protocol):
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="type"):
+    """Base of all typed events; a subclass adds its payload as flat fields and its ``tag``.
+
+    The envelope's fields are explained in `thrum_kernel.events.envelope`; ``PluginContext.emit`` fills them in.
+    """
+
+    event_id: str
+    timestamp: str
+    origin_daemon: str
+    sequence: int = 0
+    v: int = 1
+    request_id: str = ""
+    asserted: bool = False
+
+    @property
+    def type(self) -> str:
+        """The event's type, e.g. ``message.create``."""
+        tag = self.__struct_config__.tag
+        assert isinstance(tag, str)
+        return tag
+
+    @property
+    def ulid(self) -> str:
+        """The ULID in ``event_id``."""
+        return self.event_id[4:]
+
+
 @dataclass(frozen=True, slots=True)
 class EventType:
     """A kind of event.
 
     Attributes:
         name: e.g. ``message.create``.
-        payload: a ``msgspec.Struct`` below ``thrum_kernel.events.Event`` whose tag is *name*.
+        payload: a ``msgspec.Struct`` below `Event` whose tag is *name*.
         version: highest version of the payload that this code understands; a higher one is kept, not applied.
         scope: ``shared`` travels between clones; ``local`` never enters the journal.
         shard: ``messages`` when it belongs to the author's files, else ``events``.
@@ -93,6 +121,23 @@ class Caller:
 
 
 KERNEL_CALLER = Caller(kind="kernel", agent_id="daemon", source="kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class CallerFacts:
+    """What is known of a caller that several identities fit.
+
+    Attributes:
+        method: what it asks for.
+        candidates: names of the identities that fit, sorted; nobody else can be chosen.
+        pid: its process; 0 when unknown.
+        cwd: where that process stands; None when unknown.
+    """
+
+    method: str
+    candidates: tuple[str, ...]
+    pid: int = 0
+    cwd: Path | None = None
 
 
 # --- methods ---------------------------------------------------------------------------------------------------------
@@ -335,7 +380,8 @@ class PluginManifest:
         summary: one line.
         api: the `API_LEVEL` it was written for.
         hooks: dotted path of the module with its hooks; empty when it only has commands.
-        settings: ``module:Class`` of its settings, a pydantic model; empty when it has none.
+        settings: ``module:Class`` of its settings, a pydantic model; empty when it has none. A field called like a
+            name in *sections* is that section of config.json; the other fields are the keys of section *name*.
         requires: names of plugins that must be active before it.
         capabilities: what it does to the world beside answering: ``files``, ``processes``, ``network``,
             ``keystrokes``; shown to whoever enables it.

@@ -16,29 +16,7 @@ from __future__ import annotations
 
 import msgspec
 
-
-class Event(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="type"):
-    """Base of all typed events; a subclass adds its payload as flat fields and its ``tag``."""
-
-    event_id: str
-    timestamp: str
-    origin_daemon: str
-    sequence: int = 0
-    v: int = 1
-    request_id: str = ""
-    asserted: bool = False
-
-    @property
-    def type(self) -> str:
-        """The event's type, e.g. ``message.create``."""
-        tag = self.__struct_config__.tag
-        assert isinstance(tag, str)
-        return tag
-
-    @property
-    def ulid(self) -> str:
-        """The ULID in ``event_id``."""
-        return self.event_id[4:]
+from thrum_kernel.api import Event as Event
 
 
 class Head(msgspec.Struct, kw_only=True):
