@@ -474,6 +474,10 @@ class PluginContext(Protocol):
         """Run blocking work off the loop."""
         ...
 
+    def presets(self) -> Sequence[RuntimePreset]:
+        """Every runtime that the active plugins declare, in the order in which they were activated."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Tables:
@@ -729,6 +733,11 @@ class InitPlan(Protocol):
     def worktree(self) -> Path: ...
     @property
     def thrum(self) -> Path: ...
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment of whoever runs ``init``; ``HOME`` is theirs."""
+        ...
+
     @property
     def dry_run(self) -> bool: ...
     @property
