@@ -5,14 +5,16 @@ times, because the header starts the Python beside it with ``-IS``. It works fro
 installer, through symbolic links, in paths with spaces, and for installations of a user or of the system, where the
 Python is looked for by the folder that thrum lies in.
 
-Python compiles a script anew at every start, so this one brings its bytecode along, and its text, without comments,
-docstrings and annotations, for a Python of another version.
+Python compiles a script anew at every start, which costs more than all that the client does. So its bytecode is
+installed too, in ``share/thrum``, for the Python that builds: an installer that builds (from a checkout, editable)
+builds with the Python that will run it. The header takes it where that Python's libraries lie, else the text.
 """
 
 from __future__ import annotations
 
 import ast
 import marshal
+import sys
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import Any
@@ -28,58 +30,67 @@ while [ -L "$f" ]; do
   case $l in /*) f=$l ;; *) f=${f%/*}/$l ;; esac
 done
 case $f in */*) d=${f%/*} ;; *) d=. ;; esac
-[ -f "$d/../pyvenv.cfg" ] && exec "$d/python" -IS "$f" "$@"
+c=$f
+b=$d/../share/thrum/client.PYTHON.pyc
+if [ -f "$d/../pyvenv.cfg" ]; then
+  [ -d "$d/../lib/PYTHON/site-packages" ] && [ -f "$b" ] && c=$b
+  exec "$d/python" -IS "$c" "$f" "$@"
+fi
 for p in "$d"/../lib/python3*/*-packages/thrum_kernel; do
   [ -d "$p" ] || continue
   v=${p%/*-packages/*}
   v=${v##*/}
-  [ -x "$d/$v" ] && exec "$d/$v" -IS "$f" "$@"
-  command -v "$v" >/dev/null 2>&1 && exec "$v" -IS "$f" "$@"
+  [ "$v" = PYTHON ] && [ -f "$b" ] && c=$b
+  [ -x "$d/$v" ] && exec "$d/$v" -IS "$c" "$f" "$@"
+  command -v "$v" >/dev/null 2>&1 && exec "$v" -IS "$c" "$f" "$@"
+  c=$f
 done
-[ -x "$d/python3" ] && exec "$d/python3" -IS "$f" "$@"
-exec python3 -IS "$f" "$@"
+[ -x "$d/python3" ] && exec "$d/python3" -IS "$f" "$f" "$@"
+exec python3 -IS "$f" "$f" "$@"
 '''
 """
 
 
 class Launcher(BuildHookInterface):  # type: ignore[type-arg]
-    """Puts the script into wheels, editable ones included."""
+    """Puts the script and its bytecode into wheels, editable ones included."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Write ``build/thrum`` and add it to the wheel's scripts."""
+        """Write them below ``build`` and add them to the wheel."""
         source = Path(self.root, "thrum_kernel", "cli", "client.py").read_text("utf-8")
-        script = Path(self.root, "build", "thrum")
-        script.parent.mkdir(exist_ok=True)
-        script.write_text(launcher(source, version=self.metadata.version), "utf-8")
+        text, code = launcher(source, version=self.metadata.version)
+        folder = Path(self.root, "build")
+        folder.mkdir(exist_ok=True)
+        script, compiled = folder / "thrum", folder / compiled_name()
+        script.write_text(text, "utf-8")
         script.chmod(0o755)
+        compiled.write_bytes(code)
         build_data["shared_scripts"][str(script)] = "thrum"
+        build_data["shared_data"][str(compiled)] = f"share/thrum/{compiled_name()}"
 
 
-def launcher(source: str, *, version: str) -> str:
-    """The script made of the client's *source*: its bytecode for the Python that builds, and the text for others.
+def compiled_name() -> str:
+    """Name of the bytecode's file: ``client.python3.11.pyc``."""
+    return f"client.{_python()}.pyc"
 
-    Compiling the text costs more than everything else that the client does; an installer that builds (from a
-    checkout, editable) builds with the Python that will run it.
-    """
+
+def launcher(source: str, *, version: str) -> tuple[str, bytes]:
+    """The script made of the client's *source*, and its bytecode in the format of ``.pyc`` files."""
+
     bare = ast.fix_missing_locations(_Bare(version).visit(ast.parse(source)))
     text = ast.unparse(bare)
-    code = marshal.dumps(compile(text, "thrum", "exec", dont_inherit=True, optimize=0), MARSHAL)
-    return f"{HEADER}SOURCE = {text!r}\nMAGIC = {MAGIC_NUMBER!r}\nCODE = {code!r}\n{START}"
+    code = compile(text, "thrum", "exec", dont_inherit=True, optimize=0)
+    # Version 2 of the format is the last one that is the same for the same code, whoever else refers to its parts.
+    # The flag says that nobody is to compare it with a source.
+    data = MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(code, 2)
+    return f"{HEADER.replace('PYTHON', _python())}{text}\n", data
 
 
-MARSHAL = 2
-"""Version of the format: the last one that is the same for the same code, whoever else refers to its parts."""
-
-START = """\
-import sys
-if getattr(sys.modules.get('_frozen_importlib_external'), 'MAGIC_NUMBER', None) == MAGIC:
-    import marshal
-    exec(marshal.loads(CODE))
-else:
-    exec(compile(SOURCE, 'thrum', 'exec'))
-"""
+def _python() -> str:
+    """The folder of libraries of the Python that builds, ``python3.11``; never there for one that is not CPython."""
+    name = "python" if sys.implementation.name == "cpython" else sys.implementation.name
+    return f"{name}{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class _Bare(ast.NodeTransformer):

@@ -65,12 +65,15 @@ def install(folder: Path, *, version: str) -> Path:
     """Put the script into *folder*, beside a Python with the libraries of the one that runs the tests."""
     sys.path.insert(0, str(ROOT))
     try:
-        from hatch_build import launcher
+        from hatch_build import compiled_name, launcher
     finally:
         sys.path.remove(str(ROOT))
     (folder / "bin").mkdir(parents=True)
+    (folder / "share" / "thrum").mkdir(parents=True)
     script = folder / "bin" / "thrum"
-    script.write_text(launcher((ROOT / "thrum_kernel/cli/client.py").read_text(), version=version))
+    text, code = launcher((ROOT / "thrum_kernel/cli/client.py").read_text(), version=version)
+    script.write_text(text)
+    (folder / "share" / "thrum" / compiled_name()).write_bytes(code)
     script.chmod(0o755)
     (folder / "bin" / "python").symlink_to(os.path.realpath(sys.executable))
     shutil.copy(Path(sys.prefix, "pyvenv.cfg"), folder / "pyvenv.cfg")

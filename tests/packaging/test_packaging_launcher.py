@@ -104,19 +104,37 @@ def test_installed_it_runs_from_paths_with_spaces_and_through_links(
     assert run("/bin/sh", "-c", "thrum version", cwd=tmp_path, env=by_path)[0] == 0
 
 
-def test_it_carries_the_bytecode_of_the_python_that_built_it_and_its_text(
-    wheel: Path, tmp_path: Path
-) -> None:
-    script = install(wheel, environment(tmp_path / "env"), by="pip")
-    text = script.read_text()
+def test_it_takes_its_bytecode_where_the_python_is_the_one_that_built_it(wheel: Path, tmp_path: Path) -> None:
+    venv = environment(tmp_path / "env")
+    script = install(wheel, venv, by="pip")
+    (compiled,) = (venv / "share" / "thrum").iterdir()
+    (venv / "bin" / "python").unlink()
+    (venv / "bin" / "python").write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    (venv / "bin" / "python").chmod(0o755)
 
-    assert text.startswith("#!/bin/sh\n")
-    foreign = tmp_path / "env" / "bin" / "foreign"
-    start = text.index("MAGIC = ")
-    foreign.write_text(f"{text[:start]}MAGIC = b'none'\n{text[text.index(chr(10), start) + 1 :]}")
-    foreign.chmod(0o755)
+    assert (
+        run(script, "a b", cwd=tmp_path)[1]
+        == f"-IS|{script.parent}/../share/thrum/{compiled.name}|{script}|a b|"
+    )
+    (venv / "lib" / sysconfig_folder()).rename(venv / "lib" / "python3.99")
+    assert run(script, "a b", cwd=tmp_path)[1] == f"-IS|{script}|{script}|a b|"
 
-    assert run(foreign, "version", cwd=tmp_path) == run(script, "version", cwd=tmp_path)
+
+def test_without_its_bytecode_it_does_the_same(wheel: Path, tmp_path: Path) -> None:
+    venv = environment(tmp_path / "env")
+    script = install(wheel, venv, by="pip")
+    before = run(script, "version", cwd=tmp_path)
+
+    for compiled in (venv / "share" / "thrum").iterdir():
+        compiled.unlink()
+
+    assert run(script, "version", cwd=tmp_path) == before
+    assert before[0] == 0
+
+
+def sysconfig_folder() -> str:
+    """The folder of this Python's libraries, ``python3.11``."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def test_an_editable_install_has_it_too(checkout: Path, tmp_path: Path) -> None:
@@ -143,17 +161,17 @@ def test_an_installation_of_the_user_finds_the_python_of_its_folder(wheel: Path,
         "--no-index",
     ]
     subprocess.run([*words, "--prefix", str(base), "--no-warn-script-location", str(wheel)], check=True)
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    version = sysconfig_folder()
     right = tmp_path / "tools"
     right.mkdir()
-    (right / version).write_text('#!/bin/sh\necho "$0 $1"\n')
+    (right / version).write_text('#!/bin/sh\necho "$0 $1 $2"\n')
     (right / "python3").write_text("#!/bin/sh\necho wrong\n")
     for tool in right.iterdir():
         tool.chmod(0o755)
 
     _, out, _ = run(base / "bin" / "thrum", "version", cwd=tmp_path, env={"PATH": f"{right}:/usr/bin:/bin"})
 
-    assert out == f"{right / version} -IS\n"
+    assert out == f"{right / version} -IS {base}/bin/../share/thrum/client.{version}.pyc\n"
 
 
 def test_uninstalling_leaves_nothing(wheel: Path, tmp_path: Path) -> None:
@@ -164,6 +182,7 @@ def test_uninstalling_leaves_nothing(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([*words, "--disable-pip-version-check", "thrum"], check=True, capture_output=True)
 
     assert not script.exists()
+    assert not (venv / "share" / "thrum").exists()
 
 
 def test_the_wheel_holds_the_script_once_and_no_build_files(wheel: Path) -> None:

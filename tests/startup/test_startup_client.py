@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import marshal
 import subprocess
 import sys
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -41,26 +43,43 @@ def test_the_thin_client_loads_nothing_else() -> None:
     assert loaded_by(run, "-IS") <= {"_socket", "errno", "__future__"}
 
 
-def test_the_script_needs_not_even_the_compiler_nor_annotations() -> None:
+def built() -> tuple[str, bytes]:
+    """The script and its bytecode."""
     sys.path.insert(0, str(ROOT))
     try:
         from hatch_build import launcher
     finally:
         sys.path.remove(str(ROOT))
-    script = launcher(CLIENT.read_text(), version="1.2.3")
-    body = script.partition("'''\n")[2]
-    values: dict[str, object] = {}
-    exec(compile(body.partition("import sys\n")[0], "script", "exec"), values)
+    made: tuple[str, bytes] = launcher(CLIENT.read_text(), version="1.2.3")
+    return made
 
-    source = str(values["SOURCE"])
-    assert "annotations" not in source
-    assert "TYPE_CHECKING" not in source
-    assert "VERSION = b'1.2.3'" in source
-    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.AnnAssign)]
+
+def test_the_script_holds_what_runs_and_nothing_else() -> None:
+    text, _ = built()
+
+    assert text.startswith("#!/bin/sh\n")
+    assert "VERSION = b'1.2.3'" in text
+    assert "TYPE_CHECKING" not in text
+    assert "__future__" not in text
+    assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.AnnAssign)]
+
+
+def test_the_bytecode_is_that_of_the_script() -> None:
+    text, code = built()
+    expected = compile(
+        text.partition("'''\n")[2].rstrip("\n"), "thrum", "exec", dont_inherit=True, optimize=0
+    )
+
+    assert code[:4] == MAGIC_NUMBER
+    assert marshal.loads(code[16:]) == expected
 
 
 def test_building_the_script_twice_gives_the_same_bytes() -> None:
-    code = "from hatch_build import launcher; import hashlib; print(hashlib.sha256(launcher(open('thrum_kernel/cli/client.py').read(), version='1').encode()).hexdigest())"
+    code = (
+        "import hashlib, hatch_build\n"
+        "text, code = hatch_build.launcher(open('thrum_kernel/cli/client.py').read(), version='1')\n"
+        "print(hashlib.sha256(text.encode() + code).hexdigest())"
+    )
     made = {
         subprocess.run(
             [sys.executable, "-c", code],

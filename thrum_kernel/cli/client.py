@@ -314,7 +314,7 @@ def fail(text: bytes, hint: bytes) -> NoReturn:
 def run_here(argv: list[bytes], request_id: bytes) -> NoReturn:
     """Become the whole program: ``python -m thrum_kernel``, with the interpreter beside the script."""
     environ = dict(posix.environ)
-    environ[b"THRUM_LAUNCHER"] = encoded(sys.argv[0])
+    environ[b"THRUM_LAUNCHER"] = encoded(sys.argv[1])
     environ[b"THRUM_REQUEST_ID"] = request_id
     python = encoded(sys.executable)
     posix.execve(python, [python, b"-P", b"-m", b"thrum_kernel", *argv], environ)
@@ -343,8 +343,8 @@ def again(path: bytes, message: bytes, kept: Input, shown: list[bytes]) -> int |
 
 
 def main() -> NoReturn:
-    """Run one command; does not return."""
-    argv = [encoded(word) for word in sys.argv[1:]]
+    """Run one command; does not return. The first argument is the script itself, as the header found it."""
+    argv = [encoded(word) for word in sys.argv[2:]]
     environ = posix.environ
     request_id = posix.urandom(16).hex().encode()
     try:
