@@ -3,17 +3,18 @@
 Builds the trees of `a-sync` as git would, for a daemon with some agents, writers that end after a while and the
 roll-up of `thrum_kernel.store.rollup`, and adds up the compressed size of every tree object that a publish makes new.
 
-    python bench/fan.py
+    python bench/fan.py [PUBLISHES]     # 3,000 take five minutes
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
+import sys
 import zlib
 from collections.abc import Callable
 
-AGENTS, PER_CUT, CUTS, CUTS_A_WRITER, FAN_IN = 20, 3, 600, 150, 16
+AGENTS, PER_CUT, CUTS, CUTS_A_WRITER, FAN_IN = 20, 3, int(sys.argv[1]) if len(sys.argv) > 1 else 600, 150, 16
 Fan = Callable[[str, int], str]
 
 FANS: dict[str, Fan] = {

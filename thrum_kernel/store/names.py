@@ -5,7 +5,7 @@
 
 They lie in `events/<daemon>/<fan>/` and `messages/<daemon>/<agent>/<fan>/`. The fan is one hex digit of a hash of the
 first window's writer and start, so that a purge, which changes the digest, leaves a file where it is. Sixteen folders
-are what `bench/fan.py` finds cheapest: every publish writes the trees above each new file anew, 2.6 kB of them with
+are what `bench/fan.py 3000` finds cheapest: every publish writes the trees above each new file anew, 2.6 kB of them with
 this fan, 4.8 kB without any, 3.5 kB with a fan by writer (roll-up on; 184, 15 and 21 kB without roll-up).
 
 Source: DESIGN.md D1.
