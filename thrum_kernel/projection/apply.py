@@ -76,6 +76,7 @@ class Projector:
         self._clock = clock or SystemClock()
         self._is_sender = is_sender
         self._tables: Tables | None = None
+        self._trimmed = 0
 
     @property
     def cache(self) -> Cache:
@@ -163,7 +164,7 @@ class Projector:
         return Applied(tuple(intake.counted), bool(intake.losers))
 
     def _trim_changes(self, tables: Tables) -> None:
-        row = tables.db.execute("SELECT min(id) FROM change").fetchone()
         done = self._cache.indexed_change
-        if row[0] is not None and done - row[0] >= _KEPT_CHANGES:
+        if abs(done - self._trimmed) >= _KEPT_CHANGES:
             tables.db.execute("DELETE FROM change WHERE id <= ?", (done,))
+            self._trimmed = done

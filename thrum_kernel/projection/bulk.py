@@ -306,6 +306,7 @@ class Loader:
         doubled = {row[0] for row in rows if row[1] in self._others} if self._others else set()
         if doubled:
             rows = [row for row in rows if row[0] not in doubled]
+        self._tables.note_newest(max((row[1] for row in rows), default=""))
         if self._db.executemany(_MESSAGE, rows).rowcount < len(rows):
             doubled |= self._ignored(rows)
         for key in doubled:

@@ -231,6 +231,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
+    # The log is cut back to this when it starts over, which makes its length tell how much is to be folded.
+    connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_BYTES // 4}")
     connection.execute("PRAGMA busy_timeout = 5000")
     connection.execute("PRAGMA cache_size = -16384")
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -244,29 +246,32 @@ class _Checkpointer:
         self._path = path
         self._wal = path.with_name(path.name + "-wal")
         self._thread: threading.Thread | None = None
+        self._tried_at = 0
 
     def note(self) -> None:
-        """Something was committed: fold back if the log has grown long and nobody is at it."""
+        """Something was committed: fold back if the log has grown long since the last try and nobody is at it."""
         if self._thread is not None and self._thread.is_alive():
             return
         try:
             size = self._wal.stat().st_size
         except OSError:
             return
-        if size < CHECKPOINT_BYTES:
+        if size < self._tried_at:
+            self._tried_at = 0
+        if size < self._tried_at + CHECKPOINT_BYTES:
             return
+        self._tried_at = size
         self._thread = threading.Thread(target=self._fold, name="thrum-checkpoint", daemon=True)
         self._thread.start()
 
     def _fold(self) -> None:
-        """Copy and sync without a lock first, so that the truncation after it is short."""
+        """Copy and sync what no reader needs any more; the next commit then starts the log over."""
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         try:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.OperationalError:
-            return  # busy: the next commit tries again
+            return  # busy: a later commit tries again
         finally:
             connection.close()
 

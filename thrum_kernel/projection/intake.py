@@ -154,6 +154,7 @@ class Intake:
             verdict = self._rule(place, event, line)
         except (ValueError, OverflowError, sqlite3.IntegrityError) as error:
             db.execute("ROLLBACK TO event")
+            self.tables.forget()
             verdict = Held("refused", "", str(error))
         db.execute("RELEASE event")
         if verdict is None:

@@ -36,6 +36,9 @@ RANKED = 10_000
 MARKS = ("[", "]")
 """What a snippet puts around the words that were found."""
 
+TAKE_EVERY_S = 0.5
+"""How often the index takes what is new while nobody searches."""
+
 _SNIPPET_WORDS = 24
 _TERM = re.compile(r'"([^"]*)"?|(\S+)')
 
@@ -103,6 +106,8 @@ class Search:
         started()
         while True:
             await self._news.wait()
+            # A search takes what is new by itself: under traffic one visit a while is enough.
+            await asyncio.sleep(TAKE_EVERY_S)
             self._news.clear()
             try:
                 await self.settle()

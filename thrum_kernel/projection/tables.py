@@ -105,7 +105,18 @@ class Tables:
         self._labels: dict[tuple[int, str, str], int] = {}
         self._attached: dict[str, int] = {}
         self._spans: dict[int, Spans] = {}
+        self._saved: dict[int, dict[int, int]] = {}
+        self._newest: str | None = None
+        self._waits: set[str] | None = None
+        self._ranged: set[int] | None = None
         self._cutoff: int | None = None
+
+    def forget(self) -> None:
+        """Look keys up again: what was written in part of a transaction was undone."""
+        for known in (self._daemons, self._writers, self._agents, self._sessions, self._threads):
+            known.clear()
+        self.forget_labels()
+        self._newest = self._waits = self._ranged = self._cutoff = None
 
     def begin(self) -> None:
         """A transaction begins."""
@@ -303,7 +314,7 @@ class Tables:
 
     def message_key(self, ulid: str) -> int | None:
         """Key of a message that is there, None when it is not."""
-        if not ids.is_ulid(ulid):
+        if ulid > self.newest or not ids.is_ulid(ulid):
             return None
         key = ids.ulid_key(ulid)
         if key > MAX_KEY:
@@ -314,6 +325,29 @@ class Tables:
             if row_ulid >= ulid:
                 return row_key if row_ulid == ulid else None
         return None
+
+    @property
+    def newest(self) -> str:
+        """A ULID that no message is above: nothing has to be looked up for one that is."""
+        if self._newest is None:
+            row = self.db.execute("SELECT ulid FROM message ORDER BY id DESC LIMIT 1").fetchone()
+            self._newest = row[0] if row else ""
+        return self._newest
+
+    def note_newest(self, ulid: str) -> None:
+        """A message was inserted, perhaps the newest."""
+        self._newest = max(self.newest, ulid)
+
+    def note_message(self, ulid: str) -> None:
+        """A message was inserted for which edits may wait."""
+        self.note_newest(ulid)
+        if self._waits is None:
+            self._waits = {
+                row[0] for row in self.db.execute("SELECT subject FROM held WHERE kind = 'message'")
+            }
+        if ulid in self._waits:
+            self._waits.discard(ulid)
+            self.released.append(("message", ulid))
 
     def changed(self, message: int) -> None:
         """The text of a message is new, other, or gone: the full-text index has to look at it."""
@@ -336,7 +370,8 @@ class Tables:
         """The sequences of a writer that were taken; `save_places` writes what was added."""
         spans = self._spans.get(writer)
         if spans is None:
-            rows = self.db.execute("SELECT first, last FROM projected WHERE writer = ?", (writer,))
+            rows = self.db.execute("SELECT first, last FROM projected WHERE writer = ?", (writer,)).fetchall()
+            self._saved[writer] = dict(rows)
             spans = self._spans[writer] = Spans(rows)
         return spans
 
@@ -354,16 +389,14 @@ class Tables:
     def save_places(self) -> None:
         """Write the ranges of the writers that were touched."""
         for writer in self.touched:
-            old = set(self.db.execute("SELECT first, last FROM projected WHERE writer = ?", (writer,)))
-            new = set(self.taken(writer))
-            self.db.executemany(
-                "DELETE FROM projected WHERE writer = ? AND first = ?",
-                [(writer, first) for first, _ in old - new],
-            )
+            old, new = self._saved.get(writer, {}), dict(self.taken(writer))
+            gone = [(writer, first) for first in old if first not in new]
+            self.db.executemany("DELETE FROM projected WHERE writer = ? AND first = ?", gone)
             self.db.executemany(
                 "INSERT OR REPLACE INTO projected VALUES (?, ?, ?)",
-                [(writer, first, last) for first, last in new - old],
+                [(writer, first, last) for first, last in new.items() if old.get(first) != last],
             )
+            self._saved[writer] = new
 
     def unresolved(self, writer: int, first: int, last: int) -> list[tuple[int, int]]:
         """The parts of a range where a message may still turn up: not taken, or taken and held back."""
@@ -375,8 +408,27 @@ class Tables:
         )
         return list(Spans([*parts, *((row[0], row[0]) for row in held)]))
 
+    def has_ranges(self, writer: int) -> bool:
+        """Whether receipts wait for places of a writer."""
+        if self._ranged is None:
+            self._ranged = {row[0] for row in self.db.execute("SELECT DISTINCT writer FROM receipt_range")}
+        return writer in self._ranged
+
+    def keep_range(self, mark: Mark) -> None:
+        """Keep a receipt until what it covers has come."""
+        self.has_ranges(mark.writer)
+        assert self._ranged is not None
+        self._ranged.add(mark.writer)
+        self.db.execute(
+            "INSERT INTO receipt_range (writer, first, last, agent, kind, at_us) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            mark,
+        )
+
     def hold(self, place: Place, ulid: str, why: Held, line: bytes) -> None:
         """Keep a line that does not count now."""
+        if why.kind == "message" and self._waits is not None:
+            self._waits.add(why.subject)
         self.db.execute(
             "INSERT OR REPLACE INTO held (kind, subject, writer, sequence, ulid, note, line) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (why.kind, why.subject, place.writer, place.sequence, ulid, why.note, line),

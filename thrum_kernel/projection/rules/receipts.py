@@ -48,11 +48,8 @@ def _note(tables: Tables, mark: Mark) -> None:
         mark_range(tables, mark)
     else:
         tables.mark_sink(mark)
-    tables.db.executemany(
-        "INSERT INTO receipt_range (writer, first, last, agent, kind, at_us) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO NOTHING",
-        [mark._replace(first=first, last=last) for first, last in tables.unresolved(*mark[:3])],
-    )
+    for first, last in tables.unresolved(*mark[:3]):
+        tables.keep_range(mark._replace(first=first, last=last))
 
 
 def mark_range(tables: Tables, mark: Mark) -> None:
@@ -70,6 +67,8 @@ def _mark_one(tables: Tables, message: int | None, agent: int, kind: int, at_us:
 
 def apply_waiting(tables: Tables, message: int, place: Place) -> None:
     """Set on a message what receipts told of its place before it was there."""
+    if not tables.has_ranges(place.writer):
+        return
     for agent, kind, at_us in tables.db.execute(
         "SELECT agent, kind, at_us FROM receipt_range WHERE writer = ? AND first <= ? AND last >= ?",
         (place.writer, place.sequence, place.sequence),
@@ -79,7 +78,7 @@ def apply_waiting(tables: Tables, message: int, place: Place) -> None:
 
 def forget_resolved(tables: Tables) -> None:
     """Drop the waiting receipts of the writers touched whose places have all been taken."""
-    for writer in tables.touched:
+    for writer in filter(tables.has_ranges, tables.touched):
         for first, last in tables.db.execute(
             "SELECT DISTINCT first, last FROM receipt_range WHERE writer = ?", (writer,)
         ).fetchall():
