@@ -56,11 +56,21 @@ class ThrumError(Exception):
 
     rpc_code: int = -32000
     exit_code: int = 1
+    message: str = ""
+    _hint: str = ""
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return self.message
 
     @property
     def hint(self) -> str:
         """What to do next, one line; empty when there is nothing useful to say."""
-        return ""
+        return self._hint
 
 
 class UsageError(ThrumError):
@@ -71,18 +81,6 @@ class UsageError(ThrumError):
     """
 
     rpc_code = -32602
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self._hint = hint
-
-    def __str__(self) -> str:
-        return self.message
-
-    @property
-    def hint(self) -> str:
-        return self._hint
 
 
 class InvalidName(UsageError):
@@ -117,17 +115,9 @@ class NotFound(ThrumError):
     rpc_code = -32004
 
     def __init__(self, kind: str, name: str, *, message: str | None = None, hint: str = "") -> None:
+        super().__init__(f"{kind} not found: {name}" if message is None else message, hint=hint)
         self.kind = kind
         self.name = name
-        self._message = message if message is not None else f"{kind} not found: {name}"
-        self._hint = hint
-
-    def __str__(self) -> str:
-        return self._message
-
-    @property
-    def hint(self) -> str:
-        return self._hint
 
 
 class UnknownRecipient(NotFound):
@@ -178,18 +168,6 @@ class Refused(ThrumError):
     """The caller may not do this, or not in this state."""
 
     rpc_code = -32003
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self._hint = hint
-
-    def __str__(self) -> str:
-        return self.message
-
-    @property
-    def hint(self) -> str:
-        return self._hint
 
 
 class AnonymousCaller(Refused):
@@ -378,34 +356,15 @@ class GitFailed(ThrumError):
     rpc_code = -32016
 
     def __init__(self, command: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"git {command} failed: {reason}", hint=hint)
         self.command = command
         self.reason = reason
-        self._hint = hint
-
-    def __str__(self) -> str:
-        return f"git {self.command} failed: {self.reason}"
-
-    @property
-    def hint(self) -> str:
-        return self._hint
 
 
 class StoreError(ThrumError):
     """The log cannot take or give an event."""
 
     rpc_code = -32020
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self._hint = hint
-
-    def __str__(self) -> str:
-        return self.message
-
-    @property
-    def hint(self) -> str:
-        return self._hint
 
 
 class StoreFull(StoreError):
@@ -470,18 +429,6 @@ class DaemonError(ThrumError):
     """The daemon cannot answer."""
 
     rpc_code = -32030
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self._hint = hint
-
-    def __str__(self) -> str:
-        return self.message
-
-    @property
-    def hint(self) -> str:
-        return self._hint
 
 
 class DaemonNotRunning(DaemonError):
@@ -553,13 +500,6 @@ class Timeout(ThrumError):
     """Something awaited did not happen in its time."""
 
     rpc_code = -32035
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class RequestDone(ThrumError):

@@ -18,7 +18,10 @@ class LeafCommand(TyperCommand):
     """A command whose parser is made once and shared by all its runs, which may be at the same time."""
 
     _kept_parser: Any = None
-    _kept_values: dict[str, Any] | None = None
+    _kept_values: dict[str, Any]
+    _by_name: dict[str, Any]
+    _always: list[Any]
+    """Parameters that are processed also when they are not given."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Fill ``ctx.params``; as the base class does it, but for what was not given."""
@@ -26,21 +29,24 @@ class LeafCommand(TyperCommand):
             parsed: list[str] = super().parse_args(ctx, args)
             return parsed
         if self._kept_parser is None:
-            # An empty context: what the parser says in its errors is told by the caller's path.
-            self._kept_parser = self.make_parser(self.context_class(self, info_name=self.name))
+            self._keep(ctx)
         given, rest, _ = self._kept_parser.parse_args(args=args)
-        if self._kept_values is None:
-            self._kept_values = self._values_not_given(ctx)
         kept = self._kept_values
-        for param in sorted(self.params, key=_eager_first):
-            if given.get(param.name) is None and param.name in kept:
-                ctx.params[param.name] = kept[param.name]
-            else:
-                _, rest = param.handle_parse_result(ctx, given, rest)
+        ctx.params.update(kept)
+        found = [self._by_name[name] for name, value in given.items() if value is not None and name in kept]
+        for param in sorted([*found, *self._always], key=_eager_first):
+            _, rest = param.handle_parse_result(ctx, given, rest)
         if rest and not ctx.allow_extra_args:
             ctx.fail(f"Got unexpected extra argument(s) ({' '.join(map(str, rest))})")
         ctx.args = rest
         return rest
+
+    def _keep(self, ctx: Any) -> None:
+        self._kept_values = self._values_not_given(ctx)
+        self._by_name = {param.name: param for param in self.params}
+        self._always = [param for param in self.params if param.name not in self._kept_values]
+        # An empty context: what the parser says in its errors is told by the caller's path. Set last: threads look.
+        self._kept_parser = self.make_parser(self.context_class(self, info_name=self.name))
 
     def _values_not_given(self, ctx: Any) -> dict[str, Any]:
         """What each parameter is when it is not given, where that is always the same."""
