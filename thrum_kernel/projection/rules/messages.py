@@ -73,12 +73,12 @@ def make_room(tables: Tables, ulid: str) -> int:
         return key  # no message is as late, to the millisecond
     run: list[int] = []
     for taken, other in tables.db.execute("SELECT id, ulid FROM message WHERE id >= ? ORDER BY id", (key,)):
-        if taken != key + len(run):
-            break
         if not run and other < ulid:
-            key += 1
-        else:
+            key = taken + 1  # also behind a gap that a purge left
+        elif taken == key + len(run):
             run.append(taken)
+        else:
+            break
     for taken in reversed(run):
         _move(tables, taken, taken + 1)
     return key
