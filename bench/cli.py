@@ -94,7 +94,7 @@ def take(bare: Path, full: Path, project: Path, env: Mapping[str, str], rounds: 
     return times
 
 
-def spawn(words: Sequence[str], env: Mapping[str, str]) -> float:
+def spawn(words: list[str], env: Mapping[str, str]) -> float:
     """Run a program to its end; gives milliseconds."""
     null = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in (0, 1, 2)]
     started = time.perf_counter()

@@ -38,8 +38,8 @@ class LeafCommand(TyperCommand):
             _, rest = param.handle_parse_result(ctx, given, rest)
         if rest and not ctx.allow_extra_args:
             ctx.fail(f"Got unexpected extra argument(s) ({' '.join(map(str, rest))})")
-        ctx.args = rest
-        return rest
+        ctx.args = left = list(rest)
+        return left
 
     def _keep(self, ctx: Any) -> None:
         self._kept_values = self._values_not_given(ctx)
@@ -50,13 +50,26 @@ class LeafCommand(TyperCommand):
 
     def _values_not_given(self, ctx: Any) -> dict[str, Any]:
         """What each parameter is when it is not given, where that is always the same."""
-        values = {}
+        values: dict[str, Any] = {}
         for param in self.params:
-            default = param.default
-            is_fixed = isinstance(default, _FIXED) and not (param.required or param.envvar or param.callback)
-            if is_fixed and not getattr(param, "prompt", None):
-                values[param.name] = param.process_value(ctx, default)
-        return {name: value for name, value in values.items() if isinstance(value, _FIXED)}
+            if param.required or param.envvar or getattr(param, "prompt", None) or callable(param.default):
+                continue
+            if (
+                param.is_eager and param.default is False
+            ):  # a flag like --help: its callback is for when it is given
+                values[param.name] = False
+            elif not param.callback:
+                values[param.name] = param.process_value(ctx, () if _takes_many(param) else param.default)
+        return {name: () if value == [] else value for name, value in values.items() if _fixed(value)}
+
+
+def _takes_many(param: Any) -> bool:
+    return param.default is None and (param.nargs == -1 or getattr(param, "multiple", False))
+
+
+def _fixed(value: Any) -> bool:
+    """Whether every run may be given the same *value*."""
+    return isinstance(value, _FIXED) or value in ([], ())
 
 
 def _eager_first(param: Any) -> bool:

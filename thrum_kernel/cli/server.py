@@ -368,7 +368,7 @@ def folder_of(peer: Peer) -> Path | None:
     if not peer.pid:
         return None
     try:
-        return Path(f"/proc/{peer.pid}/cwd").readlink()
+        return Path(os.readlink(f"/proc/{peer.pid}/cwd"))  # noqa: PTH115 - in half the time
     except FileNotFoundError:
         return _folder_by_psutil(peer.pid)
     except OSError:
