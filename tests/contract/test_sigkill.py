@@ -48,7 +48,13 @@ def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed(
         status = alice.json("daemon", "status")
         output = tmp_path / f"round-{number}.txt"
         sender = alice.spawner.start(
-            [sys.executable, Path(__file__).with_name("sender.py"), repo.path / ".thrum/var/thrum.sock", "@bob", "8"],
+            [
+                sys.executable,
+                Path(__file__).with_name("sender.py"),
+                repo.path / ".thrum/var/thrum.sock",
+                "@bob",
+                "8",
+            ],
             cwd=alice.cwd,
             env=alice.env,
             output=output,

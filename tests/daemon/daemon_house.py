@@ -118,7 +118,12 @@ def read_all(link: socket.socket) -> bytes:
 
 
 def command_frame(
-    words: list[str], *, cwd: Path, request_id: str, version: bytes = b"", env: dict[bytes, bytes] | None = None
+    words: list[str],
+    *,
+    cwd: Path,
+    request_id: str,
+    version: bytes = b"",
+    env: dict[bytes, bytes] | None = None,
 ) -> bytes:
     """What the thin client sends for a command."""
     argv = [word.encode() for word in words]

@@ -68,7 +68,9 @@ def test_two_commands_after_a_crash_start_one_daemon(house: House) -> None:
         answers = list(pool.map(lambda _: house.alice.run("team", "--json"), range(6)))
 
     assert [answer.status for answer in answers] == [0] * 6, answers
-    starts = [line for line in house.person("daemon", "logs", "-n", "0").splitlines() if " starts (PID " in line]
+    starts = [
+        line for line in house.person("daemon", "logs", "-n", "0").splitlines() if " starts (PID " in line
+    ]
     alive = [line for line in starts if is_alive(int(line.rpartition("PID ")[2].rstrip(")")))]
     assert len(alive) == 1
 
@@ -123,7 +125,13 @@ def test_status_shows_everything_for_people_and_programs(house: House) -> None:
     assert found["plugins"] == []
     assert found["counts"]["agents"] == 2
     assert found["uptime"] and found["uptime_ms"] > 0
-    for words in ("Uptime:", "Identity:", found["identity"]["daemon_id"], "2 agents", f"PID:       {house.pid}"):
+    for words in (
+        "Uptime:",
+        "Identity:",
+        found["identity"]["daemon_id"],
+        "2 agents",
+        f"PID:       {house.pid}",
+    ):
         assert words in text
 
 
@@ -156,7 +164,9 @@ def test_restart_under_load_never_has_two_daemons(own_house: House, tmp_path: Pa
     assert len(spans) == 4
     for (_, ended), (begun, _) in zip(spans, spans[1:], strict=False):
         assert ended < begun
-    acknowledged = [word for output in outputs for word in output.read_text().split() if word.startswith("msg_")]
+    acknowledged = [
+        word for output in outputs for word in output.read_text().split() if word.startswith("msg_")
+    ]
     assert acknowledged
     found = own_house.bob.json("inbox", "--unread", "--page-size", "1")
     assert found["unread"] == own_house.status()["counts"]["messages"] >= len(acknowledged)

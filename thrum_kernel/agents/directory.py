@@ -70,11 +70,13 @@ class Directory:
 
         Raises:
             IdentityMissing: nobody that is registered.
+            FileDamaged: the only identity file where it stands cannot be used.
             GuardFired, IdentityAmbiguous: its claim or place contradicts the system, or several identities fit.
         """
         caller = call.caller
         agent = self._roster.find_local(caller.agent_id) if caller.is_known else None
         if agent is None:
+            self._check_files(caller)
             raise IdentityMissing(str(caller.worktree or caller.cwd or ""))
         answer = Whoami(
             agent_id=agent.name,
@@ -90,6 +92,12 @@ class Directory:
         self._add_session(answer, agent)
         _add_facts(answer, await self._agent_facts(agent.name))
         return answer
+
+    def _check_files(self, caller: Caller) -> None:
+        """Name the damaged file that may be why nobody is registered where the caller stands."""
+        damaged = self._files.damaged_at(caller.worktree) if caller.worktree else ()
+        if damaged:
+            raise damaged[0]
 
     def _info(self, agent: AgentRow, shown: str) -> AgentInfo:
         seen_us = self._roster.home(agent).last_seen_us

@@ -64,6 +64,15 @@ class IdentityFiles:
                 return path, identity
         return None
 
+    def damaged_at(self, place: Path) -> tuple[FileDamaged, ...]:
+        """What is wrong with the files of a worktree, as of the last look; empty where one of them can be used."""
+        worktree = self._worktrees.at(place)
+        return worktree.problems if worktree is not None and not worktree.identities else ()
+
+    def damaged(self) -> list[FileDamaged]:
+        """Every file that cannot be used, as of the last look."""
+        return [problem for worktree in self._worktrees.all() for problem in worktree.problems]
+
     async def read(self, worktree: Path, name: str) -> Identity | None:
         """An identity; None when it has no file. Raises FileDamaged."""
         return await asyncio.to_thread(files.read, folder_of(worktree), name)

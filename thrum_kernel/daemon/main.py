@@ -51,7 +51,7 @@ from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
 from thrum_kernel.daemon.status import PluginInfo, ServiceInfo, StatusMethods
 from thrum_kernel.errors import DaemonError, FileDamaged, StoreError, StoreLocked, ThrumError
-from thrum_kernel.events import EventTypes
+from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
 from thrum_kernel.jsonio import read_object, write_object
 from thrum_kernel.messaging import LOCAL_MIGRATIONS as MESSAGING_MIGRATIONS
@@ -93,6 +93,7 @@ class Daemon:
         self.ended = asyncio.Event()
         self._clock = clock
         self._problem = ""
+        self._loop = asyncio.get_running_loop()
         where = opened.paths
         self.types = EventTypes(CORE_EVENT_TYPES)
         self._message_types = frozenset(kind.name for kind in self.types if kind.shard == "messages")
@@ -252,7 +253,9 @@ class Daemon:
         ):
             await self.supervisor.start(service)
         self.messaging.wake_all()
-        self.opened.keep_copies(self._clock)
+        self.opened.settings.changed.append(self._copies_are_old)
+        self.committer.listeners.append(self._heard_of_agent)
+        self._keep_copies()
         # What is here now stays until the end: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -306,6 +309,19 @@ class Daemon:
                 "start_time": psutil.Process().create_time(),
             },
         )
+
+    def _heard_of_agent(self, event: Event) -> None:
+        """Whoever registers an agent may have written a redirect before."""
+        if isinstance(event, AgentRegister):
+            self._copies_are_old()
+
+    def _copies_are_old(self) -> None:
+        """A file that a later start may have to write back has changed; from any thread."""
+        self._loop.call_soon_threadsafe(self._keep_copies)
+
+    def _keep_copies(self) -> None:
+        if not self.ended.is_set():
+            self.opened.keep_copies(self._clock)
 
     def _remove_pid_file(self) -> None:
         """Remove it, unless another daemon took the place (`_watch`) and wrote its own."""
@@ -480,6 +496,7 @@ class Daemon:
             found.append(f"a database of another program was moved to {self.cache.moved_aside}")
         if self.opened.restored:
             found.append(f"files that were gone were written back: {', '.join(self.opened.restored)}")
+        found += [f"identity file: {problem}" for problem in self.agents.files.damaged()]
         if self.opened.known.told in ("copied", "renewed"):
             found.append(
                 "this log came from elsewhere: a new identity was taken; `thrum daemon adopt` takes the old one"

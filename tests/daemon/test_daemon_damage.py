@@ -1,0 +1,226 @@
+"""Files of ours that are damaged: named in one line, nothing changed, and what can still work works."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from daemon_house import House
+
+
+def one_error(text: str) -> str:
+    """The one ``Error:`` line of what a command wrote to standard error."""
+    errors = [line for line in text.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1, text
+    assert "Traceback" not in text
+    return errors[0]
+
+
+def unread(house: House) -> list[str]:
+    """Ids of bob's unread messages."""
+    return [
+        each["message_id"] for each in house.bob.json("inbox", "--unread", "--page-size", "100")["messages"]
+    ]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.jsonl")}
+
+
+def publish(house: House) -> list[Path]:
+    """Everything in range files; their paths."""
+    house.alice("sync", "force")
+    return sorted((house.sync / "a-sync").rglob("*.jsonl"))
+
+
+def test_a_torn_journal_is_cut_kept_and_told(house: House) -> None:
+    sent = house.alice.json("send", "whole", "--to", "@bob")["message_id"]
+    house.kill()
+    journal = house.journals()[-1]
+    with journal.open("ab") as stream:
+        stream.write(b'{"type":"message.create","event_id":"evt_01J')
+
+    house.person("daemon", "start")
+
+    status = house.status()
+    assert any("never acknowledged" in warning for warning in status["warnings"])
+    assert "Warning: " in house.person("daemon", "status")
+    kept = [path.read_bytes() for path in (house.sync / "quarantine").rglob("*") if path.is_file()]
+    assert any(b'"event_id":"evt_01J' in content for content in kept)
+    assert sent in unread(house)
+    assert house.person.json("log", "verify")["ok"]
+
+
+def test_half_a_line_without_an_end_after_a_torn_one_is_no_matter_either(house: House) -> None:
+    house.alice("send", "whole", "--to", "@bob")
+    house.kill()
+    with house.journals()[-1].open("ab") as stream:
+        stream.write(b"\0" * 4096)
+
+    sent = house.alice.json("send", "next", "--to", "@bob")["message_id"]
+
+    assert sent in unread(house)
+    assert house.person.json("log", "verify")["ok"]
+
+
+def test_a_damaged_range_file_is_named_and_the_daemon_starts(own_house: House) -> None:
+    own_house.alice("send", "first words", "--to", "@bob")
+    own_house.alice("send", "second words", "--to", "@bob")
+    files = publish(own_house)
+    own_house.person("daemon", "stop")
+    victim = next(path for path in files if b"first words" in path.read_bytes())
+    victim.write_bytes(victim.read_bytes().replace(b"first words", b"other words"))
+    for path in own_house.thrum.glob("var/*.db*"):
+        path.unlink()
+
+    own_house.person("daemon", "start")
+
+    done = own_house.person.run("log", "verify", "--json")
+    found = json.loads(done.out)
+    assert done.status == 1
+    assert not found["ok"]
+    assert any(victim.name in problem["path"] for problem in found["problems"])
+    assert own_house.alice("send", "third words", "--to", "@bob").startswith("✓")
+
+
+def test_a_damaged_daemon_record_is_named_and_nothing_changed(house: House) -> None:
+    house.person("daemon", "stop")
+    record = house.sync / "daemon.json"
+    good, config = record.read_bytes(), (house.thrum / "config.json").read_bytes()
+    log = snapshot(house.sync)
+    for damaged in (b'{"daemon_id": "d_01', b'{"daemon_id": "somebody"}', b""):
+        record.write_bytes(damaged)
+
+        error = one_error(house.person.refused("daemon", "start"))
+
+        assert "daemon.json" in error
+        assert record.read_bytes() == damaged
+        assert (house.thrum / "config.json").read_bytes() == config
+        assert snapshot(house.sync) == log
+    record.write_bytes(good)
+    house.person("daemon", "start")
+
+
+def test_a_half_written_configuration_is_named_with_its_line(house: House) -> None:
+    sent = house.alice.json("send", "kept", "--to", "@bob")["message_id"]
+    config = house.thrum / "config.json"
+    good = config.read_bytes()
+    config.write_bytes(good[: len(good) // 2])
+    damaged = config.read_bytes()
+
+    error = one_error(house.alice.refused("config", "set", "daemon.sync_interval", "90"))
+
+    assert "config.json" in error and "line " in error
+    assert config.read_bytes() == damaged
+    assert sent in unread(house)
+    house.person("daemon", "stop")
+    error = one_error(house.person.refused("daemon", "start"))
+    assert "config.json" in error and "line " in error
+    assert config.read_bytes() == damaged
+    config.write_bytes(good)
+    house.person("daemon", "start")
+    assert sent in unread(house)
+
+
+def test_a_database_of_another_program_is_moved_aside(house: House) -> None:
+    sent = house.alice.json("send", "kept", "--to", "@bob")["message_id"]
+    house.kill()
+    for path in house.thrum.glob("var/messages.db*"):
+        path.unlink()
+    database = house.thrum / "var/messages.db"
+    with sqlite3.connect(database) as other:
+        other.execute("CREATE TABLE theirs (words TEXT)")
+        other.execute("INSERT INTO theirs VALUES ('not ours')")
+    other.close()
+
+    assert sent in unread(house)
+    (aside,) = [path for path in database.parent.glob("messages*") if b"not ours" in path.read_bytes()]
+    assert any(str(aside) in warning for warning in house.status()["warnings"])
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database at all, only text" * 40])
+def test_a_broken_projection_is_made_anew(house: House, content: bytes) -> None:
+    sent = house.alice.json("send", "kept", "--to", "@bob")["message_id"]
+    house.kill()
+    for path in house.thrum.glob("var/messages.db*"):
+        path.unlink()
+    (house.thrum / "var/messages.db").write_bytes(content)
+
+    assert sent in unread(house)
+
+
+def test_a_damaged_identity_file_is_named_and_kept(house: House) -> None:
+    identity = house.alice.cwd / ".thrum/identities/alice.json"
+    good = identity.read_bytes()
+    damaged = good[:40]
+    identity.write_bytes(damaged)
+
+    assert "alice.json" in one_error(house.alice.refused("whoami"))
+    assert house.bob.json("whoami")["agent_id"] == "bob"
+    assert any("alice.json" in warning for warning in house.status()["warnings"])
+    house.person("daemon", "restart")
+    assert "alice.json" in one_error(house.alice.refused("whoami"))
+    assert identity.read_bytes() == damaged
+    identity.write_bytes(good)
+    assert house.alice.json("whoami")["agent_id"] == "alice"
+
+
+def test_a_redirect_that_leads_nowhere_is_named(house: House) -> None:
+    redirect = house.alice.cwd / ".thrum/redirect"
+    good = redirect.read_text()
+    redirect.write_text("/nowhere/at/all/.thrum\n")
+
+    error = one_error(house.alice.refused("inbox"))
+
+    assert str(redirect) in error or "/nowhere/at/all" in error
+    assert redirect.read_text() == "/nowhere/at/all/.thrum\n"
+    redirect.write_text(good)
+
+
+def test_a_local_database_that_is_none_is_named_and_nothing_changed(house: House) -> None:
+    house.person("daemon", "stop")
+    database = house.sync / "local.db"
+    good = database.read_bytes()
+    for path in house.sync.glob("local.db-*"):
+        path.unlink()
+    database.write_bytes(b"no database" * 400)
+
+    error = one_error(house.person.refused("daemon", "start"))
+
+    assert "local.db" in error
+    assert database.read_bytes() == b"no database" * 400
+    database.write_bytes(good)
+    house.person("daemon", "start")
+
+
+def test_a_log_that_needs_a_newer_reader_is_left_alone(house: House) -> None:
+    house.alice("send", "kept", "--to", "@bob")
+    publish(house)
+    house.person("daemon", "stop")
+    mark = house.sync / "a-sync/FORMAT"
+    good = mark.read_text()
+    mark.write_text("999\n")
+    log = snapshot(house.sync)
+
+    done = house.person.run("daemon", "start")
+
+    if done.status:
+        assert "FORMAT" in one_error(done.err) or "version" in done.err
+        assert snapshot(house.sync) == log
+    assert mark.read_text() == "999\n"
+    mark.write_text(good)
+    house.person("daemon", "start")
+
+
+def test_a_project_that_is_no_git_repository_any_more(house: House) -> None:
+    house.person("daemon", "stop")
+    (house.repo.path / ".git").rename(house.repo.path / "git-aside")
+
+    done = house.person.run("inbox")
+
+    assert done.status == 1
+    one_error(done.err)
+    (house.repo.path / "git-aside").rename(house.repo.path / ".git")
+    house.person("daemon", "start")
