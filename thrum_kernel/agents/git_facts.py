@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +58,20 @@ class GitFacts(Generic[W]):
             stamp = await asyncio.to_thread(_stamp, worktree)
             if stamp == kept.stamp:
                 return kept.state
-        task = self._running.get(worktree)
-        if task is None:
-            task = asyncio.create_task(self._ask(worktree), name=f"git state of {worktree.name}")
-            self._running[worktree] = task
-            task.add_done_callback(lambda _: self._running.pop(worktree, None))
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._renewed(worktree))
+
+    async def soon(self, worktree: Path, *, fresh_s: float, kept_s: float) -> W | None:
+        """The state of *worktree* without waiting where one of the last *kept_s* is kept and nothing was committed.
+
+        One that is older than *fresh_s* is renewed behind the answer, for whoever asks next.
+        """
+        kept = self._kept.get(worktree)
+        age_s = self._clock.monotonic() - kept.taken if kept is not None else math.inf
+        if kept is None or age_s > kept_s or await asyncio.to_thread(_stamp, worktree) != kept.stamp:
+            return await asyncio.shield(self._renewed(worktree))
+        if age_s > fresh_s:
+            self._renewed(worktree)
+        return kept.state
 
     async def states(self, worktrees: Iterable[Path], *, max_age_s: float) -> dict[Path, W]:
         """The states of several worktrees, without those that cannot be told."""
@@ -73,6 +82,15 @@ class GitFacts(Generic[W]):
     def forget(self, worktree: Path) -> None:
         """Drop what is kept of a worktree that is gone."""
         self._kept.pop(worktree, None)
+
+    def _renewed(self, worktree: Path) -> asyncio.Task[W | None]:
+        """The look at *worktree* that is under way, or a new one."""
+        task = self._running.get(worktree)
+        if task is None:
+            task = asyncio.create_task(self._ask(worktree), name=f"git state of {worktree.name}")
+            self._running[worktree] = task
+            task.add_done_callback(lambda _: self._running.pop(worktree, None))
+        return task
 
     async def _ask(self, worktree: Path) -> W | None:
         async with self._slots:

@@ -19,6 +19,7 @@ from thrum_kernel.agents.processes import ProcessWatch
 from thrum_kernel.agents.reconcile import Reconciled, Reconciler
 from thrum_kernel.agents.registration import Registration
 from thrum_kernel.agents.removal import Removal
+from thrum_kernel.agents.results import TeamMember
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.session_methods import SessionMethods
 from thrum_kernel.agents.session_rows import SessionRows
@@ -160,6 +161,7 @@ class Agents:
             roster=self.roster, sessions=self._sessions, files=self.files, committer=committer, clock=clock
         )
         status = StatusMethod(roster=self.roster, identity_files=self.files, clock=clock)
+        self._work, self._team = work, team
         self._handlers = Handlers(
             registration=registration,
             directory=directory,
@@ -209,6 +211,18 @@ class Agents:
         for home in self.roster.homes.all():
             if home.name == caller.agent_id:
                 self.roster.homes.touch(home.incarnation)
+
+    async def everyone_now(self) -> list[TeamMember]:
+        """Everyone, local ones first, without asking git what they do."""
+        return await self._team.known_members()
+
+    async def work_now(self, name: str) -> Mapping[str, Any]:
+        """The fields of a work context that git tells of a local agent's worktree, without waiting if it can be.
+
+        Empty when there is no such agent, or git tells nothing.
+        """
+        agent = self.roster.find_local(name)
+        return await self._work.glance(agent) if agent is not None else {}
 
     async def update_identity(
         self, name: str, change: Callable[[Identity | None], Identity | None]

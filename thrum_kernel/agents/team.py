@@ -19,7 +19,7 @@ from thrum_kernel.agents.requests import ListTeam, Lookup
 from thrum_kernel.agents.results import GroupTotal, Looked, SharedMessages, Team, TeamMember
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.session_rows import SessionRows
-from thrum_kernel.agents.work import Work
+from thrum_kernel.agents.work import Work, Worked
 from thrum_kernel.api import Call
 from thrum_kernel.clock import format_us
 from thrum_kernel.errors import UnknownRecipient
@@ -77,13 +77,21 @@ class TeamMethods:
     async def members(self, agents: Iterable[AgentRow]) -> list[TeamMember]:
         """One member an agent: local ones first, by name."""
         chosen = list(agents)
+        with_session = self._newest_sessions()
+        return await self._members(
+            chosen, await self._work.of(agent for agent in chosen if agent.id in with_session)
+        )
+
+    async def known_members(self) -> list[TeamMember]:
+        """Everyone, as `members` but without asking git what they do."""
+        everyone = self._roster.everyone()
+        return await self._members(everyone, self._work.known(everyone))
+
+    async def _members(self, chosen: list[AgentRow], worked: Iterable[Worked]) -> list[TeamMember]:
         self._files.look()
         shown = self._roster.shown(chosen)
         sessions = self._newest_sessions()
-        contexts = {
-            item.context.session_id: item.context
-            for item in await self._work.of(agent for agent in chosen if agent.id in sessions)
-        }
+        contexts = {item.context.session_id: item.context for item in worked}
         facts = await self._facts_of(chosen)
         members = []
         for agent in chosen:

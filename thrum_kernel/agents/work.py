@@ -26,6 +26,8 @@ from thrum_kernel.projection.queries import AgentRow
 
 FRESH_S: Final = 5.0
 """How old the state of a worktree may be in a list."""
+KEPT_S: Final = 60.0
+"""How old it may be in a briefing, which renews it for the next one."""
 FRESH_FOR_FILES_S: Final = 0.5
 """The same where somebody asks who has a file: a save of a moment ago counts."""
 
@@ -91,6 +93,28 @@ class Work:
         place = self._place(agent)
         state = await self._git_facts.state(place, max_age_s=max_age_s) if place is not None else None
         return {} if place is None or state is None else self.fields_of(place, state)
+
+    async def glance(self, agent: AgentRow) -> dict[str, Any]:
+        """`look` for a briefing, which must not wait for git where something recent is known."""
+        place = self._place(agent)
+        if place is None:
+            return {}
+        state = await self._git_facts.soon(place, fresh_s=FRESH_S, kept_s=KEPT_S)
+        return {} if state is None else self.fields_of(place, state)
+
+    def known(self, agents: Iterable[AgentRow]) -> list[Worked]:
+        """`of` without asking git: what was told or noted last."""
+        by_key = {agent.id: agent for agent in agents}
+        told = self._told()
+        worked = []
+        for row in queries.all_open_sessions(self._roster.cache):
+            agent = by_key.get(row.agent)
+            if agent is None:
+                continue
+            local = self._roster.is_local(agent)
+            found = self._contexts.of_session(row.session_id) if local else told.get(row.session_id)
+            worked.append(Worked(agent, found or WorkContext(session_id=row.session_id)))
+        return worked
 
     def fields_of(self, worktree: Path, state: git.WorkState) -> dict[str, Any]:
         """The fields of a work context that git tells."""
