@@ -10,7 +10,8 @@ Source: spec/kernel.md §8.6, §10 item 40; spec/decisions.md "The command line,
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,26 @@ class SettingsFile:
         path: where it lies; need not exist.
         sections: what keys there are; the kernel's when not given.
         overrides: what ranks above the file, highest first.
+        look_every_s: so long an edit by hand may go unnoticed; a change made through this object never does.
+
+    Attributes:
+        changed: called when the file was read and is another than before, in the thread that read it.
     """
 
     def __init__(
-        self, path: Path, *, sections: Sections | None = None, overrides: tuple[Override, ...] = ()
+        self,
+        path: Path,
+        *,
+        sections: Sections | None = None,
+        overrides: tuple[Override, ...] = (),
+        look_every_s: float = 0.0,
     ) -> None:
         self.path = path
+        self._look_every_s = look_every_s
+        self._looked_s = 0.0
         self.sections = core_sections() if sections is None else sections
         self.overrides = overrides
+        self.changed: list[Callable[[], None]] = []
         self._document: Document | None = None
         self._stamp: tuple[int, int, int] | None = None
 
@@ -82,11 +95,19 @@ class SettingsFile:
         Raises:
             FileDamaged: it cannot be read or is not a JSON object; names line and column.
         """
-        stamp = self._stamp_now()
         document = self._document
+        if document is not None and self._look_every_s:
+            now_s = time.monotonic()
+            if now_s - self._looked_s < self._look_every_s:
+                return document
+            self._looked_s = now_s
+        stamp = self._stamp_now()
         if document is None or stamp != self._stamp:
             document = self._made_of(self._read())
+            is_news = stamp != self._stamp
             self._document, self._stamp = document, stamp
+            for callback in self.changed if is_news else ():
+                callback()
         return document
 
     def get(self, dotted: str) -> Setting:
