@@ -1,28 +1,20 @@
-"""Two figures of the bus, each a ratio measured in one run on one machine.
+"""The bus by itself: ``health`` for 50 clients against a bare echo, and pushing to 1,000 subscribers.
 
-- ``health`` by 50 clients over the Unix socket, against a bare asyncio protocol on uvloop that decodes the request
-  with msgspec and encodes the same answer. The load comes from a process of its own, the same for both, and the two
-  servers take turns.
+- ``health`` over the Unix socket, against a bare asyncio protocol on uvloop that decodes the request with msgspec and
+  encodes the same answer. The load comes from a process of its own, the same for both; the two servers take turns.
 - Pushing one message to 1,000 subscribers: CPU time of the server against 1,000 bare sends on such sockets.
-
-Run: ``python bench/bus.py``
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import multiprocessing
-import os
 import resource
 import select
 import socket
 import statistics
-import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +22,7 @@ from typing import Any, cast
 import msgspec
 import uvloop
 
+from bench.figure import Effort, Figure
 from thrum_kernel.api import Caller, Method
 from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.topics import Topics
@@ -37,9 +30,28 @@ from thrum_kernel.bus.unix import UnixServer
 
 CLIENTS = 50
 SUBSCRIBERS = 1000
-PUSHES = 30
 REQUEST = b'{"jsonrpc":"2.0","method":"health","params":{},"id":1}\n'
 SPAWN = multiprocessing.get_context("spawn")
+
+
+def figures(effort: Effort) -> Iterable[Figure]:
+    """Both figures."""
+    health = measure_health(str(effort.folder), rounds=effort.count(9, 2), seconds=effort.seconds(3, 0.5))
+    yield Figure(
+        name=f"RPC `health`, {CLIENTS} clients, against a bare echo",
+        measured=health["ratio"],
+        target=0.6,
+        at_least=True,
+        numbers=f"{health['thrum_per_s']:,.0f}/s against {health['echo_per_s']:,.0f}/s; processor time of an answer "
+        f"{health['thrum_cpu_us']:.1f} µs against {health['echo_cpu_us']:.1f} µs",
+    )
+    push = measure_push(str(effort.folder), pushes=effort.count(100, 10))
+    yield Figure(
+        name=f"push to {SUBSCRIBERS:,} subscribers, against as many bare sends",
+        measured=push["ratio"],
+        target=10,
+        numbers=f"{push['push_ms']:.1f} ms of processor time against {push['bare_ms']:.1f} ms",
+    )
 
 
 class Empty(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -257,12 +269,12 @@ def drain(path: str, pipe: Connection) -> None:
         pipe.send(seen)
 
 
-def bare_sends(folder: str) -> float:
+def bare_sends(pushes: int) -> float:
     """CPU seconds of sending one such frame on *SUBSCRIBERS* connected sockets, median of several."""
     frame = msgspec.json.encode({"jsonrpc": "2.0", "method": "news", "params": message()}) + b"\n"
     pairs = [socket.socketpair() for _ in range(SUBSCRIBERS)]
     costs = []
-    for _ in range(PUSHES):
+    for _ in range(pushes):
         before = cpu_s()
         for ours, _theirs in pairs:
             ours.send(frame)
@@ -275,54 +287,20 @@ def bare_sends(folder: str) -> float:
     return statistics.median(costs)
 
 
-def measure_push(folder: str) -> dict[str, float]:
-    server = ServerProcess("thrum", folder)
+def measure_push(folder: str, *, pushes: int) -> dict[str, float]:
+    server = ServerProcess("push", folder)
     ours, theirs = SPAWN.Pipe()
     reader = SPAWN.Process(target=drain, args=(server.path, theirs), daemon=True)
     reader.start()
     assert ours.recv() == "up"
     costs = []
-    for _ in range(PUSHES):
+    for _ in range(pushes):
         before = server.ask("cpu")
         server.ask("push")
         ours.recv()
         costs.append(server.ask("cpu") - before)
     reader.terminate()
     server.stop()
-    bare = bare_sends(folder)
+    bare = bare_sends(pushes)
     push = statistics.median(costs)
     return {"push_ms": push * 1e3, "bare_ms": bare * 1e3, "ratio": push / bare}
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192) if hard > 0 else 8192, hard))
-    with tempfile.TemporaryDirectory() as folder:
-        figures = {
-            "health": measure_health(folder, rounds=options.rounds, seconds=options.seconds),
-            "push": measure_push(folder),
-        }
-    if options.json:
-        print(json.dumps(figures, indent=2))
-        return 0
-    health_figures, push = figures["health"], figures["push"]
-    print(
-        f"health, {CLIENTS} clients: {health_figures['thrum_per_s']:,.0f}/s against {health_figures['echo_per_s']:,.0f}/s"
-        f" bare = {health_figures['ratio']:.2f} × (target ≥ 0.6); server CPU {health_figures['thrum_cpu_us']:.1f} µs"
-        f" against {health_figures['echo_cpu_us']:.1f} µs = {health_figures['cpu_ratio']:.2f} ×"
-    )
-    print(
-        f"push to {SUBSCRIBERS}: {push['push_ms']:.1f} ms CPU against {push['bare_ms']:.1f} ms for bare sends"
-        f" = {push['ratio']:.1f} × (target ≤ 10)"
-    )
-    print(f"on {os.cpu_count()} cores, {sys.platform}, Python {sys.version.split()[0]}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from thrum_kernel.testing.harness import Cli, Repo, clean_environment
-from thrum_kernel.testing.spawner import Process, Spawner
+from thrum_kernel.testing.spawner import Spawner
 
 ROOT = Path(__file__).parents[1]
 KERNEL = (sys.executable, "-m", "thrum_kernel")

@@ -35,7 +35,9 @@ class Reading:
         proc = Path(f"/proc/{pid}")
         stat = (proc / "stat").read_text().rpartition(")")[2].split()
         io = dict(line.split(": ") for line in (proc / "io").read_text().splitlines())
-        status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
+        status = dict(
+            line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line
+        )
         return cls(
             at_s=time.monotonic(),
             cpu_s=(int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"),
@@ -56,7 +58,9 @@ def figures(effort: Effort) -> Iterable[Figure]:
         last = Reading.of(ground.process.pid)
     took_s = last.at_s - first.at_s
     cpu_s = last.cpu_s - first.cpu_s
-    name = f"idle, {AGENTS} agents, {took_s / 60:.0f} min: " if not effort.quick else f"idle, {took_s:.0f} s: "
+    name = (
+        f"idle, {AGENTS} agents, {took_s / 60:.0f} min: " if not effort.quick else f"idle, {took_s:.0f} s: "
+    )
     yield Figure(
         name=f"{name}processor time",
         measured=100 * cpu_s / took_s,

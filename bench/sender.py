@@ -20,7 +20,9 @@ BODY = "The build is green again: the journal's tests pass on both machines, ple
 def main() -> None:
     path, clients, seconds, recipient = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
     params = {"content": BODY, "to": [recipient]}
-    request = json.dumps({"jsonrpc": "2.0", "method": "message.send", "params": params, "id": 1}).encode() + b"\n"
+    request = (
+        json.dumps({"jsonrpc": "2.0", "method": "message.send", "params": params, "id": 1}).encode() + b"\n"
+    )
     connections = [_connected(path) for _ in range(clients)]
     for connection in connections:  # who calls is known from now on, as for any client that goes on
         connection.sendall(request)

@@ -16,7 +16,6 @@ import struct
 import sys
 from collections.abc import Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -78,11 +77,20 @@ def standing(peer: Peer) -> Hashable | None:
         return None
     try:
         folder = os.stat(f"/proc/{peer.pid}/cwd")  # noqa: PTH116 - Path costs as much as the call
-        stat = Path(f"/proc/{peer.pid}/stat").read_bytes()
+        stat = _start_of(f"/proc/{peer.pid}/stat")
     except OSError:
         return None
     fields = stat[stat.rindex(b")") + 2 :].split(b" ", 20)
     return folder.st_dev, folder.st_ino, fields[1], fields[19]  # parent and start time
+
+
+def _start_of(path: str) -> bytes:
+    """As much of a file as a line of ``/proc`` may be; raises OSError. A file object costs three times as much."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 1024)
+    finally:
+        os.close(descriptor)
 
 
 def _linux(connection: Any) -> Peer:

@@ -17,13 +17,15 @@ class RequestIndex:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._events: OrderedDict[str, list[Event]] = OrderedDict()
+        self._newest_us: dict[str, int] = {}
 
     def add(self, events: Iterable[Event]) -> None:
         """Note events that are durable; those without a request id or too old are passed over."""
         oldest = self._clock.now_us() - KEEP_US
         for event in events:
-            if event.request_id and parse_us(event.timestamp) >= oldest:
+            if event.request_id and (at_us := parse_us(event.timestamp)) >= oldest:
                 self._events.setdefault(event.request_id, []).append(event)
+                self._newest_us[event.request_id] = at_us
         self._forget(oldest)
 
     def find(self, request_id: str) -> list[Event]:
@@ -32,7 +34,7 @@ class RequestIndex:
 
     def _forget(self, oldest: int) -> None:
         while self._events:
-            request_id, events = next(iter(self._events.items()))
-            if parse_us(events[-1].timestamp) >= oldest:
+            request_id = next(iter(self._events))
+            if self._newest_us[request_id] >= oldest:
                 return
-            del self._events[request_id]
+            del self._events[request_id], self._newest_us[request_id]

@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 LOCAL_FLAG = Override("daemon.local_only", True, "flag --local")
 
+LOOK_EVERY_S = 0.01
+"""How often config.json is looked at while requests come; less than a command takes to come."""
+
 
 @dataclass(slots=True)
 class Opened:
@@ -94,7 +97,9 @@ class Opened:
                 local.migrate((*copies.LOCAL_MIGRATIONS, *migrations))
                 restored = write_back(paths, local, clock)
                 settings = SettingsFile(
-                    paths.config, overrides=(*((LOCAL_FLAG,) if local_only else ()), *overrides_of(env))
+                    paths.config,
+                    overrides=(*((LOCAL_FLAG,) if local_only else ()), *overrides_of(env)),
+                    look_every_s=LOOK_EVERY_S,
                 )
                 if not paths.is_initialized:
                     raise NotInitialized(paths.repo)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from thrum_kernel.api import Call, Caller
 from thrum_kernel.errors import NotFound, Refused
 from thrum_kernel.events import Event
-from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRef, AgentRegister
+from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRef, AgentRegister, MessageCreate
 from thrum_kernel.messaging.audience import pseudo
 from thrum_kernel.messaging.directory import Directory
 from thrum_kernel.messaging.ground import Ground
@@ -48,6 +48,7 @@ class People:
         self._ground = ground
         self._touch = touch
         self._directory: Directory | None = None
+        self._sessions: dict[int, str] = {}
 
     @property
     def directory(self) -> Directory:
@@ -73,11 +74,15 @@ class People:
         return self._directory
 
     def forget(self) -> None:
-        """Read the directory anew: the cache was rebuilt."""
+        """Read directory and sessions anew: the cache was rebuilt."""
         self._directory = None
+        self._sessions.clear()
 
     def heard(self, event: Event) -> None:
-        """A committed event: whatever concerns agents or groups makes the directory stale."""
+        """A committed event: whatever concerns agents, groups or sessions makes what is known of them stale."""
+        if isinstance(event, MessageCreate):
+            return
+        self._sessions.clear()
         if isinstance(event, AgentRegister | AgentCleanup | AgentMove) or event.type.startswith("group."):
             self._directory = None
 
@@ -109,10 +114,13 @@ class People:
         Raises:
             Refused: it has none.
         """
-        sessions = queries.open_sessions(self._ground.cache, row.id)
-        if not sessions:
-            raise no_session(row.name)
-        return sessions[0].session_id
+        known = self._sessions.get(row.id)
+        if known is None:
+            sessions = queries.open_sessions(self._ground.cache, row.id)
+            if not sessions:
+                raise no_session(row.name)
+            known = self._sessions[row.id] = sessions[0].session_id
+        return known
 
     def sender(self, call: Call) -> Sender:
         """Who writes with this call.
