@@ -1,170 +1,121 @@
 """What a command costs beside starting Python: ``whoami``, ``send`` and ``inbox --unread``, the daemon up.
 
-Whole processes, as a shell starts them, of the script that pip and uv install from the wheel, with and without 20
-distributions of plugins beside it, against ``python -c pass`` and ``python -IS -c pass`` of the same environment. All
-take turns in one run; every figure is a ratio of medians, with the ratio of the fastest runs beside it.
-
-Run: ``python bench/cli.py [--rounds N]``
+Whole processes, as a shell starts them, of the script that pip and uv install from the wheels (``make wheels``), with
+and without 20 distributions of plugins in the environment, against ``python -c pass`` and ``python -IS -c pass`` of
+the same environment. All take turns in one run; every figure is a ratio of medians.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
-import sysconfig
-import tempfile
-import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-ROUNDS = 200
+from bench.figure import Effort, Figure
+from bench.ground import ROOT, Ground
+
+WHEELHOUSE = ROOT / "dist" / "wheelhouse"
 PLUGINS = 20
 COMMANDS = {
     "whoami": ("whoami",),
-    "send": ("send", "hello", "--to", "@bench"),
+    "send": ("send", "hello", "--to", "@agent1"),
     "inbox --unread": ("inbox", "--unread"),
 }
-TARGETS = {"python -c pass": 1.2, "python -IS -c pass": 1.5, "no plugins": 1.05}
-BUILD = "import sys, hatchling.build as b; print(b.build_wheel(sys.argv[1]))"
+PASS, BARE_PASS = "python -c pass", "python -IS -c pass"
+FULL = f", {PLUGINS} plugins"
 
 Times = dict[str, list[float]]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the figures; 1 when one misses its target."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    rounds = parser.parse_args(argv).rounds
-    with tempfile.TemporaryDirectory(prefix="thrum-bench-") as name:
-        folder = Path(name)
-        wheel = build_wheel(folder)
-        misses = 0
-        for by in ("pip", "uv"):
-            if by == "uv" and uv() is None:
-                print("uv is not here: not measured")
-                continue
-            misses += measure(folder / by, wheel, by=by, rounds=rounds)
-    return min(misses, 1)
+def figures(effort: Effort) -> Iterable[Figure]:
+    """Three ratios a command and installer."""
+    for by in ("pip", "uv"):
+        folder = effort.room(by)
+        bare, full = (environment(folder / name, by=by) for name in ("bare", "full"))
+        house = effort.room(f"{by}-plugins")
+        install([dummy_plugin(house, number) for number in range(PLUGINS)], full, by=by)
+        # The measured environments differ in the plugins only: the daemon, which loads them, is that of the bare one.
+        program = (str(bare / "bin" / "python"), "-m", "thrum_kernel")
+        with Ground(
+            effort.room(f"{by}-repository"), agents=2, daemon=program, cli=program, path=None
+        ) as ground:
+            times = take(ground, bare, full, rounds=effort.count(200, 15))
+        yield from judged(by, times)
 
 
-def measure(folder: Path, wheel: Path, *, by: str, rounds: int) -> int:
-    """Install, start a daemon, take the times, print the ratios; gives how many miss their targets."""
-    bare, full = (environment(folder / name, wheel, by=by) for name in ("bare", "full"))
-    install([dummy_plugin(folder, number) for number in range(PLUGINS)], full, by=by)
-    project = repository(folder / "project")
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"}
-    # The libraries are the ones of this run, given to the daemon only: the measured environment stays bare.
-    libraries = {**env, "PYTHONPATH": sysconfig.get_path("purelib")}
-    quiet(bare, "init", "--non-interactive", cwd=project, env=libraries)
-    try:
-        words = ("quickstart", "--name", "bench", "--role", "tester", "--module", "all", "--no-init")
-        quiet(bare, *words, cwd=project, env=libraries)
-        times = take(bare, full, project, env, rounds)
-    finally:
-        quiet(bare, "daemon", "stop", cwd=project, env=libraries)
-    return report(by, times)
-
-
-def take(bare: Path, full: Path, project: Path, env: Mapping[str, str], rounds: int) -> Times:
+def take(ground: Ground, bare: Path, full: Path, *, rounds: int) -> Times:
     """Milliseconds of each program in each round."""
     python = str(bare / "bin" / "python")
-    programs = {
-        "python -c pass": [python, "-c", "pass"],
-        "python -IS -c pass": [python, "-IS", "-c", "pass"],
-    }
+    programs: dict[str, list[str]] = {PASS: [python, "-c", "pass"], BARE_PASS: [python, "-IS", "-c", "pass"]}
     for name, words in COMMANDS.items():
         programs[name] = [str(bare / "bin" / "thrum"), *words]
-        programs[f"{name}, {PLUGINS} plugins"] = [str(full / "bin" / "thrum"), *words]
-    times: Times = {name: [] for name in programs}
-    os.chdir(project)
-    for words in programs.values():
-        spawn(words, env)
-    for _ in range(rounds):
-        for name, words in programs.items():
-            times[name].append(spawn(words, env))
-    os.chdir(ROOT)
+        programs[name + FULL] = [str(full / "bin" / "thrum"), *words]
+    times: Times = ground.run(0, "stopwatch", rounds, stdin=json.dumps(programs))
     return times
 
 
-def spawn(words: list[str], env: Mapping[str, str]) -> float:
-    """Run a program to its end; gives milliseconds."""
-    null = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in (0, 1, 2)]
-    started = time.perf_counter()
-    pid = os.posix_spawn(words[0], words, env, file_actions=null)
-    _, status = os.waitpid(pid, 0)
-    took = (time.perf_counter() - started) * 1000
-    if status:
-        raise SystemExit(f"{' '.join(words)} ended with {os.waitstatus_to_exitcode(status)}")
-    return took
-
-
-def report(by: str, times: Times) -> int:
-    """Print one installer's figures; gives how many miss."""
-    print(f"\ninstalled by {by} ({len(times['python -c pass'])} rounds)")
-    for name, taken in times.items():
-        print(f"  {name:<28} median {statistics.median(taken):6.2f} ms   fastest {min(taken):6.2f} ms")
-    misses = 0
+def judged(by: str, times: Times) -> Iterable[Figure]:
+    """The ratios of one installer."""
     for name in COMMANDS:
-        for base in ("python -c pass", "python -IS -c pass"):
-            misses += judge(f"{name} / {base}", times[name], times[base], TARGETS[base])
-        plugins = times[f"{name}, {PLUGINS} plugins"]
-        misses += judge(f"{name}, {PLUGINS} plugins / none", plugins, times[name], TARGETS["no plugins"])
-    return misses
+        for base, target in ((PASS, 1.2), (BARE_PASS, 1.5)):
+            yield compared(f"`{name}` by {by}, against `{base}`", times[name], times[base], target)
+        yield compared(
+            f"`{name}` by {by}, {PLUGINS} plugins, against none", times[name + FULL], times[name], 1.05
+        )
 
 
-def judge(what: str, taken: list[float], base: list[float], target: float) -> bool:
-    """Print one ratio; True when it misses its target."""
-    ratio = statistics.median(taken) / statistics.median(base)
-    missed = ratio > target
-    print(
-        f"  {what:<38} {ratio:5.2f} x  (fastest {min(taken) / min(base):5.2f} x)  "
-        f"target {target:.2f}{'  MISSED' if missed else ''}"
+def compared(name: str, taken: Sequence[float], base: Sequence[float], target: float) -> Figure:
+    ours, theirs = statistics.median(taken), statistics.median(base)
+    return Figure(
+        name=name,
+        measured=ours / theirs,
+        target=target,
+        numbers=f"{ours:.1f} ms against {theirs:.1f} ms; fastest {min(taken):.1f} ms against {min(base):.1f} ms",
     )
-    return missed
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
 
 
-def build_wheel(folder: Path) -> Path:
-    """The kernel's wheel."""
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return folder / done.stdout.split()[-1]
+def environment(folder: Path, *, by: str) -> Path:
+    """A virtual environment as *by* makes it, with thrum and what it needs from the wheelhouse.
 
-
-def environment(folder: Path, wheel: Path, *, by: str) -> Path:
-    """A virtual environment as *by* makes it, with the wheel and nothing else."""
+    Raises:
+        FileNotFoundError: there is no wheelhouse, or no uv.
+    """
+    if not WHEELHOUSE.exists():
+        raise FileNotFoundError(f"no wheels in {WHEELHOUSE}: run `make wheels`")
     if by == "uv":
-        subprocess.run([str(uv()), "venv", "-q", "--python", sys.executable, str(folder)], check=True)
+        subprocess.run([uv(), "venv", "-q", "--python", sys.executable, str(folder)], check=True)
     else:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    install([wheel], folder, by=by)
+    install(["thrum"], folder, by=by)
     return folder
 
 
-def install(wheels: Sequence[Path], venv: Path, *, by: str) -> None:
-    """Install wheels without looking anything up."""
+def install(what: Sequence[str | Path], venv: Path, *, by: str) -> None:
+    """Install from the wheelhouse, or wheels by their paths, and look nothing up elsewhere."""
     python = str(venv / "bin" / "python")
     if by == "uv":
-        words = [str(uv()), "pip", "install", "--python", python, "--offline"]
+        words = [uv(), "pip", "install", "--python", python, "--offline"]
     else:
         words = [sys.executable, "-m", "pip", "--python", python, "install", "--disable-pip-version-check"]
-    subprocess.run([*words, "-q", "--no-deps", "--no-index", *map(str, wheels)], check=True)
+    words += ["-q", "--no-index", "--find-links", str(WHEELHOUSE)]
+    subprocess.run([*words, *map(str, what)], check=True)
 
 
-def uv() -> str | None:
-    """The program uv, where there is one."""
-    return shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+def uv() -> str:
+    """The program uv."""
+    found = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        raise FileNotFoundError("no uv beside this Python nor on PATH: pip install uv")
+    return found
 
 
 def dummy_plugin(folder: Path, number: int) -> Path:
@@ -184,31 +135,3 @@ def dummy_plugin(folder: Path, number: int) -> Path:
             archive.writestr(file, text)
         archive.writestr(f"{info}/RECORD", "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"]))
     return path
-
-
-def repository(folder: Path) -> Path:
-    """A git repository with one commit."""
-    folder.mkdir()
-    identity = ("-c", "user.name=Bench", "-c", "user.email=bench@example.org")
-    for words in (("init", "-q"), (*identity, "commit", "-q", "--allow-empty", "-m", "one")):
-        subprocess.run(["git", *words], cwd=folder, check=True)
-    return folder
-
-
-def quiet(venv: Path, *words: str, cwd: Path, env: Mapping[str, str]) -> None:
-    """Run a command of the installed thrum in process, which prepares and ends what is measured."""
-    python = str(venv / "bin" / "python")
-    done = subprocess.run(
-        [python, "-m", "thrum_kernel", *words],
-        cwd=cwd,
-        env=dict(env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"thrum {' '.join(words)}: {done.stderr}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
