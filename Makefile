@@ -25,7 +25,7 @@ format: setup
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-bench: setup         ## every figure we claim, as a ratio measured in one run
+bench: wheels        ## every figure we claim, as a ratio measured in one run
 	$(PY) -m bench
 
 wheels: setup        ## wheels of everything and of its dependencies, in dist/wheelhouse

@@ -27,10 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     found: list[tuple[str, Figure]] = []
     with _folder(options.folder) as folder:
         for name in options.names or MODULES:
-            _say(f"{name}: {importlib.import_module(f'bench.{name}').__doc__.splitlines()[0]}")
+            module = importlib.import_module(f"bench.{name}")
+            _say(f"{name}: {(module.__doc__ or '').splitlines()[0]}")
             effort = Effort(folder / name, quick=options.quick, say=lambda text: _say(f"  {text}"))
             effort.folder.mkdir()
-            for figure in importlib.import_module(f"bench.{name}").figures(effort):
+            for figure in module.figures(effort):
                 _say(f"  {figure.name}: {figure.measured_text} ({figure.target_text}) {figure.verdict}")
                 found.append((name, figure))
     machine = page.machine()

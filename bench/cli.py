@@ -94,7 +94,8 @@ def environment(folder: Path, *, by: str) -> Path:
     if by == "uv":
         subprocess.run([uv(), "venv", "-q", "--python", sys.executable, str(folder)], check=True)
     else:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+        # With a pip of its own: the one of this environment would see what is installed here, and uninstall it.
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     install(["thrum"], folder, by=by)
     return folder
 
@@ -105,7 +106,7 @@ def install(what: Sequence[str | Path], venv: Path, *, by: str) -> None:
     if by == "uv":
         words = [uv(), "pip", "install", "--python", python, "--offline"]
     else:
-        words = [sys.executable, "-m", "pip", "--python", python, "install", "--disable-pip-version-check"]
+        words = [python, "-m", "pip", "install", "--disable-pip-version-check"]
     words += ["-q", "--no-index", "--find-links", str(WHEELHOUSE)]
     subprocess.run([*words, *map(str, what)], check=True)
 

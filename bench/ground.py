@@ -29,6 +29,7 @@ class Ground:
         agents: how many are registered: ``agent0``, ``agent1``, …
         daemon: the program that runs the daemon.
         cli: the program that is typed; it prepares everything.
+        path: where the programs find their modules beside what is installed; None = nowhere.
 
     Attributes:
         process: the daemon.
@@ -42,10 +43,11 @@ class Ground:
         agents: int,
         daemon: Sequence[str] = KERNEL,
         cli: Sequence[str] = KERNEL,
+        path: Path | None = ROOT,
     ) -> None:
         home = folder / "home"
         home.mkdir()
-        self.env = {**clean_environment(home), "PYTHONPATH": str(ROOT)}
+        self.env = {**clean_environment(home), "PYTHONPATH": str(path or "")}
         self._spawner = Spawner()
         self._folder = folder
         self._daemon = daemon
@@ -76,16 +78,17 @@ class Ground:
         """The command, typed where an agent stands."""
         return Cli(self._spawner, self.worktrees[agent], self.env, self._program)
 
-    def run(self, agent: int, *words: object, timeout_s: float = 600.0) -> Any:
-        """What one of the bench's own programs (``python -m bench.…``) prints as JSON, run where an agent stands."""
+    def run(self, agent: int, program: str, *words: object, stdin: str = "", timeout_s: float = 600.0) -> Any:
+        """What a program of the bench itself prints as JSON: ``bench/<program>.py``, run where an agent stands."""
         result = self._spawner.run(
-            [sys.executable, "-m", *map(str, words)],
+            [sys.executable, str(ROOT / "bench" / f"{program}.py"), *map(str, words)],
             cwd=self.worktrees[agent],
             env=self.env,
+            stdin=stdin.encode(),
             timeout_s=timeout_s,
         )
         if result.status:
-            raise RuntimeError(f"{words} ended with {result.status}: {result.err}")
+            raise RuntimeError(f"{program} ended with {result.status}: {result.err}")
         return json.loads(result.out)
 
     def _prepare(self) -> None:

@@ -6,7 +6,6 @@ ten minutes begin when the daemon has been left alone for a while: what the regi
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,19 +32,23 @@ class Reading:
     @classmethod
     def of(cls, pid: int) -> Reading:
         proc = Path(f"/proc/{pid}")
-        stat = (proc / "stat").read_text().rpartition(")")[2].split()
         io = dict(line.split(": ") for line in (proc / "io").read_text().splitlines())
         status = dict(
             line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line
         )
         return cls(
             at_s=time.monotonic(),
-            cpu_s=(int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"),
+            cpu_s=sum(_run_ns(task) for task in (proc / "task").iterdir()) / 1e9,
             resident=int(status["VmRSS"].split()[0]) * 1024,
             stored=int(io["write_bytes"]),
             written=int(io["wchar"]),
             switches=int(status["voluntary_ctxt_switches"]),
         )
+
+
+def _run_ns(task: Path) -> int:
+    """Nanoseconds that a thread ran; ``/proc/PID/stat`` counts in hundredths of a second."""
+    return int((task / "schedstat").read_text().split()[0])
 
 
 def figures(effort: Effort) -> Iterable[Figure]:

@@ -72,7 +72,7 @@ def twenty_clients(ground: Ground, single: Ground, rounds: int, seconds: float) 
 
 def rate(ground: Ground, clients: int, seconds: float) -> float:
     """Messages a second that ``agent0`` sends to ``agent1``."""
-    told = ground.run(0, "bench.sender", ground.socket, clients, seconds, "@agent1")
+    told = ground.run(0, "sender", ground.socket, clients, seconds, "@agent1")
     return float(told["sent"] / told["took_s"])
 
 

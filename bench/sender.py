@@ -1,6 +1,6 @@
 """Sends messages over the Unix socket as fast as they are acknowledged; run where an agent stands.
 
-    python -m bench.sender SOCKET CLIENTS SECONDS RECIPIENT
+    python bench/sender.py SOCKET CLIENTS SECONDS RECIPIENT
 
 Each client has a connection of its own and one message in flight. Prints a JSON object: ``sent``, ``took_s``, and
 ``each_us``, what every message took.
