@@ -1,7 +1,7 @@
 """The cache: the daemon's one connection to ``.thrum/var/messages.db``, which can be deleted at any time.
 
 `Cache` belongs to the thread of the event loop. Its write-ahead log is folded back into the database by a thread of
-its own after enough was written, so the loop never waits for that, and nobody writes when nothing happens.
+its own after enough was written, so the loop does not wait for that, and nobody writes when nothing happens.
 
 Source: DESIGN.md D3.
 """
@@ -265,11 +265,17 @@ class _Checkpointer:
         self._thread.start()
 
     def _fold(self) -> None:
-        """Copy and sync what no reader needs any more; the next commit then starts the log over."""
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
+        """Copy and sync what no reader needs any more; the next commit then starts the log over.
+
+        Under steady writing something is always added meanwhile: then, once the log is several times too long, the
+        little that is left is copied while commits wait.
+        """
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
         try:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            if self._tried_at >= 4 * CHECKPOINT_BYTES:
+                connection.execute("PRAGMA wal_checkpoint(RESTART)")
         except sqlite3.OperationalError:
             return  # busy: a later commit tries again
         finally:
