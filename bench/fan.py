@@ -3,7 +3,7 @@
 Builds the trees of `a-sync` as git would, for a daemon with some agents, writers that end after a while and the
 roll-up of `thrum_kernel.store.rollup`, and adds up the compressed size of every tree object that a publish makes new.
 
-    python bench/fan.py [PUBLISHES]     # 3,000 take five minutes
+    python -m bench.fan [PUBLISHES]     # 3,000 take five minutes
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the store costs, as ratios measured in one run.
 
-    python bench/store.py [FOLDER] [LINES]
+    python -m bench.store [FOLDER] [LINES]
 
 FOLDER lies on the disk to be measured (default: here), LINES is the size of the log for the lower half of the table.
 """
@@ -17,6 +17,7 @@ from statistics import median
 
 import msgspec
 
+from bench.send import lone_appends
 from thrum_kernel.store.disk import OsDisk
 from thrum_kernel.store.journal import Journal
 from thrum_kernel.store.ranges import Line, Tree, cut, read_log, roll_up, scan
@@ -50,16 +51,6 @@ def once_s(work: Callable[[], object]) -> float:
     return each_s(lambda number: work(), 1)
 
 
-def lone_append_s(folder: Path) -> float:
-    """One line appended and synced with nothing around it: what the disk itself costs."""
-    data = line(1) + b"\n"
-    descriptor = os.open(folder / "lone", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        return each_s(lambda number: (os.write(descriptor, data), os.fdatasync(descriptor)))
-    finally:
-        os.close(descriptor)
-
-
 def journal_append_s(folder: Path, batch: int) -> float:
     log = Journal.open_new(OsDisk(), folder / "journal", writer=f"w{batch}", daemon="d", previous=None)
     lines = [[line(n * batch + k + 1) for k in range(batch)] for n in range(ROUNDS)]
@@ -71,7 +62,7 @@ def main() -> None:
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
     with tempfile.TemporaryDirectory(dir=where) as name:
         folder = Path(name)
-        lone = lone_append_s(folder)
+        lone = 1 / lone_appends(folder, 0.5)[0]
         print(
             f"lone append + fdatasync: {lone * 1e3:.3f} ms"
             + (" (too fast to judge by)" if lone < 1e-4 else "")
