@@ -85,6 +85,29 @@ class EventType:
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """One process.
+
+    Attributes:
+        pid: its id in our namespace.
+        ppid: its parent's id; 0 when there is none to be seen.
+        start_time: opaque number that tells apart processes which had the same id, also across a reboot.
+        comm: the kernel's name of it.
+        runtime: name of the runtime it is; empty when none.
+    """
+
+    pid: int
+    ppid: int
+    start_time: int
+    comm: str = ""
+    runtime: str = ""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.pid, self.start_time
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who a request comes from, as the operating system and the tokens tell.
 
@@ -101,6 +124,8 @@ class Caller:
         cwd: where it stands; None when unknown.
         worktree: root of the worktree it stands in; None when in none.
         reason: why it is anonymous, for the log; empty otherwise.
+        chain: the calling process and those above it, nearest first, from the one look that told who calls; empty when
+            that was not asked of the system.
     """
 
     kind: Literal["agent", "user", "anonymous", "kernel"]
@@ -113,6 +138,7 @@ class Caller:
     cwd: Path | None = None
     worktree: Path | None = None
     reason: str = ""
+    chain: tuple[Process, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def is_known(self) -> bool:
@@ -506,6 +532,27 @@ class Projector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityFacts:
+    """An identity file and the process it names, as they are now.
+
+    Attributes:
+        name: whose it is.
+        worktree: the worktree whose ``.thrum`` holds it.
+        pid: the runtime that it says acts as this agent; 0 when none.
+        start_time: of that process as `Process.start_time`; 0 when the file does not tell.
+        is_running: that very process runs.
+        tmux_session: ``session:window.pane``; empty when none.
+    """
+
+    name: str
+    worktree: Path
+    pid: int = 0
+    start_time: int = 0
+    is_running: bool = False
+    tmux_session: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedCall:
     """What a guard is asked about.
 
@@ -515,8 +562,11 @@ class GuardedCall:
             ``init`` or a daemon's start; ``prime`` before a briefing is given.
         name: the method or command; for the others the agent or folder concerned.
         caller: who asks.
-        params: parameters of the method, or what else is known, plain values.
+        params: parameters of the method; of a command ``args`` and what its environment tells (``tmux_pane``); of
+            ``bootstrap`` the ``command`` and whether the folder ``is_git``.
         force: ``--force`` was given.
+        identities: the identity files of the worktree that the caller stands in, by name; for ``identity`` the one that
+            is to be written, as it will be.
     """
 
     kind: Literal["method", "command", "identity", "reclaim", "bootstrap", "prime"]
@@ -524,6 +574,7 @@ class GuardedCall:
     caller: Caller
     params: Mapping[str, Any] = field(default_factory=dict)
     force: bool = False
+    identities: tuple[IdentityFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

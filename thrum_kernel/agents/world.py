@@ -140,6 +140,7 @@ class WorldKeeper:
             cwd=facts.cwd,
             worktree=place or facts.git_root,
             reason="several identities fit here",
+            chain=facts.chain,
         )
 
     def _make(self) -> None:

@@ -6,31 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from thrum_kernel.api import Process
+
+__all__ = ["Facts", "Folder", "Inode", "Process"]
+
 Inode = tuple[int, int]
 """Device and inode of a folder: two paths are the same folder exactly when these are equal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One process.
-
-    Attributes:
-        pid: its id in our namespace.
-        ppid: its parent's id; 0 when there is none to be seen.
-        start_time: opaque number that tells apart processes which had the same id, also across a reboot.
-        comm: the kernel's name of it.
-        runtime: name of the runtime it is; empty when none.
-    """
-
-    pid: int
-    ppid: int
-    start_time: int
-    comm: str = ""
-    runtime: str = ""
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.pid, self.start_time
 
 
 @dataclass(frozen=True, slots=True)

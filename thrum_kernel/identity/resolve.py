@@ -138,6 +138,7 @@ def _caller(
         cwd=facts.cwd,
         worktree=worktree,
         reason=reason,
+        chain=facts.chain,
     )
 
 
