@@ -1,0 +1,104 @@
+"""What ``thrum doctor`` looks at: whether the hooks and scripts of the runtimes used here are there and current."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from thrum_kernel.api import Check, Finding, KitFile, PluginContext, RuntimePreset
+from thrum_kernel.errors import ThrumError
+from thrum_runtimes import hook_merge, skills
+from thrum_runtimes.detection import detect_all
+from thrum_runtimes.kit_plan import Place, read
+from thrum_runtimes.registry import Runtimes, files_of
+from thrum_runtimes.user_file import UserFile, UserRuntimes
+
+SUBJECT = "hooks"
+
+
+def checks(ctx: PluginContext, *, home: Path) -> Sequence[Check]:
+    """The checks, for the repository of *ctx* and the person whose home this is."""
+    return (
+        Check(subject=SUBJECT, look=_looker(lambda: hooks(ctx.presets(), ctx.paths.repo, home=home))),
+        Check(subject="runtimes", look=_looker(lambda: user_file(home))),
+    )
+
+
+def hooks(declared: Sequence[RuntimePreset], root: Path, *, home: Path) -> list[Finding]:
+    """A finding for every runtime that is used in *root*, or has files of ours there."""
+    file = UserFile(home)
+    try:
+        runtimes = Runtimes(declared, file.read())
+    except ThrumError:
+        runtimes = Runtimes(declared, UserRuntimes(file.path))  # the other check tells what is wrong with it
+    used = {found.name for found in detect_all(runtimes.presets, root=root, env={})}
+    place = Place(root, home)
+    looked = [_look(preset, place, is_used=preset.name in used) for preset in runtimes.presets]
+    found = [finding for finding in looked if finding is not None]
+    return found or [Finding(SUBJECT, "ok", "no runtime's files are installed here")]
+
+
+def user_file(home: Path) -> list[Finding]:
+    """Whether the person's own runtimes can be read, by them alone."""
+    file = UserFile(home)
+    try:
+        read_ = file.read()
+    except ThrumError as error:
+        return [Finding("runtimes", "error", str(error), f"edit {file.path}")]
+    if file.path.exists() and file.path.stat().st_mode & 0o077:
+        return [
+            Finding("runtimes", "warning", f"{file.path} can be read by others", f"chmod 600 {file.path}")
+        ]
+    count = len(read_.custom)
+    return [Finding("runtimes", "ok", f"{count} custom runtime{'' if count == 1 else 's'}")]
+
+
+def _look(preset: RuntimePreset, place: Place, *, is_used: bool) -> Finding | None:
+    """What of a runtime's kit is wrong; None when it is neither used nor installed here."""
+    remedy = f"thrum init --runtime {preset.name}"
+    try:
+        states = {file.path: _state(file, place.of(file.path)) for file in files_of(preset)}
+    except ThrumError as error:
+        return Finding(SUBJECT, "error", f"{preset.name}: {error}", remedy)
+    ours = {path: state for path, state in states.items() if state != "theirs"}
+    if not is_used and not _is_installed(preset, states):
+        return None
+    missing, stale = _of(ours, "missing"), _of(ours, "stale")
+    folder = place.worktree / preset.skills_dir / skills.NAME
+    if preset.skills_dir and (folder / "SKILL.md").exists() and not skills.current(folder):
+        return Finding(
+            SUBJECT,
+            "warning",
+            f"{preset.name}: the thrum skill is of another version",
+            f"thrum init --skills --runtime {preset.name} --force",
+        )
+    if not missing and not stale:
+        return Finding(SUBJECT, "ok", f"{preset.name}: installed and current")
+    said = [f"{what}: {', '.join(paths)}" for what, paths in (("missing", missing), ("old", stale)) if paths]
+    return Finding(SUBJECT, "warning", f"{preset.name}: {'; '.join(said)}", remedy)
+
+
+def _state(file: KitFile, path: Path) -> str:
+    """``current``, ``missing``, ``stale``, or ``theirs`` for a file that belongs to the project."""
+    present = read(path)
+    if present is None:
+        return "missing"
+    if file.merge == "hooks":
+        return "stale" if hook_merge.missing(path, present, file.content) else "current"
+    if not file.managed:
+        return "theirs"
+    return "current" if present == file.content.encode() else "stale"
+
+
+def _is_installed(preset: RuntimePreset, states: Mapping[str, str]) -> bool:
+    """Whether a file that only this runtime has is there: the start-up script is everybody's."""
+    own = [file.path for file in files_of(preset) if not file.path.startswith("scripts/") and file.managed]
+    return any(states[path] != "missing" for path in own)
+
+
+def _of(states: Mapping[str, str], wanted: str) -> list[str]:
+    return [path for path, state in states.items() if state == wanted]
+
+
+def _looker(look: Callable[[], Sequence[Finding]]) -> Callable[[object], Sequence[Finding]]:
+    return lambda _: look()

@@ -1,0 +1,18 @@
+"""Sourcegraph Amp."""
+
+from __future__ import annotations
+
+from thrum_kernel.api import RuntimePreset
+from thrum_runtimes import kit
+
+AMP = RuntimePreset(
+    name="amp",
+    display_name="Sourcegraph Amp",
+    command="amp",
+    processes=("amp",),
+    instructions_file="CLAUDE.md",
+    setup_notes="works with the thrum command alone",
+    binaries=(("amp", ("sourcegraph",)),),
+    skills_dir=".agents/skills",
+    files=(kit.instructions("CLAUDE.md"), kit.startup()),
+)

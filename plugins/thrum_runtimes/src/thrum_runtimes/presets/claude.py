@@ -1,0 +1,42 @@
+"""Claude Code."""
+
+from __future__ import annotations
+
+from thrum_kernel.api import RuntimePreset
+from thrum_runtimes import kit
+from thrum_runtimes.transcripts import claude
+
+_TOLD = ("Stop", "PostToolUse", "UserPromptSubmit", "PreCompact")
+"""Events at which it is told about mail."""
+
+_HOOKS = {"SessionStart": f'bash "${{CLAUDE_PROJECT_DIR}}/{kit.STARTUP_SCRIPT}"'} | {
+    event: f'HOOK_EVENT={event} bash "${{CLAUDE_PROJECT_DIR}}/{kit.INBOX_SCRIPT}"' for event in _TOLD
+}
+
+CLAUDE = RuntimePreset(
+    name="claude",
+    display_name="Claude Code",
+    command="claude",
+    processes=("claude",),
+    mcp_supported=True,
+    hooks_supported=True,
+    has_session_start_hook=True,
+    instructions_file="CLAUDE.md",
+    mcp_config_path=".claude/settings.json",
+    setup_notes="MCP: add the server `thrum mcp serve` to .claude/settings.json",
+    markers=(".claude/settings.json", ".claude/"),
+    environment=("CLAUDE_SESSION_ID",),
+    binaries=(("claude", ("claude",)),),
+    skills_dir=".claude/skills",
+    files=(
+        kit.hooks(".claude/settings.json", _HOOKS),
+        kit.startup(),
+        kit.script(kit.INBOX_SCRIPT),
+    ),
+    queues_input=True,
+    bracketed_paste=True,
+    prompt={"anchor": r"^─{20,}"},
+    busy={"spinner": r"✻ \w+ for (?:\d+m )?\d+s|· \w+…"},
+    find_transcript=claude.find,
+    read_transcript=claude.read,
+)

@@ -1,0 +1,40 @@
+"""OpenAI Codex."""
+
+from __future__ import annotations
+
+from thrum_kernel.api import KitFile, RuntimePreset
+from thrum_runtimes import kit
+from thrum_runtimes.transcripts import codex
+
+_SESSION_START = ".codex/hooks/session-start"
+
+CODEX = RuntimePreset(
+    name="codex",
+    display_name="OpenAI Codex",
+    command="codex",
+    processes=("codex",),
+    mcp_supported=True,
+    has_session_start_hook=True,
+    instructions_file="AGENTS.md",
+    mcp_config_path="Run: codex mcp add thrum 'thrum mcp serve'",
+    setup_notes=f"{_SESSION_START} prints the briefing when a session starts",
+    markers=(".codex/",),
+    binaries=(("codex", ("openai", "codex")),),
+    skills_dir=".codex/skills",
+    files=(
+        KitFile(
+            path=_SESSION_START, content=kit.template("codex-session-start.sh"), managed=True, executable=True
+        ),
+        kit.hooks(
+            ".codex/hooks.json",
+            {"SessionStart": f'bash "$(git rev-parse --show-toplevel)/{_SESSION_START}"'},
+            matchers={"SessionStart": "startup|resume|clear"},
+        ),
+        kit.instructions("AGENTS.md"),
+        kit.startup(),
+    ),
+    queues_input=True,
+    bracketed_paste=True,
+    find_transcript=codex.find,
+    read_transcript=codex.read,
+)

@@ -1,0 +1,34 @@
+"""Google Gemini CLI.
+
+It reads only the instruction files that its settings name, so the settings of the kit name ours beside the usual ones.
+"""
+
+from __future__ import annotations
+
+from thrum_kernel.api import RuntimePreset
+from thrum_runtimes import kit
+
+_INSTRUCTIONS = ".gemini/instructions.md"
+
+GEMINI = RuntimePreset(
+    name="gemini",
+    display_name="Google Gemini Code Assist",
+    command="gemini",
+    processes=("gemini",),
+    mcp_supported=True,
+    instructions_file="~/.gemini/instructions.md",
+    mcp_config_path="~/.gemini/settings.json",
+    setup_notes="instructions for all projects go to ~/.gemini; init writes those of this one",
+    markers=(".gemini/",),
+    environment=("GEMINI_CLI",),
+    binaries=(("gemini", ("gemini", "google")),),
+    skills_dir=".gemini/skills",
+    files=(
+        kit.instructions(_INSTRUCTIONS),
+        kit.settings(
+            ".gemini/settings.json", {"context": {"fileName": ["GEMINI.md", "AGENTS.md", _INSTRUCTIONS]}}
+        ),
+        kit.startup(),
+    ),
+    bracketed_paste=True,
+)

@@ -1,0 +1,19 @@
+"""Amazon's Kiro CLI."""
+
+from __future__ import annotations
+
+from thrum_kernel.api import RuntimePreset
+from thrum_runtimes import kit
+
+KIRO_CLI = RuntimePreset(
+    name="kiro-cli",
+    display_name="Amazon Kiro CLI",
+    command="kiro-cli chat",
+    processes=("kiro-cli",),
+    instructions_file="AGENTS.md",
+    setup_notes="starts its interactive chat mode",
+    markers=(".kiro/",),
+    binaries=(("kiro-cli", ("kiro",)),),
+    skills_dir=".kiro/skills",
+    files=(kit.instructions("AGENTS.md"), kit.startup()),
+)
