@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import json
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
 
-from daemon_house import House, connected, health, is_alive, wait_until
+from daemon_house import House, health, is_alive, wait_until
 
 from thrum_kernel.testing.harness import Cli, Repo
 
@@ -162,7 +162,7 @@ def test_restart_under_load_never_has_two_daemons(own_house: House, tmp_path: Pa
 
     spans = life_spans(own_house.person("daemon", "logs", "-n", "0").splitlines())
     assert len(spans) == 4
-    for (_, ended), (begun, _) in zip(spans, spans[1:], strict=False):
+    for (_, ended), (begun, _) in itertools.pairwise(spans):
         assert ended < begun
     acknowledged = [
         word for output in outputs for word in output.read_text().split() if word.startswith("msg_")

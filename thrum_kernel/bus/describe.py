@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from thrum_kernel.api import Method
+from thrum_kernel.api import Call, Method
 
+_MAX_KNOWN = 8
 _TEMPLATE = "#/$defs/{name}"
 
 
@@ -68,11 +69,23 @@ def describe(methods: Mapping[str, Method], only: str = "") -> Description:
 
 def describe_method(source: HasMethods) -> Method:
     """The method ``rpc.describe`` over the methods of *source*."""
+    known: dict[tuple[str, tuple[Method, ...]], Description] = {}
+
+    def described(call: Call, params: DescribeParams) -> Description:
+        """Schemas take tens of milliseconds to make, and change only with the methods."""
+        methods = source.methods
+        key = params.method, tuple(methods.values())
+        if key not in known:
+            if len(known) >= _MAX_KNOWN:
+                known.clear()
+            known[key] = describe(methods, params.method)
+        return known[key]
+
     return Method(
         name="rpc.describe",
         params=DescribeParams,
         result=Description,
-        handler=lambda call, params: describe(source.methods, params.method),
+        handler=described,
         summary="List the methods with JSON Schemas of their parameters and results.",
         anonymous=True,
         while_projecting=True,

@@ -131,6 +131,11 @@ class Dispatcher:
         """Every method by name, in the order added."""
         return {name: entry.method for name, entry in self._entries.items()}
 
+    def method(self, name: str) -> Method | None:
+        """The method of a name."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.method
+
     def add(self, method: Method) -> None:
         """Make a method callable.
 

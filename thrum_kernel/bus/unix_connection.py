@@ -50,6 +50,8 @@ _MAX_QUEUED: Final = 1024 * 1024
 _MAX_CACHED_CLAIMS: Final = 8
 _CALLER_AGE_S: Final = 2.0
 _LINGER_S: Final = 2.0
+_SLICE_S: Final = 0.005
+"""So long one connection's requests are answered in a row while others wait."""
 _FIRST_JSON_BYTE: Final = 0x09
 
 _log = logging.getLogger(__name__)
@@ -199,6 +201,7 @@ class UnixConnection(asyncio.Protocol):
         answers: list[bytes] = []
         size = 0
         waiting = iter(items)
+        until = self._loop.time() + _SLICE_S
         for item in waiting:
             answer = self._answer_now(item)
             if answer is None:
@@ -206,7 +209,7 @@ class UnixConnection(asyncio.Protocol):
                 break
             answers.append(answer)
             size += len(answer)
-            if size > _WRITE_HIGH:
+            if size > _WRITE_HIGH or self._loop.time() > until:
                 self._enqueue(waiting, 0)
                 break
         if answers:
@@ -229,18 +232,31 @@ class UnixConnection(asyncio.Protocol):
 
     async def _serve_queue(self) -> None:
         try:
+            until = self._loop.time() + _SLICE_S
             while self._queue:
                 item = self._queue.popleft()
+                if self._is_gone and not self._changes(item):
+                    continue
                 answer = self._answer_now(item)
                 if answer is None:
                     answer = await self._dispatcher.answer(cast(Any, item), self)
                 self._send(answer)
                 if self._writable is not None and not self._is_gone:
                     await self._writable.wait()
+                if self._loop.time() > until:
+                    await asyncio.sleep(0)
+                    until = self._loop.time() + _SLICE_S
         finally:
             self._task = None
             self._is_touched = True
             self._after_queue()
+
+    def _changes(self, item: Item) -> bool:
+        """Whether a request has to be carried out also when nobody waits for the answer."""
+        if isinstance(item, Malformed):
+            return False
+        method = self._dispatcher.method(item.method)
+        return method is not None and method.mutates
 
     def _after_queue(self) -> None:
         self._queued_bytes = 0

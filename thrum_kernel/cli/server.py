@@ -106,7 +106,7 @@ class CommandServer:
             CancelledError: it would begin to wait now, and the daemon stops.
         """
         task = asyncio.current_task()
-        found = self.dispatcher.methods.get(method)
+        found = self.dispatcher.method(method)
         if task is None or found is None or found.mutates or not found.long_poll:
             yield
             return
