@@ -36,6 +36,7 @@ next. Facts are attributes, the sentence is ``__str__``.
     - MethodNotFound
     - ParamsInvalid
     - Timeout
+    - PluginError           a plugin failed, not the kernel
     - RequestDone           a retry of a change that was carried out already
     - RemoteError           an error that came over the wire, with its code
 
@@ -206,13 +207,15 @@ class GuardFired(Refused):
 
     rpc_code = -32010
 
-    def __init__(self, guard: str, reason: str, *, facts: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, guard: str, reason: str, *, facts: Mapping[str, str] | None = None, hint: str = ""
+    ) -> None:
         self.guard = guard
         self.reason = reason
         self.facts = dict(facts or {})
         lines = [f'identity guard "{guard}" fired: {reason}']
         lines += [f"  {label}: {value}" for label, value in self.facts.items() if value]
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(lines), hint=hint)
 
 
 class QuotaExceeded(Refused):
@@ -489,7 +492,7 @@ class MethodNotFound(ThrumError):
 
     @property
     def hint(self) -> str:
-        return f"install it: pip install {self.provided_by}" if self.provided_by else ""
+        return f"install {self.provided_by} from where this thrum came from" if self.provided_by else ""
 
 
 class ParamsInvalid(UsageError):
@@ -500,6 +503,29 @@ class Timeout(ThrumError):
     """Something awaited did not happen in its time."""
 
     rpc_code = -32035
+
+
+class PluginError(ThrumError):
+    """A plugin failed where its answer was needed; the kernel is well.
+
+    Attributes:
+        plugin: its name and distribution.
+        reason: what it failed with.
+    """
+
+    rpc_code = -32037
+
+    def __init__(self, plugin: str, reason: str, *, hint: str = "") -> None:
+        self.plugin = plugin
+        self.reason = reason
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin} failed: {self.reason}"
+
+    @property
+    def hint(self) -> str:
+        return self._hint or "thrum plugin list"
 
 
 class RequestDone(ThrumError):

@@ -117,8 +117,8 @@ def thrum_methods(ctx: PluginContext) -> Sequence[Method]:  # type: ignore[empty
 
     Called after `thrum_projectors`, by the loader. Names lie in the plugin's namespace or are claimed in ``methods``.
     Parameters are a ``msgspec.Struct`` with ``kw_only`` and ``forbid_unknown_fields``. A handler that is no
-    coroutine runs on the loop and must not block. What it raises as `ThrumError` is told to the caller, anything else
-    is logged with the plugin's name and told as an internal error.
+    coroutine runs on the loop and must not block. What it raises as `ThrumError` is told to the caller; anything else
+    is logged, and told as a `PluginError` that names the plugin.
     """
 
 
@@ -147,9 +147,9 @@ def thrum_runtime_presets(ctx: PluginContext) -> Sequence[RuntimePreset]:  # typ
 def thrum_init_steps(ctx: PluginContext) -> Sequence[InitStep]:  # type: ignore[empty-body]
     """Steps of ``thrum init``, with the options and questions they add.
 
-    Called when a plugin is loaded in the process of ``thrum init``, where there is no daemon. Steps of all plugins and
-    of the kernel run by their ``order``; everything they write goes through the plan, so that ``--dry-run`` lists it
-    and Ctrl-C takes it back.
+    Called after `thrum_runtime_presets`, by the loader. ``thrum init`` loads the plugins in its own process, where
+    there is no daemon: the steps run there, blocking, with those of the kernel by their ``order``. Everything they
+    write goes through the plan, so that ``--dry-run`` lists it and Ctrl-C takes it back.
     """
 
 
@@ -157,8 +157,8 @@ def thrum_init_steps(ctx: PluginContext) -> Sequence[InitStep]:  # type: ignore[
 def thrum_checks(ctx: PluginContext) -> Sequence[Check]:  # type: ignore[empty-body]
     """What ``thrum doctor`` looks at for the plugin, each with the command that mends it.
 
-    Called when a plugin is loaded in the process of ``thrum doctor``; ``look`` runs in a thread and may block for
-    ``plugins.hook_timeout``. One that raises is shown as an error of the plugin.
+    Called after `thrum_init_steps`, by the loader. ``thrum doctor`` loads the plugins in its own process; ``look`` runs
+    in a thread and may block for ``plugins.hook_timeout``. One that raises is shown as an error of the plugin.
     """
 
 

@@ -1,0 +1,226 @@
+"""Calls hooks, each plugin for itself: what one does wrong costs nobody else anything.
+
+pluggy finds and validates hooks; its own call stops at the first exception and cannot await. Here every call is a task
+with a time limit, a failure is logged in one line that names plugin and distribution, and five in a row switch the
+hook off.
+
+Source: DESIGN.md D6; `hookspecs` for what holds for which hook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from thrum_kernel.api import PluginContext
+from thrum_kernel.errors import ThrumError
+from thrum_kernel.plugins.implementing import Implementation
+from thrum_kernel.plugins.record import Plugin
+from thrum_kernel.plugins.watchdog import Watchdog
+
+_log = logging.getLogger(__name__)
+
+FAILURES: Final = 5
+"""So many in a row switch a hook off."""
+
+
+class HookFailed(Exception):
+    """A plugin's hook raised, took too long, or gave something that it must not; the text says which."""
+
+
+@dataclass(slots=True, eq=False)
+class Bound:
+    """An implementation with its plugin.
+
+    Attributes:
+        failures: in a row.
+        off: why it is not called any more; empty while it is.
+    """
+
+    plugin: Plugin
+    ctx: PluginContext
+    implementation: Implementation
+    failures: int = 0
+    off: str = ""
+
+    @property
+    def hook(self) -> str:
+        return self.implementation.hook
+
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of *given* that it takes, and its context."""
+        return {name: self.ctx if name == "ctx" else given[name] for name in self.implementation.arguments}
+
+
+class Hooks:
+    """The hooks that active plugins implement.
+
+    Args:
+        timeout_s: how long a call may take, asked each time.
+        watchdog: watches what runs on the loop.
+        degraded: told of a hook that was switched off, and why.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout_s: Callable[[], float],
+        watchdog: Watchdog,
+        degraded: Callable[[Bound], None] = lambda bound: None,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._watchdog = watchdog
+        self._degraded = degraded
+        self._bound: dict[str, list[Bound]] = {}
+
+    def add(self, bound: Bound) -> Callable[[], None]:
+        """Call this one, too, after those of plugins loaded before; the result takes it back."""
+        place = bound.implementation.place
+        entries = self._bound.setdefault(bound.hook, [])
+        at = next((i for i, other in enumerate(entries) if other.implementation.place > place), len(entries))
+        entries.insert(at, bound)
+
+        def remove() -> None:
+            if bound in entries:
+                entries.remove(bound)
+
+        return remove
+
+    def of(self, hook: str) -> Sequence[Bound]:
+        """Who implements *hook*, in the order of the calls."""
+        return tuple(self._bound.get(hook, ()))
+
+    def of_plugin(self, plugin: Plugin) -> list[Bound]:
+        """What one plugin implements."""
+        return [bound for entries in self._bound.values() for bound in entries if bound.plugin is plugin]
+
+    def enable(self, plugin: Plugin) -> list[str]:
+        """Call again what was switched off; the names of those hooks."""
+        found = [bound for bound in self.of_plugin(plugin) if bound.off]
+        for bound in found:
+            bound.off, bound.failures = "", 0
+            plugin.troubles.pop(bound.hook, None)
+        return [bound.hook for bound in found]
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    async def gather(self, hook: str, **arguments: Any) -> list[tuple[Bound, Any]]:
+        """What every plugin answers, in order, all asked at once; those that failed are left out."""
+        entries = [bound for bound in self._bound.get(hook, ()) if not bound.off]
+        answers = await asyncio.gather(
+            *(self.ask(bound, arguments) for bound in entries), return_exceptions=True
+        )
+        return [
+            (bound, answer)
+            for bound, answer in zip(entries, answers, strict=True)
+            if not _failed(answer) and answer is not None
+        ]
+
+    async def first(
+        self, hook: str, *, accept: Callable[[Any], bool] = lambda answer: True, **arguments: Any
+    ) -> Any:
+        """The first answer that is not None and is accepted; None when there is none."""
+        for bound in tuple(self._bound.get(hook, ())):
+            if bound.off:
+                continue
+            try:
+                answer = await self.ask(bound, arguments)
+            except HookFailed:
+                continue
+            if answer is not None and accept(answer):
+                return answer
+        return None
+
+    async def ask(self, bound: Bound, arguments: Mapping[str, Any]) -> Any:
+        """One plugin's answer.
+
+        Raises:
+            HookFailed: it has none; that is counted and logged.
+        """
+        try:
+            answer = await self._call(bound, arguments)
+        except HookFailed as failure:
+            self._note(bound, failure)
+            raise
+        if bound.failures:
+            bound.failures = 0
+            bound.plugin.troubles.pop(bound.hook, None)
+        return answer
+
+    async def _call(self, bound: Bound, arguments: Mapping[str, Any]) -> Any:
+        """Run it as a task of its own: one that ignores its cancellation is left behind."""
+        limit_s = self._timeout_s()
+        started = asyncio.get_running_loop().time()
+        try:
+            work = bound.implementation.function(**bound.arguments(arguments))
+        except Exception as error:
+            raise HookFailed(told(error)) from error
+        task = asyncio.create_task(
+            self._watchdog.watched(bound.plugin.label, bound.hook, work),
+            name=f"{bound.plugin.name} {bound.hook}",
+        )
+        try:
+            done, _ = await asyncio.wait((task,), timeout=limit_s)
+        except asyncio.CancelledError:
+            abandon(task)
+            raise
+        if not done:
+            abandon(task)
+            raise HookFailed(f"took longer than {limit_s:g} s")
+        if task.cancelled():
+            raise HookFailed("cancelled itself")
+        failure = task.exception()
+        if failure is not None:
+            raise HookFailed(told(failure)) from failure
+        if asyncio.get_running_loop().time() - started > limit_s:
+            raise HookFailed(f"blocked the loop for longer than {limit_s:g} s")
+        return task.result()
+
+    def _note(self, bound: Bound, failure: HookFailed) -> None:
+        bound.failures += 1
+        plugin = bound.plugin
+        plugin.troubles[bound.hook] = str(failure)
+        level = logging.ERROR if bound.failures == 1 else logging.DEBUG
+        _log.log(level, "plugin %s: %s failed: %s", plugin.label, bound.hook, failure)
+        if bound.failures >= FAILURES:
+            self.switch_off(bound, f"{failure} ({FAILURES} failures in a row)")
+
+    def switch_off(self, bound: Bound, why: str) -> None:
+        """Call it no more until `enable`."""
+        if bound.off:
+            return
+        bound.off = why
+        bound.plugin.troubles[bound.hook] = f"switched off: {why}"
+        _log.error("plugin %s: %s is switched off: %s", bound.plugin.label, bound.hook, why)
+        self._degraded(bound)
+
+
+def abandon(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and forget it, whatever becomes of it."""
+    task.cancel()
+    task.add_done_callback(_swallow)
+
+
+def told(error: BaseException) -> str:
+    """An error in one line, with the line of code it came from."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ThrumError):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{f': {text}' if text else ''}{place}"
+
+
+def _swallow(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _failed(answer: Any) -> bool:
+    if isinstance(answer, BaseException) and not isinstance(answer, HookFailed):
+        raise answer
+    return isinstance(answer, HookFailed)

@@ -1,0 +1,190 @@
+"""Names the plugin that blocks the loop, while it blocks.
+
+Every step that plugin code takes on the loop is bracketed. A thread looks at the step that runs while there is one,
+and sleeps for good while there is none: with no plugin at work nothing wakes up. A step that lasts longer than
+`LIMIT_S` is told once, with the line of code the loop stands at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+from thrum_kernel.plugins.bounded import Contained
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LIMIT_S: Final = 0.25
+"""So long a step may take; everybody waits for it."""
+
+Blocked = Callable[[str, str], None]
+"""``(label, told)``: called in the watching thread."""
+
+_Step = tuple[str, str, float]
+"""Label, what it does, and since when."""
+
+_at_work: contextvars.ContextVar[str] = contextvars.ContextVar("plugin_at_work", default="")
+
+
+class Watchdog:
+    """Watches one loop. Make it on the loop's thread.
+
+    Args:
+        tell: told who blocks and where.
+        limit_s: how long a step may take.
+    """
+
+    def __init__(self, tell: Blocked, *, limit_s: float = LIMIT_S) -> None:
+        self._tell = tell
+        self._limit_s = limit_s
+        self._loop_thread = threading.get_ident()
+        self._step: _Step | None = None
+        self._wanted = threading.Event()
+        self._ended = False
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def step(self, label: str, what: str) -> Iterator[None]:
+        """Plugin *label* works on the loop until this is left."""
+        before = self.enter(label, what)
+        try:
+            yield
+        finally:
+            self.leave(before)
+
+    def enter(self, label: str, what: str) -> _Step | None:
+        """Plugin *label* goes to work; gives what `leave` wants back."""
+        before, self._step = self._step, (label, what, time.monotonic())
+        if not self._wanted.is_set():
+            self._begin()
+        return before
+
+    def leave(self, before: _Step | None) -> None:
+        """It is done; who worked before it, if anybody, goes on."""
+        self._step = before
+
+    def watched(self, label: str, what: str, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """*work*, each of its steps watched; so are the tasks it starts."""
+        return _Watched(self, label, what, work)
+
+    def watch_tasks(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        """Watch the tasks that plugins start themselves, too; the result ends it."""
+        before = loop.get_task_factory()
+
+        def make(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> Any:
+            label = _at_work.get()
+            if label and not isinstance(work, _Watched):
+                work = self.watched(label, "a task", work)
+            return before(loop, work, **more) if before else asyncio.Task(work, loop=loop, **more)
+
+        loop.set_task_factory(make)
+        return lambda: loop.set_task_factory(before)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ended = True
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _begin(self) -> None:
+        if threading.get_ident() != self._loop_thread:
+            return  # work in threads of their own blocks nobody
+        self._wanted.set()
+        if self._thread is None and not self._ended:
+            self._thread = threading.Thread(target=self._watch, name="thrum-watchdog", daemon=True)
+            self._thread.start()
+
+    def _watch(self) -> None:
+        told = 0.0
+        while not self._ended:
+            self._wanted.wait()
+            time.sleep(self._limit_s / 2)
+            step = self._step
+            if step is None:
+                self._wanted.clear()
+                if self._step is not None:
+                    self._wanted.set()
+                continue
+            label, what, since = step
+            if since != told and time.monotonic() - since > self._limit_s:
+                told = since
+                self._report(label, what, time.monotonic() - since)
+
+    def _report(self, label: str, what: str, seconds: float) -> None:
+        frame = sys._current_frames().get(self._loop_thread)
+        text = f"blocks the loop for {seconds:.1f} s in {what}, at {_place_of(frame)}"
+        _log.error("plugin %s %s", label, text)
+        self._tell(label, text)
+
+
+class _Watched(Coroutine[Any, Any, T]):
+    """A coroutine whose steps are bracketed."""
+
+    def __init__(self, dog: Watchdog, label: str, what: str, work: Coroutine[Any, Any, T]) -> None:
+        self._dog = dog
+        self._label = label
+        self._what = what
+        self._work = work
+
+    def send(self, value: Any) -> Any:
+        return self._take(self._work.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._take(self._work.throw, *error)
+
+    def _take(self, go_on: Callable[..., Any], *what: Any) -> Any:
+        """One step: watched, known as the plugin's, and unable to end the loop."""
+        dog = self._dog
+        before = dog.enter(self._label, self._what)
+        token = _at_work.set(self._label)
+        try:
+            return go_on(*what)
+        except (Exception, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
+            raise
+        except BaseException as error:  # SystemExit above all
+            raise Contained(f"it raised {type(error).__name__}({error})") from error
+        finally:
+            _at_work.reset(token)
+            dog.leave(before)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return _drive(self)
+
+
+def _drive(work: _Watched[T]) -> Generator[Any, Any, T]:
+    value, failure = None, None
+    while True:
+        try:
+            got = work.throw(failure) if failure is not None else work.send(value)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        try:
+            value, failure = (yield got), None
+        except GeneratorExit:
+            work.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - thrown into the coroutine that waits
+            value, failure = None, error
+
+
+def _place_of(frame: FrameType | None) -> str:
+    if frame is None:
+        return "an unknown place"
+    last = traceback.extract_stack(frame, limit=1)[-1]
+    return f"{last.filename}:{last.lineno} ({last.name})"
