@@ -156,10 +156,13 @@ def request(socket: Path, method: str, **params: Any) -> Any:
     """
     from thrum_kernel.client import SocketApi
 
+    api = SocketApi(socket)
     try:
-        return SocketApi(socket).call(method, **params)
+        return api.call(method, **params)
     except ThrumError as error:
         raise Failed(f"{method}: {error}") from error
+    finally:
+        api.close()
 
 
 def stop_daemon(cli: Cli) -> None:
