@@ -29,6 +29,9 @@ from thrum_kernel import __version__, git, paths
 from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
 from thrum_kernel.agents import Agents
 from thrum_kernel.api import Caller, Migration, Service
+from thrum_kernel.briefing.commands import CommandEntry
+from thrum_kernel.briefing.hooks import BriefingHooks, NoHooks
+from thrum_kernel.briefing.prime import Prime
 from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.ports import remember, wishes
 from thrum_kernel.bus.token_methods import TokenMethods
@@ -38,6 +41,7 @@ from thrum_kernel.bus.topics import Topics
 from thrum_kernel.bus.unix import UnixServer
 from thrum_kernel.bus.websocket import WebSocketServer
 from thrum_kernel.cli.app import kernel_tree
+from thrum_kernel.cli.help import summary
 from thrum_kernel.cli.server import CommandServer
 from thrum_kernel.clock import Clock, SystemClock, format_us
 from thrum_kernel.commit import Committer
@@ -172,6 +176,8 @@ class Daemon:
             foreign=self.commands.foreign,
         )
         self.websocket: WebSocketServer | None = None
+        self.prime = self._make_prime(NoHooks())
+        self.committer.listeners.append(self.prime.heard)
         for method in self._methods():
             self.dispatcher.add(method)
 
@@ -216,6 +222,7 @@ class Daemon:
                 quiet=self.publisher.quiet,
             ),
             purger,
+            self.prime,
         )
         for room in rooms:
             yield from room.methods()
@@ -365,6 +372,25 @@ class Daemon:
             in_doubt=lambda why: self.keeper.want_rebuild(why),
             previous=(previous.writer, previous.last) if previous else None,
         )
+
+    def _make_prime(self, hooks: BriefingHooks) -> Prime:
+        return Prime(
+            ask=lambda caller, method, params: self.dispatcher.call(method, params, caller=caller),
+            agents=self.agents,
+            hooks=hooks,
+            paths=self.opened.paths,
+            clock=self._clock,
+            is_alone=lambda: self.opened.settings.daemon.single_agent_mode,
+            entries=self._listed_commands,
+            is_woken=lambda: bool(self.messaging.waker.rungs),
+        )
+
+    def _listed_commands(self) -> list[CommandEntry]:
+        return [
+            CommandEntry(words, summary(command), command.owner)
+            for words, command in self.commands.tree.root.commands()
+            if words and not command.hidden
+        ]
 
     def _caller_of_command(self, *args: Any) -> Caller:
         return self.callers.of_command(*args)
