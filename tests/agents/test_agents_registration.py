@@ -180,6 +180,8 @@ def test_register_tells_of_a_conflict_when_another_runtime_lives_in_the_agent(
             taken = await house.register(below_other, "alice", force=True)
             assert taken["status"] == "updated"
             assert (await house.call("agent.whoami", below_other))["agent_id"] == "alice"
+            kept = Path(first["identity_file"]).with_name("alice.json.deleted")
+            assert json.loads(kept.read_text())["agent_pid"] == owner
 
     asyncio.run(main())
 
@@ -198,6 +200,9 @@ def test_register_of_a_second_agent_from_one_runtime_does_not_take_it_over(
 
             await house.register(below, "helper", force=True)
             assert (await house.call("agent.whoami", below))["agent_id"] == "helper"
+            folder = repo / ".thrum" / "identities"
+            assert not (folder / "alice.json").exists()
+            assert json.loads((folder / "alice.json.deleted").read_text())["agent_pid"] == runtime
             assert (
                 json.loads((repo / ".thrum" / "identities" / "helper.json").read_text())["agent_pid"]
                 == runtime

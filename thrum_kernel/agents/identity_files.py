@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +31,19 @@ class Copy:
     identity: Identity
 
 
+Judge = Callable[[Path, Identity], Awaitable[None]]
+"""``(worktree, identity)``: may this be written? Raises `ThrumError` to refuse."""
+
+
 class IdentityFiles:
-    """Reads and writes identity files; the methods that touch the disk run in threads."""
+    """Reads and writes identity files; the methods that touch the disk run in threads.
+
+    Attributes:
+        judge: asked before each change of a file, with what is to be written; None while nobody judges.
+    """
 
     def __init__(self, *, worktrees: Worktrees, local: LocalDb, clock: Clock) -> None:
+        self.judge: Judge | None = None
         self._worktrees = worktrees
         self._local = local
         self._clock = clock
@@ -64,6 +73,12 @@ class IdentityFiles:
                 return path, identity
         return None
 
+    def identities_in(self, place: Path) -> tuple[Identity, ...]:
+        """The usable identities of a worktree, by name, as they are now."""
+        self._worktrees.refresh_for(place)
+        worktree = self._worktrees.at(place)
+        return worktree.identities if worktree is not None else ()
+
     def damaged_at(self, place: Path) -> tuple[FileDamaged, ...]:
         """What is wrong with the files of a worktree, as of the last look; empty where one of them can be used."""
         worktree = self._worktrees.at(place)
@@ -84,8 +99,19 @@ class IdentityFiles:
 
         Raises:
             FileDamaged: the file there cannot be used; nothing was changed.
+            GuardFired: `judge` refuses; nothing was changed.
             OSError: the disk refuses.
         """
+        if self.judge is not None:
+            before = await self.read(worktree, name)
+            after = change(before)
+            if after is not None and after != before:
+                await self.judge(worktree, after)
+        return await self._update(worktree, name, change)
+
+    async def _update(
+        self, worktree: Path, name: str, change: Callable[[Identity | None], Identity | None]
+    ) -> Identity | None:
         folder = folder_of(worktree)
         changed = await asyncio.to_thread(files.update, folder, name, change, clock=self._clock)
         if changed is not None:
@@ -101,6 +127,11 @@ class IdentityFiles:
         """Move an identity file into quarantine; where it is now."""
         await self._forget(worktree, name)
         return await asyncio.to_thread(files.quarantine, folder_of(worktree), name)
+
+    async def retire(self, worktree: Path, name: str) -> Path | None:
+        """Rename an identity file whose agent gave its place up to ``<name>.json.deleted``; where it is now."""
+        await self._forget(worktree, name)
+        return await asyncio.to_thread(files.retire, folder_of(worktree), name)
 
     async def forget_copies(self, name: str) -> None:
         """Drop the copies of an agent that is gone."""
@@ -133,7 +164,7 @@ class IdentityFiles:
             return copy.identity if there is None else there
 
         try:
-            await self.update(copy.worktree, copy.identity.name, fill)
+            await self._update(copy.worktree, copy.identity.name, fill)  # it was there: nothing to judge
         except FileDamaged:
             return False
         return written

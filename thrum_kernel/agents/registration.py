@@ -43,12 +43,14 @@ class Spot:
         process: the runtime it is for; None when it comes from none, or none shall be recorded.
         chain: ids of the caller's ancestors, nearest first.
         runtime: name of the runtime.
+        replaces: identities of the worktree that give their place up; their files are renamed to ``.deleted``.
     """
 
     worktree: Path
     process: ProcessKey | None
     chain: Sequence[int]
     runtime: str
+    replaces: tuple[str, ...] = ()
 
 
 class Registration:
@@ -113,6 +115,8 @@ class Registration:
             if conflict is not None and not params.force:
                 return Registered(agent_id=name, status="conflict", conflict=conflict)
             spot = await self._settle_runtime(name, known, spot, force=params.force)
+            if conflict is not None:
+                spot = replace(spot, replaces=(*spot.replaces, name))
             return await self._carry_out(call, params, name, known, spot, others, asserted=caller.asserted)
 
     def recall(self, call: Call, events: Sequence[Event]) -> Registered:
@@ -145,7 +149,7 @@ class Registration:
             worktree = caller.worktree
             if params.worktree and (worktree is None or Path(params.worktree).resolve() != worktree):
                 raise Refused("an agent is registered for the worktree that the caller stands in, no other")
-            chain = await asyncio.to_thread(self._ancestors, caller.pid) if caller.pid else ()
+            chain = await self._above(caller)
             process = self._process(_own_pid(caller, chain, params.agent_pid))
         if worktree is None or not self._files.is_worktree(worktree):
             raise Refused(
@@ -153,6 +157,11 @@ class Registration:
                 hint="cd into a worktree of the repository and retry",
             )
         return Spot(worktree, process, chain, caller.runtime if process else "")
+
+    async def _above(self, caller: Caller) -> Sequence[int]:
+        if caller.chain or not caller.pid:
+            return [process.pid for process in caller.chain[1:]]
+        return await asyncio.to_thread(self._ancestors, caller.pid)
 
     def _process(self, pid: int) -> ProcessKey | None:
         started = self._roster.start_of(pid) if pid else None
@@ -227,6 +236,8 @@ class Registration:
                 resumed[0].session_id, incarnation, intent=params.intent, intent_updated_at=event.timestamp
             )
         session = resumed[0].session_id if resumed else beginning.start.session_id
+        for old in spot.replaces:
+            await self._files.retire(spot.worktree, old)
         await self._write_file(params, name, spot, branch=branch, session=session)
         for place in others:
             await self._files.set_aside(place, name)
@@ -244,7 +255,8 @@ class Registration:
         """Whose the runtime is: a process is one agent's, and one agent's only.
 
         Somebody at a shell who registers an agent again does not take it out of its running runtime; and a runtime
-        that is one agent's registers others without becoming theirs, unless it asks to with *force*.
+        that is one agent's registers others without becoming theirs, unless it asks to with *force*. Then the agent it
+        was in this worktree gives its place up.
         """
         home = self._roster.homes.of(known.incarnation) if known else None
         if spot.process is None:
@@ -256,9 +268,10 @@ class Registration:
             return replace(spot, process=None, runtime="")
         for owner in owners:
             await self._roster.homes.keep(replace(owner, process=None))
-            if owner.worktree is not None:
+            if owner.worktree is not None and owner.worktree != spot.worktree:
                 await self._files.update(owner.worktree, owner.name, _without_process)
-        return spot
+        given_up = tuple(owner.name for owner in owners if owner.worktree == spot.worktree)
+        return replace(spot, replaces=given_up)
 
     def _event(
         self, params: Register, name: str, known: AgentRow | None, spot: Spot, *, asserted: bool

@@ -168,6 +168,26 @@ def quarantine(folder: Path, name: str) -> Path | None:
     return target
 
 
+def retire(folder: Path, name: str) -> Path | None:
+    """Rename the file of *name* to ``<name>.json.deleted``, beside any earlier ones; gives the new path.
+
+    For an identity that another one takes the place of on purpose; None when it has no file.
+    """
+    source = _real(folder) / file_name(name)
+    if not folder.is_dir():
+        return None
+    with jsonio.locked(folder):
+        if not os.path.lexists(source):
+            return None
+        target = source.with_name(f"{source.name}.deleted")
+        number = 0
+        while os.path.lexists(target):
+            number += 1
+            target = source.with_name(f"{source.name}.deleted.{number}")
+        source.rename(target)
+    return target
+
+
 def _stamped(identity: Identity, clock: Clock) -> Identity:
     return msgspec.structs.replace(
         identity,
