@@ -57,9 +57,8 @@ class Committer:
         daemon_id: the id that its events carry as origin.
         listeners: called on the loop for every event that counts now, after its projection, in order; also for
             earlier ones that had waited for these. Must not block.
-        durable: the current writer and the number of its last durable event, replaced in one step; an empty writer
-            before the first event.
-        durable: both, replaced in one step, for whoever reads them while events are written.
+        durable: the current writer and the number of its last durable event, replaced in one step, for whoever reads
+            them while events are written; an empty writer before the first event.
     """
 
     def __init__(
@@ -78,7 +77,6 @@ class Committer:
         self.daemon_id = daemon_id
         self.listeners: list[Callable[[Event], None]] = []
         self.durable = ("", 0)
-        self.durable = ("", 0)
         self.requests = RequestIndex(clock)
         self._clock = clock
         self._ids = ids
@@ -90,8 +88,10 @@ class Committer:
         self._previous = previous
         self._journal: JournalFile | None = None
         self._waiting: list[_Waiting] = []
-        self._flusher: asyncio.Task[None] | None = None
-        self._thread = WriterThread(asyncio.get_running_loop(), name="thrum-journal")
+        self._is_writing = False
+        self._settled: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._thread = WriterThread(self._loop, name="thrum-journal")
         self._closed = False
 
     @property
@@ -122,15 +122,16 @@ class Committer:
         """
         if self._closed:
             raise ShuttingDown
-        for event in events:
-            if request_id:
+        if request_id:
+            for event in events:
                 event.request_id = request_id
-        item = _Waiting(events, asyncio.get_running_loop().create_future())
+        # A caller that goes away cancels this future and nothing else: the event is on its way.
+        item = _Waiting(events, self._loop.create_future())
         self._waiting.append(item)
-        if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush(), name="commit")
-        # A caller that goes away does not take the others of its batch along.
-        await asyncio.shield(item.done)
+        if not self._is_writing:
+            self._is_writing = True
+            self._loop.call_soon(self._next_batch)  # with what else came with this turn of the loop
+        await item.done
 
     def events_of_request(self, request_id: str) -> list[Event]:
         """The events that a request of the last ten minutes caused, oldest first."""
@@ -144,8 +145,10 @@ class Committer:
 
     async def settle(self) -> None:
         """Wait until everything taken so far is durable and projected, or failed."""
-        while self._flusher is not None:
-            await asyncio.shield(self._flusher)
+        while self._is_writing:
+            if self._settled is None:
+                self._settled = self._loop.create_future()
+            await asyncio.shield(self._settled)
 
     async def close(self) -> None:
         """Take nothing more, finish what was taken, close the journal."""
@@ -153,27 +156,34 @@ class Committer:
         await self.rotate()
         await self._thread.close()
 
-    async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await self._write(batch)
-        finally:
-            self._flusher = None
+    def _next_batch(self) -> None:
+        """Hand what waits to the journal's thread. Callbacks and no task: every turn of the loop delays a sender."""
+        batch = self._take()
+        if batch:
+            self._thread.start(lambda: self._append(batch), lambda _, error: self._written(batch, error))
+            return
+        self._is_writing = False
+        if self._settled is not None:
+            self._settled.set_result(None)
+            self._settled = None
 
-    async def _write(self, batch: list[_Waiting]) -> None:
+    def _take(self) -> list[_Waiting]:
+        batch, self._waiting = self._waiting, []
+        return batch
+
+    def _written(self, batch: list[_Waiting], error: BaseException | None) -> None:
+        """On the loop: the batch is on disk, or failed."""
         try:
-            await self._thread.run(lambda: self._append(batch))
-        except StoreError as error:
-            _log.error("journal: %s", error)
+            if error is not None:
+                _log.error("journal: %s", error, exc_info=None if isinstance(error, StoreError) else error)
+            else:
+                self.requests.add(event for item in batch for event in item.events)
+                for event in self._project(batch):
+                    self._tell(event)
+        finally:
             for item in batch:
                 _settle_with(item.done, error)
-            return
-        self.requests.add(event for item in batch for event in item.events)
-        for event in self._project(batch):
-            self._tell(event)
-        for item in batch:
-            _settle_with(item.done, None)
+            self._next_batch()
 
     def _append(self, batch: list[_Waiting]) -> None:
         """Number, encode and append; in the journal's thread. Numbers are given only here, so they have no gaps."""
@@ -191,7 +201,6 @@ class Committer:
                     item.lines.append(self._types.encode(event))
             self._journal.append([line for item in batch for line in item.lines])
             self.durable = (self._journal.writer, sequence)
-            self.durable = (self.writer, sequence)
         except StoreError:
             self._abandon_journal()
             raise

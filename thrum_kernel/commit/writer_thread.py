@@ -12,7 +12,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-_Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+Then = Callable[[Any, BaseException | None], None]
+"""Told on the loop what a job gave, or how it failed."""
+
+_Job = tuple[Callable[[], Any], Then]
 
 
 class WriterThread:
@@ -24,10 +27,14 @@ class WriterThread:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
+    def start(self, job: Callable[[], Any], then: Then) -> None:
+        """Run a job and call *then* on the loop."""
+        self._jobs.put((job, then))
+
     def run(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
         """A future of the job's result; done on the loop."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._jobs.put((job, future))
+        self.start(job, lambda result, error: _settle(future, result, error))
         return future
 
     async def close(self) -> None:
@@ -37,20 +44,19 @@ class WriterThread:
 
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:
-            job, future = item
+            job, then = item
             try:
                 result = job()
             except BaseException as error:  # noqa: BLE001 - handed to whoever awaits
-                self._loop.call_soon_threadsafe(_fail, future, error)
+                self._loop.call_soon_threadsafe(then, None, error)
             else:
-                self._loop.call_soon_threadsafe(_finish, future, result)
+                self._loop.call_soon_threadsafe(then, result, None)
 
 
-def _finish(future: asyncio.Future[Any], result: Any) -> None:
-    if not future.done():
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
         future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
+    else:
         future.set_exception(error)
