@@ -43,7 +43,7 @@ class Book:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
-        self.failures: list[StoreError] = []
+        self.failures: list[Exception] = []
         self.batches: list[int] = []
         self.journals: list[RecordingJournal] = []
         self.previous: list[tuple[str, int] | None] = []
@@ -228,5 +228,40 @@ def test_rotate_ends_the_journal_and_the_next_event_begins_another() -> None:
         await committer.close()
         with pytest.raises(ShuttingDown):
             await committer.commit(group(committer, "c"))
+
+    run(story())
+
+
+def test_whatever_fails_an_append_is_told_to_its_sender_and_the_next_one_goes_on() -> None:
+    async def story() -> None:
+        book = Book()
+        committer = book.committer()
+        book.failures.append(ValueError("no line"))
+
+        with pytest.raises(ValueError, match="no line"):
+            await committer.commit(group(committer, "one"))
+        await committer.commit(group(committer, "two"))
+
+        assert [item.event.name for item in book.projected] == ["two"]  # type: ignore[union-attr]
+        await committer.close()
+
+    run(story())
+
+
+def test_an_event_whose_caller_went_away_is_written_with_the_others_of_its_batch() -> None:
+    async def story() -> None:
+        book = Book()
+        committer = book.committer()
+        gone = asyncio.create_task(committer.commit(group(committer, "gone")))
+        stays = asyncio.create_task(committer.commit(group(committer, "stays")))
+        await asyncio.sleep(0)
+
+        gone.cancel()
+        await stays
+        await committer.settle()
+
+        assert gone.cancelled()
+        assert [item.event.name for item in book.projected] == ["gone", "stays"]  # type: ignore[union-attr]
+        await committer.close()
 
     run(story())

@@ -325,3 +325,14 @@ def test_concurrent_changes_lose_nothing(path: Path) -> None:
     raw = json.loads(path.read_text())
     assert {name: len(values) for name, values in raw.items()} == {f"section{n}": 10 for n in range(4)}
     assert [entry.name for entry in path.parent.iterdir()] == ["config.json"]
+
+
+def test_an_edit_by_hand_may_go_unnoticed_for_a_while_and_a_change_of_ours_never(path: Path) -> None:
+    path.write_text('{"messaging": {"send_burst": 1}}')
+    settings = SettingsFile(path, look_every_s=3600)
+    assert settings.messaging.send_burst == 1
+
+    path.write_text('{"messaging": {"send_burst": 22}}')
+    settings.set("messaging.send_per_minute", 7)
+
+    assert (settings.messaging.send_burst, settings.messaging.send_per_minute) == (22, 7)
