@@ -163,7 +163,12 @@ class Daemon:
             before_cut=(self.messaging.journal_receipts, self.agents.journal_contexts),
         )
         self.committer.listeners.append(self.publisher.heard)
-        self.keeper.rebuilt += [self.messaging.rebuilt, self.agents.world.invalidate, self.search.note]
+        self.keeper.rebuilt += [
+            self._observe_log,
+            self.messaging.rebuilt,
+            self.agents.world.invalidate,
+            self.search.note,
+        ]
         self.tokens = Tokens(opened.local, clock, incarnation_of=self._incarnation_of)
         self.commands = CommandServer(kernel_tree(), self.dispatcher, caller_of=self._caller_of_command)
         self.callers = Callers(self.agents.world, self.tokens)
@@ -450,6 +455,19 @@ class Daemon:
         )
         await self.committer.commit(event)
         return True
+
+    def _observe_log(self) -> None:
+        """Number events above all that the log holds, though the clock went back since.
+
+        Source: DESIGN.md D2.
+        """
+        newest = self.cache.read(
+            "SELECT max(ulid) FROM event_seen"
+            " UNION ALL SELECT max(ulid) FROM (SELECT ulid FROM message ORDER BY id DESC LIMIT 100)"
+        )
+        for (ulid,) in newest:
+            if ulid:
+                self.opened.ids.observe(ulid)
 
     def _project_aside(self, batches: Iterable[Sequence[LogLine]]) -> sqlite3.Connection:
         """The state after *batches*, in a database that is gone when the connection closes; blocking."""
