@@ -9,7 +9,7 @@ import pytest
 from projection_log import FixedClock, LogMaker, aloud, core_types, project
 
 from thrum_kernel.errors import Projecting
-from thrum_kernel.projection import db, queries, replay
+from thrum_kernel.projection import checkpoint, db, queries, replay
 from thrum_kernel.projection.apply import Projector
 from thrum_kernel.projection.db import Cache
 
@@ -161,6 +161,7 @@ def test_rebuild_up_to_a_point_leaves_out_what_came_later(path: Path) -> None:
 def test_long_write_ahead_log_is_folded_back_beside_the_loop(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_BYTES", 64 * 1024)
     monkeypatch.setattr(db, "CHECKPOINT_BYTES", 64 * 1024)
     cache = Cache(path)
     before = path.stat().st_size

@@ -137,6 +137,24 @@ def test_search_never_finds_old_or_deleted_texts(tmp_path: Path) -> None:
     told(tmp_path, story)
 
 
+def test_deleted_words_leave_the_files_of_the_index(tmp_path: Path) -> None:
+    async def story(library: Library) -> None:
+        for number in range(300):
+            library.log.message(library.alice, [library.bob], f"filler {number}")
+        secret = library.log.message(library.alice, [library.bob], "zebrasesame")
+        library.take()
+        await library.search.settle()
+        library.log.delete(secret)
+        library.take()
+        await library.search.settle()
+        await library.search.scrub()
+        for file in tmp_path.glob("search.db*"):
+            assert b"zebrasesame" not in file.read_bytes(), file
+        assert len((await library.search.find("filler", limit=400)).hits) == 300
+
+    told(tmp_path, story)
+
+
 def test_search_is_narrowed_like_an_inbox(tmp_path: Path) -> None:
     async def story(library: Library) -> None:
         log, alice, bob = library.log, library.alice, library.bob

@@ -157,6 +157,8 @@ class Projector:
             forget_resolved(tables)
             self._trim_changes(tables)
         self._tables = tables
+        if tables.is_soiled:
+            self._cache.scrub()
         if intake.losers:
             _log.warning(
                 "two lines have one event id: %s", ", ".join(f"evt_{ulid}" for ulid, _ in intake.losers)

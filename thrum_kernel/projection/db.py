@@ -11,20 +11,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from thrum_kernel.errors import Projecting
 from thrum_kernel.projection import schema
+from thrum_kernel.projection.checkpoint import CHECKPOINT_BYTES, Checkpointer
 from thrum_kernel.projection.local import LocalDb
 from thrum_kernel.projection.views import VIEWS
 
 __all__ = ["Cache", "LocalDb"]
-
-CHECKPOINT_BYTES = 4 * 1024 * 1024
-"""The write-ahead log is folded back once it is longer than this."""
 
 MOVED_ASIDE = ".other-program"
 """What is appended to the name of another program's database found at our place."""
@@ -62,7 +59,7 @@ class Cache:
         if self.is_empty:
             create(path, self._extra_tables)
         self._connection = _connect(path)
-        self._checkpointer = _Checkpointer(path)
+        self._checkpointer = Checkpointer(path)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -100,6 +97,10 @@ class Cache:
         connection.execute("COMMIT")
         self._checkpointer.note()
 
+    def scrub(self) -> None:
+        """Leave no copy of text that was removed: the file is cleared of it, beside the loop."""
+        self._checkpointer.scrub()
+
     def projecting(self, percent: int) -> None:
         """Answer every use with `Projecting` from now until `swap` or `resume`; may be called from any thread."""
         self._percent = percent
@@ -124,7 +125,7 @@ class Cache:
             self.indexed_change = 0
         finally:
             self._connection = _connect(self.path)
-            self._checkpointer = _Checkpointer(self.path)
+            self._checkpointer = Checkpointer(self.path)
             self._percent = None
 
     @property
@@ -237,50 +238,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size = -16384")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
-
-
-class _Checkpointer:
-    """Folds the write-ahead log back in a thread that lives only while there is something to fold."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._wal = path.with_name(path.name + "-wal")
-        self._thread: threading.Thread | None = None
-        self._tried_at = 0
-
-    def note(self) -> None:
-        """Something was committed: fold back if the log has grown long since the last try and nobody is at it."""
-        if self._thread is not None and self._thread.is_alive():
-            return
-        try:
-            size = self._wal.stat().st_size
-        except OSError:
-            return
-        if size < self._tried_at:
-            self._tried_at = 0
-        if size < self._tried_at + CHECKPOINT_BYTES:
-            return
-        self._tried_at = size
-        self._thread = threading.Thread(target=self._fold, name="thrum-checkpoint", daemon=True)
-        self._thread.start()
-
-    def _fold(self) -> None:
-        """Copy and sync what no reader needs any more; the next commit then starts the log over.
-
-        Under steady writing something is always added meanwhile: then, once the log is several times too long, the
-        little that is left is copied while commits wait.
-        """
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0.5)
-        try:
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            if self._tried_at >= 4 * CHECKPOINT_BYTES:
-                connection.execute("PRAGMA wal_checkpoint(RESTART)")
-        except sqlite3.OperationalError:
-            return  # busy: a later commit tries again
-        finally:
-            connection.close()
-
-    def close(self) -> None:
-        if self._thread is not None:
-            self._thread.join()

@@ -45,6 +45,7 @@ class TextIndex:
         birth: the build of the cache that it belongs to.
         change: the newest entry of ``change`` that it has taken.
         is_filled: it has all that there was when it was begun.
+        is_soiled: messages were removed whose words it still holds, unfindable, until `scrub`.
     """
 
     def __init__(self, path: Path, cache_path: Path, birth: str) -> None:
@@ -68,12 +69,20 @@ class TextIndex:
         notes = dict(self.db.execute("SELECT key, value FROM main.meta").fetchall())
         self.change = int(notes["change"])
         self.is_filled = notes["filled"] == "1"
+        self.is_soiled = notes["soiled"] == "1"
 
     def update(self, progress: Callable[[int], None]) -> None:
         """Take everything that is new, telling the percentage while the index is being filled."""
         if not self.is_filled:
             self._fill(progress)
         self._take_changes()
+
+    def scrub(self) -> None:
+        """Write the index anew without the words of what was removed. Takes seconds for a million messages."""
+        self.db.execute("INSERT INTO text (text) VALUES ('optimize')")
+        self._note(soiled=0)
+        self.is_soiled = False
+        self.db.execute("PRAGMA main.wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close it; nothing is lost."""
@@ -83,7 +92,14 @@ class TextIndex:
         change = self.db.execute("SELECT coalesce(max(seq), 0) FROM cache.sqlite_sequence").fetchone()[0]
         self.db.execute(f"PRAGMA main.application_id = {schema.APPLICATION_ID}")
         self.db.executescript(f"BEGIN; {_TABLES} COMMIT")
-        notes = {"birth": self.birth, "change": change, "filled": 0, "after": -1, "schema": SCHEMA}
+        notes = {
+            "birth": self.birth,
+            "change": change,
+            "filled": 0,
+            "soiled": 0,
+            "after": -1,
+            "schema": SCHEMA,
+        }
         self.db.executemany(
             "INSERT INTO main.meta VALUES (?, ?)", [(key, str(value)) for key, value in notes.items()]
         )
@@ -121,9 +137,10 @@ class TextIndex:
                 return
             messages = [(message,) for message in sorted({row[1] for row in rows})]
             self.db.execute("BEGIN")
-            self.db.executemany("DELETE FROM text WHERE rowid = ?", messages)
-            self.db.executemany(f"{_INSERT} m.id = ?", messages)
-            self._note(change=rows[-1][0])
+            removed = self.db.executemany("DELETE FROM text WHERE rowid = ?", messages).rowcount
+            added = self.db.executemany(f"{_INSERT} m.id = ?", messages).rowcount
+            self.is_soiled = self.is_soiled or removed > added
+            self._note(change=rows[-1][0], soiled=int(self.is_soiled))
             self.db.execute("COMMIT")
             self.change = rows[-1][0]
 

@@ -22,6 +22,9 @@ SCHEMA = 3
 APPLICATION_ID = 0x5448524D
 """``THRM``, in the header of our databases: any other value there is another program's file."""
 
+MAX_KEY = (1 << 63) - 1
+"""The highest key that a message can have; the key of a ULID beyond it names none."""
+
 SCOPE, REF, AUDIENCE, VIA = 0, 1, 2, 3
 """Kinds of `label`."""
 

@@ -111,6 +111,7 @@ class Search:
             self._news.clear()
             try:
                 await self.settle()
+                await self.scrub()
             except Projecting:
                 await asyncio.sleep(1.0)
                 self._news.set()
@@ -123,6 +124,10 @@ class Search:
         """
         birth = self._birth()
         await self._in_thread(lambda: self._update(birth))
+
+    async def scrub(self) -> None:
+        """Remove from the file what can not be found any more, if a message was deleted since the last time."""
+        await self._in_thread(self._scrub)
 
     async def find(
         self,
@@ -186,6 +191,10 @@ class Search:
         self._percent = None
         self._cache.indexed_change = index.change
         return index
+
+    def _scrub(self) -> None:
+        if self._index is not None and self._index.is_soiled:
+            self._index.scrub()
 
     def _tell(self, percent: int) -> None:
         self._percent = percent

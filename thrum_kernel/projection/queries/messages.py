@@ -11,9 +11,16 @@ import msgspec
 from thrum_kernel import ids
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.queries.agents import AgentRow, agents_by_key
-from thrum_kernel.projection.schema import ASSERTED, AUDIENCE, DISCLOSED, FORMATS, PRIORITIES, REF, SCOPE
-
-MAX_KEY = (1 << 63) - 1
+from thrum_kernel.projection.schema import (
+    ASSERTED,
+    AUDIENCE,
+    DISCLOSED,
+    FORMATS,
+    MAX_KEY,
+    PRIORITIES,
+    REF,
+    SCOPE,
+)
 
 
 @dataclass(frozen=True, slots=True)

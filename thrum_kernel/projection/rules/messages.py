@@ -23,8 +23,17 @@ from thrum_kernel.events.core import (
 )
 from thrum_kernel.projection.rules.groups import attach_root, is_root
 from thrum_kernel.projection.rules.receipts import apply_waiting
-from thrum_kernel.projection.schema import ASSERTED, AUDIENCE, DISCLOSED, FORMATS, PRIORITIES, REF, SCOPE
-from thrum_kernel.projection.tables import GONE, MAX_KEY, Agent, Held, Place, Tables, Verdict
+from thrum_kernel.projection.schema import (
+    ASSERTED,
+    AUDIENCE,
+    DISCLOSED,
+    FORMATS,
+    MAX_KEY,
+    PRIORITIES,
+    REF,
+    SCOPE,
+)
+from thrum_kernel.projection.tables import GONE, Agent, Held, Place, Tables, Verdict
 
 _FORMAT = {name: code for code, name in enumerate(FORMATS)}
 
@@ -225,6 +234,7 @@ def delete(tables: Tables, place: Place, event: MessageDelete) -> Verdict:
         (parse_us(event.timestamp), event.ulid, event.reason, found, event.ulid),
     )
     tables.changed(found)
+    tables.is_soiled = True
     return None
 
 

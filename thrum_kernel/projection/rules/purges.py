@@ -43,6 +43,7 @@ def purge(tables: Tables, _place: Place, event: PurgeExecuted) -> Verdict:
 
 def sweep(tables: Tables, cutoff_us: int) -> None:
     """Remove the messages before the cutoff, with all that hangs on them, and held lines about them."""
+    tables.is_soiled = True
     old = "SELECT id FROM message WHERE created_us < ?"
     tables.db.execute(f"INSERT INTO change (message) {old}", (cutoff_us,))
     for table in ("delivery", "edit"):
