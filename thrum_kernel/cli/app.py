@@ -136,7 +136,9 @@ class Tree:
                 values = parser.invoke(ctx)
         set_flags(run, flags)
         assert callable(command.function)
-        outcome: Outcome = command.function(**values)
+        outcome: Outcome = (
+            command.function(**values) if run.around is None else run.around.run(command.function, values)
+        )
         return outcome
 
     def parser(self, command: Command) -> Any:

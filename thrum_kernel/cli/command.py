@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import typer
 
     from thrum_kernel.cli.app import Tree
+    from thrum_kernel.cli.hinting import Around
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,6 +44,7 @@ class Run:
         api: asks the daemon; `call` is short for its only method.
         out: where to write.
         tree: all commands.
+        around: asks for hints before and after it; None where nobody has any.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class Run:
         out: Output,
         tree: Tree,
         read: Callable[[str | None, int], bytes],
+        around: Around | None = None,
     ) -> None:
         self.inv = inv
         self.api = api
         self.out = out
         self.tree = tree
+        self.around = around
         self._read = read
 
     def call(self, method: str, /, **params: Any) -> Any:

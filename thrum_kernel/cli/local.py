@@ -12,13 +12,16 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
+
+import msgspec
 
 from thrum_kernel import __version__, paths
-from thrum_kernel.api import Api, Invocation
+from thrum_kernel.api import Api, Hint, Invocation
 from thrum_kernel.cli import autostart
 from thrum_kernel.cli.app import Found, Tree
 from thrum_kernel.cli.command import Outcome, Pending, Run
+from thrum_kernel.cli.hinting import Around
 from thrum_kernel.cli.output import STDERR, Output
 from thrum_kernel.cli.protocol import allowed, octets, text
 from thrum_kernel.cli.running import INTERRUPTED, checked, fail, input_failure, step, too_long
@@ -102,7 +105,14 @@ class _InProcess:
             return fail(error, self._out)
         api = _LateApi(self._open)
         self._found = found
-        self._run = Run(inv, api=checked(api, self._words), out=self._out, tree=self._tree, read=self._read)
+        self._run = Run(
+            inv,
+            api=checked(api, self._words),
+            out=self._out,
+            tree=self._tree,
+            read=self._read,
+            around=None if found.is_offline else Around(" ".join(found.words), self._ask_hints, self._out),
+        )
         outcome = step(lambda: self._tree.run(found, self._run), self._out)
         while isinstance(outcome, Pending):
             outcome = step(self._answer(api, outcome), self._out)
@@ -134,6 +144,27 @@ class _InProcess:
         if skew:
             self._out.note(skew)
         return self._connect(where.socket, inv.request_id, token)
+
+    def _ask_hints(
+        self,
+        command: str,
+        phase: Literal["before", "after"],
+        *,
+        params: Mapping[str, Any],
+        result: Any,
+        force: bool,
+    ) -> list[Hint]:
+        """What the daemon has to say; nothing where it cannot be asked: the command itself tells why."""
+        moment = {"command": command, "phase": phase, "params": dict(params), "force": force}
+        try:
+            where = paths.find(self._run.inv.cwd, repo=self._run.inv.repo or None, env=self._environ)
+            autostart.ensure(where, self._environ)
+            # Asked apart, as above.
+            api = self._connect(where.socket, "", self._environ.get("THRUM_TOKEN", ""))
+            answer = api.call("hints.ask", **moment, result=msgspec.to_builtins(result))
+        except ThrumError:
+            return []
+        return [msgspec.convert(hint, Hint) for hint in answer["hints"]]
 
     def _out_now(self, line: str) -> None:
         self._out.note(line)

@@ -70,6 +70,7 @@ class Output:
         as_json: one JSON value is wanted: lines are dropped.
         quiet: hints are dropped.
         hints: those given so far, in order.
+        answer: the value given to `json`, in either mode.
     """
 
     def __init__(self, sink: Sink, *, env: Mapping[str, str] | None = None) -> None:
@@ -80,10 +81,12 @@ class Output:
         self._value: Any = _NOTHING
         self._dropped: list[str] = []
         self._wrote_raw = False
+        self._aborted = False
         self._hints_wanted = (env or {}).get("THRUM_NO_HINTS", "").lower() in ("", "0", "false")
         self.as_json = False
         self.quiet = False
         self.hints: list[Hint] = []
+        self.answer: Any = None
 
     def line(self, text: str = "") -> None:
         """A line (or several) for people, on standard output."""
@@ -98,6 +101,7 @@ class Output:
         Raises:
             RuntimeError: there is one already.
         """
+        self.answer = value
         if not self.as_json:
             return
         if self._value is not _NOTHING:
@@ -117,6 +121,15 @@ class Output:
     def failure(self, error: ThrumError) -> None:
         """The lines of an error."""
         self.error(str(error), hint=error.hint)
+
+    @property
+    def shows_hints(self) -> bool:
+        """Whether a hint would reach anybody."""
+        return self._hints_wanted and (self.as_json or not self.quiet)
+
+    def abort(self, error: str) -> None:
+        """Have `close` print, in JSON mode, that hints stopped the command: a failure with a value."""
+        self._value, self._aborted = {"error": error, "aborted": True, "hints": []}, True
 
     def hint(
         self,
@@ -143,8 +156,8 @@ class Output:
             self._sink(descriptor, b"".join(data for _, data in chunks))
 
     def close(self, *, failed: bool = False) -> None:
-        """Write the JSON value and the hints, and flush; a *failed* command prints no value."""
-        if self.as_json and not failed:
+        """Write the JSON value and the hints, and flush; a *failed* command prints no value, unless `abort` gave one."""
+        if self.as_json and (self._aborted or not failed):
             self._close_json()
         elif not self.quiet and not self.as_json:
             self._write_hints()
@@ -154,8 +167,9 @@ class Output:
         """Forget everything that has not reached the sink: the command starts again."""
         with self._lock:
             self._pending, self._pending_bytes = [], 0
-        self._value, self._dropped, self._wrote_raw = _NOTHING, [], False
+        self._value, self._dropped, self._wrote_raw, self._aborted = _NOTHING, [], False, False
         self.hints.clear()
+        self.answer = None
 
     def _close_json(self) -> None:
         if self._value is _NOTHING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from thrum_kernel.api import Api
 from thrum_kernel.cli.app import HelpWanted
 from thrum_kernel.cli.command import Outcome, Pending
+from thrum_kernel.cli.hinting import AbortedByHint
 from thrum_kernel.errors import ThrumError, UsageError
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def _is_unicode(value: Any) -> bool:
 
 
 def _report(error: Exception, out: Output) -> int:
+    if isinstance(error, AbortedByHint):
+        out.abort("aborted by hint")
     if isinstance(error, ThrumError):
         out.failure(error)
         return error.exit_code

@@ -14,18 +14,19 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 from thrum_kernel import __version__
-from thrum_kernel.api import Api, Caller, Invocation
+from thrum_kernel.api import Api, Caller, Hint, Invocation, Moment
 from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.peer import Peer
 from thrum_kernel.cli import client
 from thrum_kernel.cli.app import Found, Tree
 from thrum_kernel.cli.command import Outcome, Pending, Run
+from thrum_kernel.cli.hinting import Around
 from thrum_kernel.cli.outgoing import ClientGone, Outgoing
 from thrum_kernel.cli.output import Output
 from thrum_kernel.cli.protocol import (
@@ -38,7 +39,7 @@ from thrum_kernel.cli.protocol import (
     want,
 )
 from thrum_kernel.cli.running import InputNeeded, checked, fail, input_failure, step, too_long
-from thrum_kernel.errors import ThrumError
+from thrum_kernel.errors import GuardFired, IdentityError, ThrumError
 
 CallerOf = Callable[[Peer, str, Request], Caller]
 """``(peer, claim, request)`` → who calls: *claim* is what the method's parameters claim, the request carries the
@@ -50,6 +51,13 @@ _SAY_RUNNING_S: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
+class HintSource(Protocol):
+    """Who has hints around commands (`briefing.hints.Hints`)."""
+
+    def concern(self, command: str) -> bool: ...
+    async def gather(self, moment: Moment) -> Sequence[Hint]: ...
+
+
 class CommandServer:
     """Serves commands to the connections that the Unix socket hands over (`foreign`).
 
@@ -57,15 +65,23 @@ class CommandServer:
         tree: the commands; prepared before the first client comes.
         dispatcher: answers their calls.
         caller_of: see `CallerOf`.
+        hints: who has hints around commands; None when nobody.
         version: the daemon's; clients of another version are refused and run by themselves.
     """
 
     def __init__(
-        self, tree: Tree, dispatcher: Dispatcher, *, caller_of: CallerOf, version: str = __version__
+        self,
+        tree: Tree,
+        dispatcher: Dispatcher,
+        *,
+        caller_of: CallerOf,
+        hints: HintSource | None = None,
+        version: str = __version__,
     ) -> None:
         self.tree = tree
         self.dispatcher = dispatcher
         self.caller_of = caller_of
+        self.hints = hints
         self.version = version
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="command")
         self.is_draining = False
@@ -279,11 +295,12 @@ class Conduct:
         """Run it to its end; gives the exit status."""
         inv = self._invocation()
         api: Api = checked(_InsideApi(self), inv.argv)
+        around = self._around(" ".join(found.words))
 
         def begin() -> Outcome:
             self._calls = 0
             self._effects.clear()
-            run = Run(inv, api=api, out=self._output, tree=self._server.tree, read=self._read)
+            run = Run(inv, api=api, out=self._output, tree=self._server.tree, read=self._read, around=around)
             return self._server.tree.run(found, run)
 
         outcome = await self._in_thread(begin)
@@ -330,6 +347,38 @@ class Conduct:
         except ThrumError as error:
             return pending.after_failure(error)
         return lambda: pending.finish(result)
+
+    def _around(self, command: str) -> Around | None:
+        """What asks for hints around a command, where somebody has any."""
+        source = self._server.hints
+        if source is None or not source.concern(command):
+            return None
+
+        def ask(
+            command: str,
+            phase: Literal["before", "after"],
+            *,
+            params: Mapping[str, Any],
+            result: Any,
+            force: bool,
+        ) -> Sequence[Hint]:
+            moment = Moment(
+                command=command,
+                phase=phase,
+                caller=self._known_caller(),
+                params=params,
+                result=result,
+                force=force,
+            )
+            return asyncio.run_coroutine_threadsafe(source.gather(moment), self._loop).result()
+
+        return Around(command, ask, self._output)
+
+    def _known_caller(self) -> Caller:
+        try:
+            return self._caller("")
+        except (GuardFired, IdentityError):  # the command's own calls will say so
+            return Caller(kind="anonymous")
 
     def _caller(self, claim: str) -> Caller:
         return self._server.caller_of(self._peer, claim, self._request)

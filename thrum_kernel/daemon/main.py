@@ -30,6 +30,7 @@ from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
 from thrum_kernel.agents import Agents
 from thrum_kernel.api import Caller, Migration, Service
 from thrum_kernel.briefing.commands import CommandEntry
+from thrum_kernel.briefing.hints import Hints, stale_recipients
 from thrum_kernel.briefing.hooks import BriefingHooks, NoHooks
 from thrum_kernel.briefing.prime import Prime
 from thrum_kernel.bus.dispatch import Dispatcher
@@ -43,7 +44,7 @@ from thrum_kernel.bus.websocket import WebSocketServer
 from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.cli.help import summary
 from thrum_kernel.cli.server import CommandServer
-from thrum_kernel.clock import Clock, SystemClock, format_us
+from thrum_kernel.clock import Clock, SystemClock, format_us, parse_us
 from thrum_kernel.commit import Committer
 from thrum_kernel.context.folder import ContextFolder
 from thrum_kernel.context.room import Contexts
@@ -170,7 +171,12 @@ class Daemon:
             self.search.note,
         ]
         self.tokens = Tokens(opened.local, clock, incarnation_of=self._incarnation_of)
-        self.commands = CommandServer(kernel_tree(), self.dispatcher, caller_of=self._caller_of_command)
+        self.hints = Hints(
+            hooks=NoHooks(), kernel={"send": stale_recipients(self._last_seen_us, self._clock.now_us)}
+        )
+        self.commands = CommandServer(
+            kernel_tree(), self.dispatcher, caller_of=self._caller_of_command, hints=self.hints
+        )
         self.callers = Callers(self.agents.world, self.tokens)
         self.unix = UnixServer(
             self.dispatcher,
@@ -228,6 +234,7 @@ class Daemon:
             ),
             purger,
             self.prime,
+            self.hints,
         )
         for room in rooms:
             yield from room.methods()
@@ -389,6 +396,18 @@ class Daemon:
             entries=self._listed_commands,
             is_woken=lambda: bool(self.messaging.waker.rungs),
         )
+
+    def _last_seen_us(self, name: str) -> int | None:
+        """When an agent of this machine did something last, as its home or its identity file tells."""
+        agent = None if self.keeper.refusal() is not None else self.agents.roster.find_local(name)
+        if agent is None:
+            return None
+        found = self.agents.files.find(name)
+        written_us = 0
+        if found is not None:
+            with contextlib.suppress(ValueError):
+                written_us = parse_us(found[1].updated_at)
+        return max(self.agents.roster.home(agent).last_seen_us, written_us)
 
     def _listed_commands(self) -> list[CommandEntry]:
         return [
