@@ -58,9 +58,9 @@ def authorizer(owns: Owns, *, reads_all: bool, writes: bool, schema: bool = Fals
         elif action == sqlite3.SQLITE_FUNCTION:
             allowed = (second or "") != "load_extension"
         elif action == sqlite3.SQLITE_READ:
-            allowed = reads_all or owns(name) or _is_own_catalogue(name) or bool(inner and owns(inner))
+            allowed = reads_all or owns(name) or name.startswith("sqlite_") or bool(inner and owns(inner))
         elif action in _CHANGES:
-            allowed = writes and (owns(name) or (schema and _is_own_catalogue(name)))
+            allowed = writes and (owns(name) or (schema and name.startswith("sqlite_")))
         elif action in _SCHEMA:
             allowed = schema and owns(name)
         elif action in _ATTACHED:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from thrum_kernel.api import Caller, Clock, PluginManifest, PluginPaths
+from thrum_kernel.api import Caller, Clock, PluginManifest, PluginPaths, RuntimePreset
 from thrum_kernel.errors import DaemonNotRunning, FileDamaged, Projecting, UsageError
 from thrum_kernel.plugins.bounded import in_time
 from thrum_kernel.plugins.claims import covers, matches
@@ -80,6 +80,7 @@ class Context:
         clock: Clock,
         paths: PluginPaths,
         watchdog: Watchdog,
+        presets: Callable[[], Sequence[RuntimePreset]] = tuple,
     ) -> None:
         self._plugin = plugin
         self._manifest = manifest
@@ -89,6 +90,7 @@ class Context:
         self._clock = clock
         self._paths = paths
         self._watchdog = watchdog
+        self._presets = presets
         self._kernel: Kernel | None = None
         self._owns = owner_of(manifest)
         self._held = Belongings()
@@ -126,6 +128,9 @@ class Context:
     @property
     def paths(self) -> PluginPaths:
         return self._paths
+
+    def presets(self) -> Sequence[RuntimePreset]:
+        return self._presets()
 
     async def in_thread(self, fn: Callable[..., Any], *args: Any) -> Any:
         # Not the loop's own pool: the kernel works there, and a plugin may hang.

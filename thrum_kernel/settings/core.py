@@ -139,14 +139,14 @@ class Plugins(SectionModel):
     Attributes:
         hook_timeout: seconds a hook may take.
         messaging_guards: guards that judge kernel messaging too.
-        disable: names of plugins that are not loaded.
-        files: files of ``.thrum-plugins/`` that may be loaded once trusted.
+        disabled: names of plugins that are not loaded.
+        team: plugins of ``.thrum-plugins/`` that may be loaded once trusted, by file name without ``.py``.
     """
 
     hook_timeout: float = Field(default=5.0, gt=0)
     messaging_guards: list[str] = Field(default_factory=list)
-    disable: list[str] = Field(default_factory=list)
-    files: list[str] = Field(default_factory=list)
+    disabled: list[str] = Field(default_factory=list)
+    team: list[str] = Field(default_factory=list)
 
 
 class Worktrees(SectionModel):
