@@ -37,6 +37,10 @@ class _Lines(logging.Formatter):
         return text
 
 
+LINES = _Lines()
+"""Writes a record as the lines of one entry."""
+
+
 class RotatingLog(logging.handlers.BaseRotatingHandler):
     """Appends to *path*; at `MAX_BYTES` it becomes `daemon-<time>.log.gz` beside it."""
 
@@ -78,7 +82,7 @@ class RotatingLog(logging.handlers.BaseRotatingHandler):
 def set_up(path: Path, level: str) -> None:
     """Send everything that is logged in this process to the daemon's log."""
     handler = RotatingLog(path)
-    handler.setFormatter(_Lines())
+    handler.setFormatter(LINES)
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
