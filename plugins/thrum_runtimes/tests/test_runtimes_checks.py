@@ -1,0 +1,87 @@
+"""What doctor finds about hooks and a person's own runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runtimes_plan import WritingPlan, run_step
+from thrum_runtimes import checks
+from thrum_runtimes.presets import BUILT_IN
+
+from thrum_kernel.api import Finding
+from thrum_kernel.testing.harness import Repo
+
+
+def look(repo: Repo) -> dict[str, Finding]:
+    findings = checks.hooks(BUILT_IN, repo.path, home=Path(repo.env["HOME"]))
+    return {finding.text.partition(":")[0]: finding for finding in findings}
+
+
+def test_nothing_installed_is_fine(repo: Repo) -> None:
+    (finding,) = look(repo).values()
+    assert finding.level == "ok"
+
+
+def test_a_runtime_that_is_used_without_hooks_is_a_warning_with_its_remedy(repo: Repo) -> None:
+    (repo.path / ".claude").mkdir()
+    finding = look(repo)["claude"]
+    assert (finding.level, finding.remedy) == ("warning", "thrum init --runtime claude")
+    assert "missing: .claude/settings.json" in finding.text
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
+    assert look(repo) == {"claude": Finding("hooks", "ok", "claude: installed and current")}
+
+
+def test_an_old_script_and_a_hook_that_was_taken_out_are_told(repo: Repo) -> None:
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
+    (repo.path / "scripts" / "thrum-check-inbox.sh").write_text("old")
+    settings = repo.path / ".claude" / "settings.json"
+    settings.write_text(settings.read_text().replace("HOOK_EVENT=Stop", "true"))
+    finding = look(repo)["claude"]
+    assert finding.text == "claude: old: .claude/settings.json, scripts/thrum-check-inbox.sh"
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
+    assert look(repo)["claude"].level == "ok"
+
+
+def test_a_malformed_settings_file_is_an_error_of_that_runtime_alone(repo: Repo) -> None:
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "all"}))
+    (repo.path / ".claude" / "settings.json").write_text("{")
+    found = look(repo)
+    assert found["claude"].level == "error"
+    assert {name for name, finding in found.items() if finding.level == "ok"} == {
+        "codex",
+        "opencode",
+        "cursor",
+        "gemini",
+        "auggie",
+    }
+
+
+def test_the_projects_own_instructions_are_no_concern(repo: Repo) -> None:
+    (repo.path / ".kiro").mkdir()
+    (repo.path / "AGENTS.md").write_text("theirs")
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "kiro-cli"}))
+    assert look(repo)["kiro-cli"].level == "ok"
+
+
+def test_an_old_skill_is_told(repo: Repo) -> None:
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude", "skills": True}))
+    assert look(repo)["claude"].level == "ok"
+    (repo.path / ".claude" / "skills" / "thrum" / "SKILL.md").write_text("old")
+    finding = look(repo)["claude"]
+    assert finding.remedy == "thrum init --skills --runtime claude --force"
+
+
+def test_a_persons_own_runtimes(tmp_path: Path) -> None:
+    (ok,) = checks.user_file(tmp_path)
+    assert ok.level == "ok"
+    path = tmp_path / ".thrum" / "runtimes.json"
+    path.parent.mkdir()
+    path.write_text("{}")
+    path.chmod(0o644)
+    (open_,) = checks.user_file(tmp_path)
+    assert (open_.level, open_.remedy) == ("warning", f"chmod 600 {path}")
+    path.write_text("{")
+    (bad,) = checks.user_file(tmp_path)
+    assert bad.level == "error"
+    assert "line 1, column 2" in bad.text
