@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from thrum_kernel.api import Api, Invocation
+    from thrum_kernel.cli.app import Tree
     from thrum_kernel.cli.local import PatientApi
     from thrum_kernel.paths import Paths
 
@@ -24,9 +25,19 @@ def main() -> int:
 
         return run_daemon(argv[2:])
     from thrum_kernel.cli import local
-    from thrum_kernel.cli.app import kernel_tree
+    from thrum_kernel.cli.plugged import whole_tree
 
-    return local.main(argv, os.environ, make_tree=kernel_tree, connect=_connect, offline=_offline)
+    def tree() -> Tree:
+        return whole_tree(os.environ, _here(), argv)
+
+    return local.main(argv, os.environ, make_tree=tree, connect=_connect, offline=_offline)
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # removed under us: there is no project to be found
+        return Path("/")
 
 
 def _connect(socket: Path, request_id: str, token: str) -> PatientApi:

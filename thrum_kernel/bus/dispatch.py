@@ -265,7 +265,8 @@ class Dispatcher:
     def _find(self, name: str, transport: Transport) -> _Entry:
         entry = self._entries.get(name)
         if entry is None:
-            raise MethodNotFound(name, provided_by=self._provided_by(name))
+            refusal = self._state()  # plugins add their methods before the cache can be asked
+            raise refusal or MethodNotFound(name, provided_by=self._provided_by(name))
         if transport not in entry.transports:
             raise MethodNotFound(name)
         return entry

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from thrum_kernel.cli import usage
 from thrum_kernel.cli.command import Command, Group, Outcome, Run
-from thrum_kernel.errors import ThrumError, UsageError
+from thrum_kernel.errors import PluginError, ThrumError
 
 PROGRAM: Final = "thrum"
 
@@ -77,10 +77,16 @@ class Found:
 
 
 class Tree:
-    """All commands."""
+    """All commands.
+
+    Attributes:
+        absent: why there is no command that starts with a word (its plugin failed, or is not installed); empty when
+            that is not known.
+    """
 
     def __init__(self, root: Group) -> None:
         self.root = root
+        self.absent: Callable[[str], str] = lambda word: ""
         self._building = threading.Lock()
         self._capturing = threading.Lock()
         self._global_params: list[Any] | None = None
@@ -150,9 +156,10 @@ class Tree:
         return command.parser
 
     def prepare(self) -> None:
-        """Make every parser now, so that no caller waits for it."""
+        """Make every parser now, so that no caller waits for it; what plugins add is imported when it is run."""
         for _, command in self.root.commands():
-            self.parser(command)
+            if not isinstance(command.function, str):
+                self.parser(command)
 
     def help_of(self, found: Found) -> str:
         """The help text of a command or group."""
@@ -171,12 +178,20 @@ class Tree:
         if group.options is None:
             options: dict[str, bool] = dict(GLOBAL_OPTIONS)
             for _, command in group.commands():
-                for param in self.parser(command).params:
+                for param in self.params(command):
                     if param.param_type_name == "option":
                         takes = not (param.is_flag or param.count)
                         options.update(dict.fromkeys((*param.opts, *param.secondary_opts), takes))
             group.options = options
         return group.options
+
+    def params(self, command: Command) -> list[Any]:
+        """The parameters of a command; none of one that cannot be imported, which says so when it is run."""
+        try:
+            params: list[Any] = self.parser(command).params
+        except ThrumError:
+            return []
+        return params
 
     def _takes_next(self, group: Group, word: str, words: Sequence[str]) -> bool:
         options = self.options_below(group)
@@ -201,7 +216,12 @@ class Tree:
             if not (wants_help and not rest):
                 entry = entry.own
         elif isinstance(entry, Group) and rest and not wants_help:
-            raise usage.unknown_command(rest[0], " ".join((PROGRAM, *words)), entry)
+            raise usage.unknown_command(
+                rest[0],
+                " ".join((PROGRAM, *words)),
+                entry,
+                absent=self.absent(words[0] if words else rest[0]),
+            )
         return Found(tuple(words), entry, args, wants_help)
 
     def _build(self, command: Command) -> Any:
@@ -211,7 +231,7 @@ class Tree:
         from thrum_kernel.cli.parsing import LeafCommand
 
         if isinstance(command.function, str):
-            command.function = _load(command.function)
+            command.function = _load(command.function, command.owner)
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
         settings: dict[str, Any] = {"help": command.help or None, "hidden": command.hidden, **command.typer}
         app.command(command.name, cls=LeafCommand, add_help_option=False, **settings)(
@@ -259,13 +279,27 @@ def set_flags(run: Run, flags: dict[str, Any]) -> None:
     run.out.as_json, run.out.quiet = run.inv.as_json, run.inv.quiet
 
 
-def _load(target: str) -> Callable[..., Any]:
+def _load(target: str, owner: str) -> Callable[..., Any]:
+    """The function that a dotted path names, whatever importing it does.
+
+    Raises:
+        PluginError: it cannot be imported.
+    """
     module, _, name = target.partition(":")
-    function = getattr(importlib.import_module(module), name, None)
+    try:
+        function = getattr(importlib.import_module(module), name, None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(owner, f"its command {target} cannot be imported: {_told(error)}") from error
     if not callable(function):
-        raise UsageError(f"the command {target} cannot be loaded: {name} is not there")
+        raise PluginError(owner, f"its command {target} is not there")
     loaded: Callable[..., Any] = function
     return loaded
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _capture(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:

@@ -77,14 +77,14 @@ def _waiting(tree: Tree, entry: Command | Group, word: str) -> Any:
         return None
     if isinstance(entry, Group):
         return _ANYTHING if tree.options_below(entry).get(word) else None
-    for param in tree.parser(entry).params:
+    for param in tree.params(entry):
         if param.param_type_name == "option" and word in param.opts:
             return None if param.is_flag or param.count else param
     return None
 
 
 def _in_command(tree: Tree, entry: Command, typed: str, is_after_dashes: bool) -> Iterator[Candidate]:
-    params = tree.parser(entry).params
+    params = tree.params(entry)
     if typed.startswith("-") and not is_after_dashes:
         for param in params:
             if param.param_type_name == "option" and not (

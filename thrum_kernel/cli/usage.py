@@ -29,8 +29,10 @@ def unknown_flag(name: str, path: str, known: Iterable[str]) -> UsageError:
     )
 
 
-def unknown_command(word: str, path: str, group: Group) -> UsageError:
-    """``unknown command "x" for "thrum message"``, with the commands most like it."""
+def unknown_command(word: str, path: str, group: Group, *, absent: str = "") -> UsageError:
+    """``unknown command "x" for "thrum message"``, with why it is not there, or the commands most like it."""
+    if absent:
+        return UsageError(f'unknown command "{word}" for "{path}"', hint=absent)
     visible = [name for name, entry in group.members.items() if not entry.hidden]
     near = difflib.get_close_matches(word, [*visible, *group.aliases])
     hint = f"did you mean {' or '.join(f'{path} {name}' for name in near)}?" if near else _see(path)

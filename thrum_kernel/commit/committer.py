@@ -57,6 +57,8 @@ class Committer:
         daemon_id: the id that its events carry as origin.
         listeners: called on the loop for every event that counts now, after its projection, in order; also for
             earlier ones that had waited for these. Must not block.
+        hearers: called like `listeners`, with the writer and sequence of the event; the writer is empty where the
+            event came to count later than it was written.
         durable: the current writer and the number of its last durable event, replaced in one step, for whoever reads
             them while events are written; an empty writer before the first event.
     """
@@ -76,6 +78,7 @@ class Committer:
     ) -> None:
         self.daemon_id = daemon_id
         self.listeners: list[Callable[[Event], None]] = []
+        self.hearers: list[Callable[[Event, str, int], None]] = []
         self.durable = ("", 0)
         self.requests = RequestIndex(clock)
         self._clock = clock
@@ -178,8 +181,11 @@ class Committer:
                 _log.error("journal: %s", error, exc_info=None if isinstance(error, StoreError) else error)
             else:
                 self.requests.add(event for item in batch for event in item.events)
-                for event in self._project(batch):
+                counted = self._project(batch)
+                for event in counted:
                     self._tell(event)
+                if self.hearers:
+                    self._tell_places(batch, counted)
         finally:
             for item in batch:
                 _settle_with(item.done, error)
@@ -248,6 +254,13 @@ class Committer:
                 listener(event)
             except Exception:  # noqa: BLE001 - one listener's fault is not the sender's
                 _log.exception("listener %r failed on %s", listener, event.event_id)
+
+    def _tell_places(self, batch: list[_Waiting], counted: Sequence[Event]) -> None:
+        """Tell where the events lie; those that had waited for these lie elsewhere, their place is not known here."""
+        fresh = {id(event) for item in batch for event in item.events}
+        for event in counted:
+            for hearer in self.hearers:
+                hearer(event, self.writer if id(event) in fresh else "", event.sequence)
 
 
 def _settle_with(future: asyncio.Future[None], error: BaseException | None) -> None:

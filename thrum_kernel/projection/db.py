@@ -37,8 +37,24 @@ class Cache:
         moved_aside: where a file of another program, found at our place, is now; None when there was none.
     """
 
-    def __init__(self, path: Path, *, extra_tables: Sequence[str] = ()) -> None:
-        """Open *path*, or make it.
+    def __init__(self, path: Path, *, extra_tables: Sequence[str] = (), later: bool = False) -> None:
+        """Open *path*, or make it; see `open`.
+
+        Args:
+            later: do not open it yet: every use is answered with `Projecting` until `open` is called.
+        """
+        self.path = path
+        self.indexed_change = 0
+        self.moved_aside: Path | None = None
+        self.is_empty = False
+        self._extra_tables: tuple[str, ...] = ()
+        self._percent: int | None = 0
+        self._is_open = False
+        if not later:
+            self.open(extra_tables)
+
+    def open(self, extra_tables: Sequence[str] = ()) -> None:
+        """Open the file, or make it.
 
         A database of another program is moved aside; one of ours with other tables is replaced by an empty one.
 
@@ -49,17 +65,21 @@ class Cache:
             OSError: the folder cannot be written.
             sqlite3.OperationalError: the disk is full or the file cannot be opened.
         """
-        self.path = path
         self._extra_tables = tuple(extra_tables)
-        self._fingerprint = fingerprint(self._extra_tables)
-        self._percent: int | None = None
-        self.indexed_change = 0
-        self.moved_aside = make_way(path, self._fingerprint)
-        self.is_empty = not path.exists()
+        self.moved_aside = make_way(self.path, fingerprint(self._extra_tables))
+        self.is_empty = not self.path.exists()
         if self.is_empty:
-            create(path, self._extra_tables)
-        self._connection = _connect(path)
-        self._checkpointer = Checkpointer(path)
+            create(self.path, self._extra_tables)
+        self._connection = _connect(self.path)
+        self._checkpointer = Checkpointer(self.path)
+        self._percent = None
+        self._is_open = True
+
+    def expect(self, extra_tables: Sequence[str]) -> bool:
+        """Have these tables of plugins after the next rebuild; whether that differs from what is there now."""
+        differs = self._extra_tables != tuple(extra_tables)
+        self._extra_tables = tuple(extra_tables)
+        return differs
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -140,8 +160,9 @@ class Cache:
 
     def close(self) -> None:
         """Fold everything into the database file and close it."""
-        self._checkpointer.close()
-        self._connection.close()
+        if self._is_open:
+            self._checkpointer.close()
+            self._connection.close()
 
 
 def fingerprint(extra_tables: Sequence[str]) -> str:
