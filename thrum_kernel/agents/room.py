@@ -29,7 +29,7 @@ from thrum_kernel.agents.team import TeamMethods
 from thrum_kernel.agents.work import Work
 from thrum_kernel.agents.worktrees import Worktree, Worktrees
 from thrum_kernel.agents.world import WorldKeeper
-from thrum_kernel.api import Caller, Method, Service
+from thrum_kernel.api import Caller, IdentityFacts, Method, Service
 from thrum_kernel.clock import Clock
 from thrum_kernel.commit import Committer
 from thrum_kernel.events import Event
@@ -83,7 +83,7 @@ class Agents:
         start_of: Callable[[int], int | None] | None = None,
     ) -> None:
         self._claimed = claimed
-        start_of = start_of or _start_of
+        start_of = self._start_of = start_of or _start_of
         self._watch = ProcessWatch(on_end=self._process_ended, start_of=start_of)
         homes = Homes(local, clock)
         worktrees = Worktrees(
@@ -236,12 +236,31 @@ class Agents:
             return await self.files.update(place, name, change)
         return None
 
+    def identities_in(self, worktree: Path) -> tuple[IdentityFacts, ...]:
+        """The identity files of a worktree with the processes they name, by name, as they are now."""
+        return tuple(self.facts_of(worktree, identity) for identity in self.files.identities_in(worktree))
+
+    def facts_of(self, worktree: Path, identity: Identity) -> IdentityFacts:
+        """What an identity says, and whether the process that it names runs."""
+        return IdentityFacts(
+            name=identity.name,
+            worktree=worktree,
+            pid=identity.agent_pid,
+            start_time=identity.agent_pid_start,
+            is_running=self._runs(identity.agent_pid, identity.agent_pid_start),
+            tmux_session=identity.tmux_session,
+        )
+
     async def close(self) -> None:
         """Stop watching, and finish ending the sessions of runtimes that ended."""
         self._watch.close()
         await self._sessions.settle()
 
     # --- what the parts ask of each other ----------------------------------------------------------------------------
+
+    def _runs(self, pid: int, start_time: int) -> bool:
+        started = self._start_of(pid) if pid > 0 else None
+        return started is not None and start_time in (0, started)
 
     def _process_ended(self, process: ProcessKey) -> None:
         self.world.invalidate()

@@ -144,10 +144,10 @@ class SessionMethods:
         session, agent = self._own_open(call, params.session_id)
         now = format_us(self._clock.now_us())
         self._roster.homes.touch(agent.incarnation)
+        await self._note_intent(agent, params.intent)
         await self._sessions.contexts.change(
             session.session_id, agent.incarnation, intent=params.intent, intent_updated_at=now
         )
-        await self._note_intent(agent, params.intent)
         return IntentSet(session_id=session.session_id, intent=params.intent, intent_updated_at=now)
 
     async def set_task(self, call: Call, params: SetTask) -> TaskSet:

@@ -15,7 +15,7 @@ from pathlib import Path
 from thrum_kernel.agents.homes import Homes, ProcessKey
 from thrum_kernel.agents.worktrees import Worktree, Worktrees
 from thrum_kernel.api import Call, Caller
-from thrum_kernel.errors import IdentityAmbiguous, Projecting
+from thrum_kernel.errors import GuardFired, IdentityAmbiguous, Projecting
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRegister
 from thrum_kernel.identity import world
@@ -34,6 +34,18 @@ class AmbiguousHere(IdentityAmbiguous):
 
     def __init__(self, error: IdentityAmbiguous, caller: Caller) -> None:
         super().__init__(error.candidates)
+        self.caller = caller
+
+
+class StrangerHere(GuardFired):
+    """The caller is not who it claims, or not whose place it stands in.
+
+    Attributes:
+        caller: the caller as an anonymous one, for guards that judge it all the same.
+    """
+
+    def __init__(self, error: GuardFired, caller: Caller) -> None:
+        super().__init__(error.guard, error.reason, facts=error.facts, hint=error.hint)
         self.caller = caller
 
 
@@ -104,7 +116,7 @@ class WorldKeeper:
             token_principal: whom its valid token names; None without one.
 
         Raises:
-            GuardFired: the claim or the place contradicts what ranks above it.
+            StrangerHere: the claim or the place contradicts what ranks above it.
             AmbiguousHere: several agents are registered where it stands.
         """
         found = self.current(facts.cwd)
@@ -112,7 +124,9 @@ class WorldKeeper:
         try:
             caller = resolve(facts, found, claim, named=named, token_principal=token_principal)
         except IdentityAmbiguous as error:
-            raise AmbiguousHere(error, self._nobody(facts, place)) from error
+            raise AmbiguousHere(error, self._nobody(facts, place, "several identities fit here")) from error
+        except GuardFired as error:
+            raise StrangerHere(error, self._nobody(facts, place, error.reason)) from error
         return replace(caller, worktree=place) if place is not None else caller
 
     def residents(self, worktree: Path) -> frozenset[str]:
@@ -130,7 +144,7 @@ class WorldKeeper:
             (self._places[folder.inode] for folder in facts.folders if folder.inode in self._places), None
         )
 
-    def _nobody(self, facts: Facts, place: Path | None) -> Caller:
+    def _nobody(self, facts: Facts, place: Path | None, reason: str) -> Caller:
         runtime = facts.runtime
         return Caller(
             kind="anonymous",
@@ -139,7 +153,7 @@ class WorldKeeper:
             runtime=runtime.runtime if runtime else "",
             cwd=facts.cwd,
             worktree=place or facts.git_root,
-            reason="several identities fit here",
+            reason=reason,
             chain=facts.chain,
         )
 

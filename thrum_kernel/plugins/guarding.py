@@ -13,11 +13,12 @@ import dataclasses
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from thrum_kernel.api import Call, GuardedCall, Verdict
+from thrum_kernel.api import Call, GuardedCall, IdentityFacts, Verdict
 from thrum_kernel.errors import GuardFired
 from thrum_kernel.plugins.hooks import Bound, HookFailed, Hooks
 
@@ -70,9 +71,13 @@ class Guards:
 
     Args:
         messaging_guards: plugins that may judge kernel messaging; asked each time.
+
+    Attributes:
+        identities_in: the identity files of a worktree, for calls that somebody judges; none where there is no daemon.
     """
 
     def __init__(self, hooks: Hooks, *, messaging_guards: Callable[[], Collection[str]]) -> None:
+        self.identities_in: Callable[[Path], tuple[IdentityFacts, ...]] = lambda worktree: ()
         self._hooks = hooks
         self._messaging_guards = messaging_guards
         self._guards: list[Guard] = []
@@ -105,6 +110,8 @@ class Guards:
         guards = self.wanted(call)
         if not guards:
             return None
+        if not call.identities and call.caller.worktree is not None:
+            call = dataclasses.replace(call, identities=self.identities_in(call.caller.worktree))
         verdicts = await asyncio.gather(*(self._ask(guard, call) for guard in guards))
         given = [verdict for verdict in verdicts if verdict is not None]
         return max(given, key=lambda verdict: _RANK[verdict.outcome], default=None)
