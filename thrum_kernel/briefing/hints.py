@@ -98,7 +98,6 @@ class Hints:
 
     Args:
         hooks: what plugins say.
-        has_plugins: whether any plugin gives hints at all.
         kernel: the kernel's own, by command.
     """
 
@@ -106,11 +105,9 @@ class Hints:
         self,
         *,
         hooks: BriefingHooks,
-        has_plugins: Callable[[], bool] = lambda: False,
         kernel: Mapping[str, KernelHint],
     ) -> None:
         self._hooks = hooks
-        self._has_plugins = has_plugins
         self._kernel = kernel
 
     def methods(self) -> Sequence[Method]:
@@ -130,14 +127,14 @@ class Hints:
 
     def concern(self, command: str) -> bool:
         """Whether somebody may have hints around *command*."""
-        return command in self._kernel or self._has_plugins()
+        return command in self._kernel or self._hooks.implements("thrum_hints")
 
     async def gather(self, moment: Moment) -> list[Hint]:
         """All hints at a moment, the kernel's first."""
         own = self._kernel.get(moment.command)
         hints = list(own(moment)) if own is not None and moment.phase == "before" else []
-        if self._has_plugins():
-            hints += await self._hooks.thrum_hints(moment)
+        if self._hooks.implements("thrum_hints"):
+            hints += await self._hooks.hints(moment)
         return hints
 
     async def ask(self, call: Call, params: AskParams) -> Asked:

@@ -1,4 +1,4 @@
-"""What this room asks of plugins; a kernel alone answers nothing."""
+"""What this room asks of plugins; `plugins.host.PluginHost` answers, and a kernel alone says nothing."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ from thrum_kernel.api import AgentInfo, GuardedCall, Hint, Moment, PrimeSection,
 class BriefingHooks(Protocol):
     """The hooks of the briefing, each over all plugins, isolated: none raises for a plugin's mistake."""
 
-    async def thrum_preamble(self, agent: AgentInfo) -> str | None:
+    def implements(self, hook: str) -> bool:
+        """Whether any plugin is asked for *hook*."""
+        ...
+
+    async def preamble(self, agent: AgentInfo) -> str | None:
         """The role text of an agent; None when no plugin has one."""
         ...
 
-    async def thrum_prime(self, agent: AgentInfo) -> Sequence[PrimeSection]:
+    async def prime(self, agent: AgentInfo) -> Sequence[PrimeSection]:
         """Sections of the briefing by ascending order."""
         ...
 
-    async def thrum_guard(self, call: GuardedCall) -> Verdict | None:
-        """The strictest verdict; None when nobody has anything to say."""
+    async def judge(self, call: GuardedCall) -> Verdict | None:
+        """The strictest verdict; None when nobody has anything to say.
+
+        Raises:
+            GuardFired: it is denied.
+        """
         ...
 
-    async def thrum_hints(self, moment: Moment) -> Sequence[Hint]:
+    async def hints(self, moment: Moment) -> Sequence[Hint]:
         """What plugins have to say around a command."""
         ...
 
@@ -31,14 +39,17 @@ class BriefingHooks(Protocol):
 class NoHooks:
     """No plugin; implements `BriefingHooks`."""
 
-    async def thrum_preamble(self, agent: AgentInfo) -> str | None:
+    def implements(self, hook: str) -> bool:
+        return False
+
+    async def preamble(self, agent: AgentInfo) -> str | None:
         return None
 
-    async def thrum_prime(self, agent: AgentInfo) -> Sequence[PrimeSection]:
+    async def prime(self, agent: AgentInfo) -> Sequence[PrimeSection]:
         return ()
 
-    async def thrum_guard(self, call: GuardedCall) -> Verdict | None:
+    async def judge(self, call: GuardedCall) -> Verdict | None:
         return None
 
-    async def thrum_hints(self, moment: Moment) -> Sequence[Hint]:
+    async def hints(self, moment: Moment) -> Sequence[Hint]:
         return ()

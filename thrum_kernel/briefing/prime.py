@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
+import functools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -22,7 +24,16 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from thrum_kernel import git
-from thrum_kernel.api import AgentInfo, Call, Caller, GuardedCall, Method, PrimeSection
+from thrum_kernel.api import (
+    AgentInfo,
+    Call,
+    Caller,
+    GuardedCall,
+    IdentityFacts,
+    Method,
+    PrimeSection,
+    Verdict,
+)
 from thrum_kernel.briefing import commands, text, wording
 from thrum_kernel.briefing.commands import CommandEntry
 from thrum_kernel.briefing.hooks import BriefingHooks
@@ -43,8 +54,8 @@ from thrum_kernel.clock import Clock
 from thrum_kernel.errors import AnonymousCaller, GuardFired, IdentityMissing, ThrumError
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import SessionStart
-from thrum_kernel.identity import probe
 from thrum_kernel.identity.model import Identity
+from thrum_kernel.identity.subjects import of_worktree
 from thrum_kernel.paths import THRUM_FOLDER, Paths
 
 RECENT: Final = 5
@@ -85,6 +96,7 @@ class Prime:
         is_alone: whether single-agent mode is on.
         entries: every listed command of the tree.
         is_woken: whether something tells agents when a message comes.
+        subjects: the identities of a worktree with their processes; blocking.
         env: the daemon's own environment.
     """
 
@@ -99,6 +111,7 @@ class Prime:
         is_alone: Callable[[], bool],
         entries: Callable[[], Iterable[CommandEntry]],
         is_woken: Callable[[], bool] = lambda: False,
+        subjects: Callable[[Path], tuple[IdentityFacts, ...]] = of_worktree,
         env: Mapping[str, str] = os.environ,
     ) -> None:
         self._ask = ask
@@ -109,6 +122,7 @@ class Prime:
         self._is_alone = is_alone
         self._entries = entries
         self._is_woken = is_woken
+        self._subjects = subjects
         self._env = env
         self._warming: set[asyncio.Task[Any]] = set()
 
@@ -141,9 +155,9 @@ class Prime:
         """
         me = await self._me(call)
         agent = None if me is None else self._agent_info(me, call.caller)
-        warnings = [] if me is None or agent is None else await self._guard(call.caller, me)
+        warnings = [] if agent is None else await self._guard(call.caller, agent)
         if me is not None:
-            me = await self._refreshed(me, call.caller, params)
+            me = await self._refreshed(await self._me(call) or me, call.caller, params)
         alone = self._is_alone()
         team, mail, work, health, own = await asyncio.gather(
             self._team(),
@@ -197,18 +211,35 @@ class Prime:
             display=me.get("display", ""),
         )
 
-    async def _guard(self, caller: Caller, me: Mapping[str, Any]) -> list[str]:
-        """Ask the guards; what they warn of."""
-        params = {"agent_pid": me.get("pid", 0), "worktree": me.get("worktree", "")}
-        verdict = await self._hooks.thrum_guard(
-            GuardedCall(kind="prime", name=me["agent_id"], caller=caller, params=params)
+    async def _guard(self, caller: Caller, agent: AgentInfo) -> list[str]:
+        """Ask the guards, and let the caller's runtime be the agent's where the one it had has ended; the warnings.
+
+        Raises:
+            GuardFired: the briefing is not this caller's to have.
+        """
+        subjects = await asyncio.to_thread(self._subjects, agent.worktree)
+        asked = GuardedCall(
+            kind="prime",
+            name=agent.name,
+            caller=caller,
+            params={"command": "prime", "worktree": str(agent.worktree)},
+            identities=subjects,
         )
-        if verdict is None or verdict.outcome == "allow":
-            return []
-        refusal = GuardFired(verdict.guard or "prime_ownership", verdict.reason, facts=verdict.facts)
-        if verdict.outcome == "deny":
-            raise refusal
-        return [f"{refusal}\n  hint: {verdict.hint}" if verdict.hint else str(refusal)]
+        warnings = _told(await self._hooks.judge(asked))
+        mine = next((subject for subject in subjects if subject.name == agent.name), None)
+        if mine is None or mine.is_running or not caller.runtime_pid or caller.source != "worktree":
+            return warnings
+        try:
+            if mine.pid:
+                warnings += _told(await self._hooks.judge(dataclasses.replace(asked, kind="reclaim")))
+            await self._ask(
+                caller,
+                "agent.register",
+                {"name": agent.name, "role": agent.role, "module": agent.module, "runtime": caller.runtime},
+            )
+        except ThrumError as refusal:  # it stays as it is: nobody is refused a briefing for that
+            warnings.append(str(refusal))
+        return warnings
 
     async def _refreshed(self, me: dict[str, Any], caller: Caller, params: PrimeParams) -> dict[str, Any]:
         """*me* with the identity file brought up to date; a disk that refuses costs nobody the briefing."""
@@ -230,14 +261,11 @@ class Prime:
 
     async def _pane(self, caller: Caller, params: PrimeParams, known: str) -> str:
         """Where in tmux the caller stands: as tmux says, else as plugins know; empty when nobody does."""
-        if not params.tmux or not caller.pid:
+        if not params.tmux:
             return known
-        found = await asyncio.to_thread(self._ask_tmux, caller.pid, params)
-        return found or known
-
-    def _ask_tmux(self, pid: int, params: PrimeParams) -> str:
-        above = [process.pid for process in probe.facts(pid).chain]
-        return place_of(params.tmux, params.tmux_pane, ancestors=above, env=self._env)
+        above = [process.pid for process in caller.chain]
+        ask = functools.partial(place_of, params.tmux, params.tmux_pane, ancestors=above, env=self._env)
+        return await asyncio.to_thread(ask) or known
 
     # --- what is told ------------------------------------------------------------------------------------------------
 
@@ -283,8 +311,8 @@ class Prime:
         wanted = {"agent_name": agent.name, "include_overlay": True, "include_project": True}
         shown, role_text, sections = await asyncio.gather(
             self._ask(caller, "context.show", wanted),
-            self._hooks.thrum_preamble(agent),
-            self._hooks.thrum_prime(agent),
+            self._hooks.preamble(agent),
+            self._hooks.prime(agent),
         )
         return _Own(
             preamble=wording.preamble(
@@ -307,6 +335,14 @@ class Prime:
         self._warming.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.info("git was not looked at ahead of a briefing: %s", task.exception())
+
+
+def _told(verdict: Verdict | None) -> list[str]:
+    """What a guard warns of."""
+    if verdict is None or verdict.outcome != "warn":
+        return []
+    fired = GuardFired(verdict.guard, verdict.reason, facts=verdict.facts)
+    return [f"{fired}\n  hint: {verdict.hint}" if verdict.hint else str(fired)]
 
 
 def _accepted(sections: Iterable[PrimeSection]) -> list[PrimeSection]:
