@@ -1,0 +1,221 @@
+"""Hook scripts run by a real bash against a real daemon, and the commands ``runtime …``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runtimes_plan import WritingPlan, run_step
+from thrum_runtimes.kit import INBOX_SCRIPT, STARTUP_SCRIPT
+
+from thrum_kernel.testing.harness import Cli, Repo, launcher
+from thrum_kernel.testing.spawner import Result
+
+
+@dataclass
+class Agent:
+    """An agent with the hooks of Claude Code in a worktree of its own."""
+
+    name: str
+    repo: Repo
+    cli: Cli
+
+    def hook(self, event: str, *, script: str = INBOX_SCRIPT, path: str = "", **given: Any) -> Result:
+        """What the hook does when the runtime hands it *given*."""
+        env = {
+            **self.cli.env,
+            "HOOK_EVENT": event,
+            "CLAUDE_PROJECT_DIR": str(self.repo.path),
+            "PATH": path or f"{launcher().parent}:{self.cli.env['PATH']}",
+        }
+        return self.cli.spawner.run(
+            ["/bin/bash", str(self.repo.path / script)],
+            cwd=self.repo.path,
+            env=env,
+            stdin=json.dumps({"hook_event_name": event, "session_id": "s", **given}).encode(),
+            timeout_s=60,
+        )
+
+    def told(self, event: str, **given: Any) -> str:
+        """The text that the hook tells; empty when it is silent."""
+        result = self.hook(event, **given)
+        assert (result.status, result.err) == (0, "")
+        if not result.out:
+            return ""
+        value = json.loads(result.out)
+        if event == "Stop":
+            assert value["decision"] == "block"
+            return str(value["reason"])
+        output = value["hookSpecificOutput"]
+        assert output["hookEventName"] == event
+        return str(output["additionalContext"])
+
+    def send(self, text: str, to: str) -> str:
+        return str(self.cli.json("send", text, "--to", f"@{to}")["message_id"])
+
+    def states(self, message_id: str) -> dict[str, str]:
+        """By recipient, how far a message of this agent came."""
+        sent = self.cli.json("sent")["messages"]
+        (message,) = [each for each in sent if each["message_id"] == message_id]
+        return {each["agent_id"]: each["state"] for each in message["recipients"]}
+
+
+@pytest.fixture
+def cli(cli: Cli) -> Cli:
+    """`cli` whose daemon refuses to run without a plugin."""
+    return cli.at(cli.cwd, THRUM_PLUGINS_STRICT="1")
+
+
+@pytest.fixture
+def team(cli: Cli, repo: Repo) -> Iterator[dict[str, Agent]]:
+    """alice, bob and carol, each in a worktree."""
+    cli("init", "--non-interactive")
+    agents = {}
+    for name in ("alice", "bob", "carol"):
+        place = repo.worktree(name)
+        own = cli.at(place.path)
+        own("quickstart", name, "--role", "implementer", "--module", "main")
+        run_step(WritingPlan(place.path, place.env, {"runtime": "claude"}))
+        agents[name] = Agent(name, place, own)
+    yield agents
+
+
+def test_a_hook_tells_of_mail_once_and_what_it_is_shown_is_evidence(team: dict[str, Agent]) -> None:
+    alice, bob = team["alice"], team["bob"]
+    message = alice.send("May I round?", "bob")
+    assert bob.told("PostToolUse", tool_name="Read", tool_input={"file_path": "x"}) == (
+        f"New message from @alice ({message}) -- run: thrum inbox"
+    )
+    assert alice.states(message) == {"bob": "injected"}, "what a hook prints proves nothing more"
+    assert bob.told("PostToolUse", tool_name="Read") == ""
+    assert bob.told("UserPromptSubmit", prompt=f"New message from @alice ({message})") == ""
+    assert alice.states(message) == {"bob": "seen"}
+    assert message in bob.told("Stop")
+    assert bob.told("Stop", stop_hook_active=True) == ""
+    bob.cli("inbox")
+    assert alice.states(message) == {"bob": "read"}
+    assert bob.told("Stop") == ""
+
+
+def test_evidence_is_for_the_caller_alone(team: dict[str, Agent]) -> None:
+    alice, bob, carol = team["alice"], team["bob"], team["carol"]
+    message = alice.send("For bob", "bob")
+    assert carol.told("PostToolUse", tool_response=f"{message}") == ""
+    assert alice.states(message) == {"bob": "stored"}
+    taken = bob.cli.spawner.run(
+        [str(launcher()), "runtime", "hook", "--runtime", "x;y"],
+        cwd=bob.repo.path,
+        env=bob.cli.env,
+        stdin=json.dumps({"prompt": message}).encode(),
+        timeout_s=60,
+    )
+    assert (taken.status, taken.out) == (0, "")
+    assert alice.states(message) == {"bob": "stored"}
+
+
+def test_a_helper_neither_sees_nor_hears_for_its_agent(team: dict[str, Agent]) -> None:
+    alice, bob = team["alice"], team["bob"]
+    message = alice.send("For bob himself", "bob")
+    assert bob.told("PostToolUse", agent_id="explore-1", tool_response=message) == ""
+    assert alice.states(message) == {"bob": "stored"}
+
+
+def test_several_messages_are_told_in_one_line(team: dict[str, Agent]) -> None:
+    alice, bob, carol = team["alice"], team["bob"], team["carol"]
+    ids = [alice.send("one", "carol"), bob.send("two", "carol")]
+    assert carol.told("UserPromptSubmit", prompt="go on") == (
+        f"2 new messages from @alice, @bob ({', '.join(ids)}) -- run: thrum inbox"
+    )
+
+
+def test_before_compaction_the_line_is_plain(team: dict[str, Agent]) -> None:
+    message = team["alice"].send("Remember", "bob")
+    result = team["bob"].hook("PreCompact", trigger="auto")
+    assert result.out == f"New message from @alice ({message}) -- run: thrum inbox\n"
+
+
+def test_single_agent_mode_silences_hooks_but_not_evidence(team: dict[str, Agent]) -> None:
+    alice, bob = team["alice"], team["bob"]
+    message = alice.send("hello", "bob")
+    alice.cli("single-agent-mode", "on")
+    assert bob.told("Stop") == ""
+    assert bob.told("PostToolUse", tool_response={"stdout": f"{message} from @alice"}) == ""
+    assert alice.states(message) == {"bob": "seen"}
+
+
+def test_hooks_are_silent_where_thrum_is_not_there(team: dict[str, Agent], tmp_path: Path) -> None:
+    alice, bob = team["alice"], team["bob"]
+    alice.send("hello", "bob")
+    bare = tmp_path / "bin"
+    bare.mkdir()
+    for script in (INBOX_SCRIPT, STARTUP_SCRIPT):
+        result = bob.hook("Stop", script=script, path=str(bare))
+        assert (result.status, result.out, result.err) == (0, "", "")
+    alice.cli("daemon", "stop")
+    result = bob.hook("Stop")
+    assert (result.status, result.out, result.err) == (0, "", "")
+    assert not alice.cli.json("daemon", "status")["running"]
+
+
+def test_a_hook_where_nobody_is_registered_says_nothing(cli: Cli, repo: Repo) -> None:
+    cli("init", "--non-interactive")
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
+    result = Agent("nobody", repo, cli).hook("Stop", prompt="msg_01JA0000000000000000000000")
+    assert (result.status, result.out, result.err) == (0, "", "")
+
+
+def test_the_start_up_script_gives_the_briefing_from_any_folder(
+    team: dict[str, Agent], tmp_path: Path
+) -> None:
+    bob = team["bob"]
+    result = bob.hook("SessionStart", script=STARTUP_SCRIPT)
+    assert (result.status, result.err) == (0, "")
+    assert "@bob" in result.out
+    noted = tmp_path / "claude-env"
+    env = {**bob.cli.env, "CLAUDE_ENV_FILE": str(noted), "PATH": f"{launcher().parent}:{bob.cli.env['PATH']}"}
+    for _ in range(2):
+        script = str(bob.repo.path / STARTUP_SCRIPT)
+        assert bob.cli.spawner.run(["/bin/bash", script], cwd=tmp_path, env=env, timeout_s=60).status == 0
+    assert noted.read_text() == f"export THRUM_HOME={bob.repo.path}\n"
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def test_runtimes_are_listed_alike_with_and_without_a_daemon(cli: Cli) -> None:
+    before = cli.json("runtime", "list")
+    assert [preset["name"] for preset in before["presets"]][:2] == ["claude", "codex"]
+    assert len(before["presets"]) == 10
+    assert "default_runtime" not in before
+    assert not cli.json("daemon", "status")["running"], "it needs no daemon and starts none"
+    cli("init", "--non-interactive")
+    assert cli.json("runtime", "list") == before
+    text = cli("runtime", "list")
+    assert "Built-in runtimes:" in text
+    assert "MCP ✓ Hooks ✓" in text
+    assert "CLI-only" in text
+
+
+def test_a_default_and_a_runtime_of_ones_own(cli: Cli) -> None:
+    assert cli("runtime", "set-default", "codex") == "✓ Default runtime: codex\n"
+    path = Path(cli.env["HOME"]) / ".thrum" / "runtimes.json"
+    assert json.loads(path.read_text()) == {"default_runtime": "codex"}
+    assert cli.json("runtime", "list")["default_runtime"] == "codex"
+    path.write_text(json.dumps({"custom_runtimes": {"mine": {"command": "mine"}}}))
+    assert cli.json("runtime", "show", "mine")["command"] == "mine"
+    assert "Custom runtimes:" in cli("runtime", "list")
+    assert cli.json("runtime", "show", "claude")["display_name"] == "Claude Code"
+    path.write_text("{")
+    for words in (("list",), ("show", "claude"), ("set-default", "claude")):
+        assert "runtimes.json" in cli.refused("runtime", *words)
+
+
+def test_wrong_names_are_told(cli: Cli) -> None:
+    assert 'unknown runtime "clod"' in cli.refused("runtime", "show", "clod")
+    assert 'invalid runtime name "a;b"' in cli.refused("runtime", "show", "a;b")
+    assert 'unknown runtime "clod"' in cli.refused("runtime", "set-default", "clod")
+    assert not (Path(cli.env["HOME"]) / ".thrum" / "runtimes.json").exists()
