@@ -193,10 +193,14 @@ def tree() -> Tree:
     return build((register, register_builtin))
 
 
-def caller_of(peer: Any, claim: str, request: Any) -> Caller:
+def caller_of(peer: Any, request: Any) -> Callable[[str], Caller]:
     """Everyone is the agent that they say they are."""
-    name = claim or request.env.get("THRUM_NAME", "tester")
-    return Caller(kind="agent", agent_id=name, source="claim", pid=peer.pid or 0)
+
+    def caller(claim: str) -> Caller:
+        name = claim or request.env.get("THRUM_NAME", "tester")
+        return Caller(kind="agent", agent_id=name, source="claim", pid=peer.pid or 0)
+
+    return caller
 
 
 class SmallDaemon:

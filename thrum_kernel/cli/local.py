@@ -7,6 +7,7 @@ Source: DESIGN.md D4.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -25,7 +26,7 @@ from thrum_kernel.cli.hinting import Around
 from thrum_kernel.cli.output import STDERR, Output
 from thrum_kernel.cli.protocol import allowed, octets, text
 from thrum_kernel.cli.running import INTERRUPTED, checked, fail, input_failure, step, too_long
-from thrum_kernel.errors import DaemonNotRunning, ThrumError
+from thrum_kernel.errors import DaemonNotRunning, MethodNotFound, ThrumError
 
 READER_GONE: Final = 141
 """Exit status when the reader of our output went away, as a shell tells it of other programs."""
@@ -143,7 +144,22 @@ class _InProcess:
         skew = autostart.version_skew(about, __version__)
         if skew:
             self._out.note(skew)
+        self._pass_gate(about)
         return self._connect(where.socket, inv.request_id, token)
+
+    def _pass_gate(self, daemon: Api) -> None:
+        """Ask the daemon whether guards let this command pass; their warnings are shown.
+
+        Raises:
+            GuardFired: one refuses.
+        """
+        pane = self._environ.get("TMUX_PANE", "") if self._environ.get("TMUX") else ""
+        with contextlib.suppress(MethodNotFound):  # a daemon of another version
+            judged = daemon.call(
+                "command.judge", command=" ".join(self._found.words), args=self._found.args, tmux_pane=pane
+            )
+            for warning in judged["warnings"]:
+                self._out.note(warning)
 
     def _ask_hints(
         self,

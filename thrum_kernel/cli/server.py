@@ -39,11 +39,11 @@ from thrum_kernel.cli.protocol import (
     want,
 )
 from thrum_kernel.cli.running import InputNeeded, checked, fail, input_failure, step, too_long
-from thrum_kernel.errors import GuardFired, IdentityError, ThrumError
+from thrum_kernel.errors import ThrumError
 
-CallerOf = Callable[[Peer, str, Request], Caller]
-"""``(peer, claim, request)`` → who calls: *claim* is what the method's parameters claim, the request carries the
-environment and the folder that the client says it stands in. Raises GuardFired or IdentityError."""
+CallerOf = Callable[[Peer, Request], Callable[[str], Caller]]
+"""``(peer, request)`` → ``(claim)`` → who calls, for one command: the request carries the environment and the folder
+that the client says it stands in, *claim* is what a method's parameters claim. Raises GuardFired or IdentityError."""
 
 _THREADS: Final = 32
 _SAY_RUNNING_S: Final = 0.5
@@ -58,6 +58,15 @@ class HintSource(Protocol):
     async def gather(self, moment: Moment) -> Sequence[Hint]: ...
 
 
+class Gate(Protocol):
+    """Who lets commands pass (`daemon.gate.Gate`)."""
+
+    def concerns(self, command: str) -> bool: ...
+    async def before(
+        self, command: str, *, args: Sequence[str], tmux_pane: str, caller: Caller
+    ) -> Sequence[str]: ...
+
+
 class CommandServer:
     """Serves commands to the connections that the Unix socket hands over (`foreign`).
 
@@ -66,6 +75,7 @@ class CommandServer:
         dispatcher: answers their calls.
         caller_of: see `CallerOf`.
         hints: who has hints around commands; None when nobody.
+        gate: who lets commands pass; None when nobody is asked.
         version: the daemon's; clients of another version are refused and run by themselves.
     """
 
@@ -76,12 +86,14 @@ class CommandServer:
         *,
         caller_of: CallerOf,
         hints: HintSource | None = None,
+        gate: Gate | None = None,
         version: str = __version__,
     ) -> None:
         self.tree = tree
         self.dispatcher = dispatcher
         self.caller_of = caller_of
         self.hints = hints
+        self.gate = gate
         self.version = version
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="command")
         self.is_draining = False
@@ -288,11 +300,17 @@ class Conduct:
         self._loop = loop
         self._output = output
         self._effects = effects
+        self._caller = server.caller_of(peer, request)
         self._inputs: dict[str | None, bytes | ThrumError] = {}
         self._calls = 0
 
     async def command(self, found: Found) -> int:
         """Run it to its end; gives the exit status."""
+        try:
+            await self._pass_gate(found)
+        except ThrumError as error:
+            error.exit_code = getattr(found.entry, "error_status", 0) or error.exit_code
+            return fail(error, self._output)
         inv = self._invocation()
         api: Api = checked(_InsideApi(self), inv.argv)
         around = self._around(" ".join(found.words))
@@ -348,6 +366,25 @@ class Conduct:
             return pending.after_failure(error)
         return lambda: pending.finish(result)
 
+    async def _pass_gate(self, found: Found) -> None:
+        """Ask whether the command may run, where somebody judges it; warnings come before its own output.
+
+        Raises:
+            GuardFired: it may not.
+        """
+        gate, command = self._server.gate, " ".join(found.words)
+        if gate is None or not gate.concerns(command):
+            return
+        env = self._request.env
+        for warning in await gate.before(
+            command,
+            args=found.args,
+            tmux_pane=env.get("TMUX_PANE", "") if env.get("TMUX") else "",
+            caller=self._known_caller(),
+        ):
+            self._output.note(warning)
+        self._output.flush()
+
     def _around(self, command: str) -> Around | None:
         """What asks for hints around a command, where somebody has any."""
         source = self._server.hints
@@ -377,11 +414,9 @@ class Conduct:
     def _known_caller(self) -> Caller:
         try:
             return self._caller("")
-        except (GuardFired, IdentityError):  # the command's own calls will say so
-            return Caller(kind="anonymous")
-
-    def _caller(self, claim: str) -> Caller:
-        return self._server.caller_of(self._peer, claim, self._request)
+        except ThrumError as error:  # the command's own calls will say so
+            stranger = getattr(error, "caller", None)
+            return stranger if isinstance(stranger, Caller) else Caller(kind="anonymous")
 
     def _read(self, path: str | None, max_bytes: int) -> bytes:
         if path not in self._inputs:

@@ -5,8 +5,9 @@ Source: DESIGN.md D5; spec/decisions.md "Identity".
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,25 +48,29 @@ class Callers:
                 raise
             return self._resolved(facts, claim, named=named, token_principal=peer.principal)
 
-    def of_command(self, peer: Peer, claim: str, request: Request) -> Caller:
-        """The caller of a command, with the environment of its client.
+    def of_command(self, peer: Peer, request: Request) -> Callable[[str], Caller]:
+        """What tells the caller of a command, with the environment of its client, from the claim of each call.
 
-        Raises:
-            GuardFired, IdentityError: as `of_peer`; Refused: its token is no good.
+        The system is asked once for the whole command. The function raises GuardFired and IdentityError as
+        `of_peer`, and Refused when its token is no good.
         """
         env = request.env
-        facts = self._facts(peer)
-        token = env.get("THRUM_TOKEN", "")
-        principal = self._tokens.verify(token).principal if token else peer.principal
-        caller = self._resolved(
-            facts,
-            claim or env.get("THRUM_AGENT_ID", ""),
-            named=env.get("THRUM_NAME", ""),
-            token_principal=principal,
-        )
-        if caller.cwd is None and "cwd" in facts.failed and request.cwd:
-            return replace(caller, cwd=Path(request.cwd))
-        return caller
+        facts = functools.cache(lambda: self._facts(peer))
+
+        def caller_of(claim: str) -> Caller:
+            token = env.get("THRUM_TOKEN", "")
+            principal = self._tokens.verify(token).principal if token else peer.principal
+            caller = self._resolved(
+                facts(),
+                claim or env.get("THRUM_AGENT_ID", ""),
+                named=env.get("THRUM_NAME", ""),
+                token_principal=principal,
+            )
+            if caller.cwd is None and "cwd" in facts().failed and request.cwd:
+                return replace(caller, cwd=Path(request.cwd))
+            return caller
+
+        return caller_of
 
     def facts_of(self, peer: Peer) -> Hashable | None:
         """What differs when who a peer is could differ: where its process stands, and what is registered."""

@@ -19,7 +19,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -416,7 +416,7 @@ class Daemon:
             if words and not command.hidden
         ]
 
-    def _caller_of_command(self, *args: Any) -> Caller:
+    def _caller_of_command(self, *args: Any) -> Callable[[str], Caller]:
         return self.callers.of_command(*args)
 
     def _heard_by(self, caller: Caller) -> list[tuple[str, str]]:

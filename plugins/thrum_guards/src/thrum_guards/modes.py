@@ -1,0 +1,106 @@
+"""What becomes of a checkpoint that fires: its mode, the verdict it makes, and the line in the log.
+
+Source: spec/features.md §10, "Modes" and "Error text".
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from thrum_guards.categories import category
+from thrum_guards.checkpoints import Fired
+from thrum_guards.settings import CHECKPOINTS, IdentityGuard
+from thrum_kernel.api import GuardedCall, Verdict
+from thrum_kernel.errors import FileDamaged
+
+EVENT: Final = "identity_guard_fire"
+RECLAIM: Final = "dead_pid_auto_reclaim"
+
+_SEVERITY: Final = {"deny": 2, "warn": 1, "allow": 0}
+
+
+def effective(configured: IdentityGuard, overlay: Mapping[str, str]) -> dict[str, str]:
+    """The mode of every checkpoint: as this machine's overlay says, else as the configuration does."""
+    return {key: overlay.get(key, getattr(configured, key)) for key in CHECKPOINTS}
+
+
+def verdict_of(
+    call: GuardedCall, fired: Iterable[Fired], modes: Mapping[str, str], log: logging.Logger
+) -> Verdict | None:
+    """The strictest verdict on *call*; every checkpoint that fired is logged."""
+    verdicts = [verdict for each in fired if (verdict := _verdict(call, each, modes[each.guard], log))]
+    return max(verdicts, key=lambda verdict: _SEVERITY[verdict.outcome], default=None)
+
+
+def damaged(call: GuardedCall, problem: FileDamaged) -> Verdict | None:
+    """The verdict while the overlay cannot be understood: nobody knows what holds, so nothing passes."""
+    asked = category(call.name) if call.kind == "command" else "guarded"
+    if asked == "bypass":
+        return None
+    return Verdict(
+        outcome="warn" if asked == "diagnostic" else "deny",
+        guard="identity_guard",
+        reason="overlay_damaged",
+        facts={
+            "file": problem.path,
+            "problem": problem.reason,
+            "remediation": "mend or remove that file; it is read again at once",
+        },
+    )
+
+
+def _verdict(call: GuardedCall, fired: Fired, mode: str, log: logging.Logger) -> Verdict | None:
+    is_banner = call.kind == "command" and category(call.name) == "diagnostic"
+    refuses = mode == "strict" and not is_banner
+    _tell(log, call, fired, mode, outcome=_outcome(fired, mode, refuses=refuses))
+    if mode == "off":
+        # Whoever looks away on purpose lets pass; thrum without git needs somebody's word for it.
+        return Verdict(outcome="allow", guard=fired.guard) if call.kind == "bootstrap" else None
+    return Verdict(
+        outcome="deny" if refuses else "warn",
+        guard=fired.guard,
+        reason=fired.reason,
+        facts=facts_of(call, fired),
+    )
+
+
+def facts_of(call: GuardedCall, fired: Fired) -> dict[str, str]:
+    """The lines of the error, in order; only those that say something."""
+    caller = call.caller
+    lines = {
+        "expected agent": fired.expected_agent,
+        "detected agent": fired.detected_agent,
+        "expected pid": str(fired.expected_pid or ""),
+        "caller pid": str(caller.pid or ""),
+        "caller cwd": str(caller.cwd or ""),
+        "remediation": fired.remediation,
+    }
+    return {label: text for label, text in lines.items() if text}
+
+
+def _outcome(fired: Fired, mode: str, *, refuses: bool) -> str:
+    if mode == "off":
+        return "skipped"
+    if refuses:
+        return "denied"
+    return "auto_reclaimed" if fired.guard == RECLAIM else "allowed"
+
+
+def _tell(log: logging.Logger, call: GuardedCall, fired: Fired, mode: str, *, outcome: str) -> None:
+    """One line, JSON after its name: a folder may be called anything."""
+    fields: dict[str, Any] = {
+        "guard": fired.guard,
+        "mode": mode,
+        "outcome": outcome,
+        "reason": fired.reason,
+        "caller_pid": call.caller.pid,
+        "caller_cwd": str(call.caller.cwd or ""),
+        "expected_agent": fired.expected_agent,
+        "detected_agent": fired.detected_agent,
+        "expected_pid": fired.expected_pid,
+    }
+    level = logging.INFO if outcome in ("skipped", "auto_reclaimed") else logging.WARNING
+    log.log(level, "%s %s", EVENT, json.dumps(fields, ensure_ascii=False), extra={"thrum_event": fields})
