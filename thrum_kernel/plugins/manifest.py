@@ -114,8 +114,8 @@ def _command(manifest: PluginManifest, command: Any) -> Iterator[str]:
         yield f'command "{shown}": target {command.target!r} must be module:function'
     if not command.help.strip():
         yield f'command "{shown}" has no help'
-    if command.in_daemon and (command.local or command.offline):
-        yield f'command "{shown}" cannot be in_daemon and also local or offline'
+    if command.in_daemon and command.local:
+        yield f'command "{shown}" cannot be in_daemon and also local'
 
 
 def _fits(pattern: re.Pattern[str], value: Any) -> bool:
