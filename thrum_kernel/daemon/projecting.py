@@ -72,8 +72,7 @@ class ProjectionKeeper:
                 await self._rebuild()
             else:
                 await self._catch_up()
-            if queries.unprojected_types(self._cache):
-                self._projector.take_up_types()
+            self.take_up_types()
             self._done()
 
     async def rebuild(self) -> None:
@@ -81,6 +80,11 @@ class ProjectionKeeper:
         async with self._lock:
             await self._rebuild()
             self._done()
+
+    def take_up_types(self) -> None:
+        """Project what was kept for want of its type, where that is known now."""
+        if queries.unprojected_types(self._cache):
+            self._projector.take_up_types()
 
     def want_rebuild(self, why: str) -> None:
         """Make the cache anew soon, in the background."""

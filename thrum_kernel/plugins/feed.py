@@ -10,9 +10,10 @@ Source: DESIGN.md D6.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,6 +73,7 @@ class Feed:
         self._clock = clock
         self._history = history
         self._queue: deque[tuple[str, int, Event]] = deque()
+        self._local: deque[Event] = deque(maxlen=QUEUED)
         self._must_look = True
         self._news = asyncio.Event()
         bound.plugin.dead_letters = len(cursor.dead_letters())
@@ -84,10 +86,24 @@ class Feed:
             self._queue.append((writer, sequence, event))
         self._news.set()
 
+    def told(self, event: Event) -> None:
+        """An event of local scope: it has no place in the log and is told once."""
+        self._local.append(event)
+        self._news.set()
+
     def look(self) -> None:
         """Something may count now that nobody told of, or the plugin may be called again."""
         self._must_look = True
         self._news.set()
+
+    async def start(self) -> None:
+        """Know where to begin; once, before events are heard.
+
+        Raises:
+            Projecting: that cannot be told now.
+        """
+        if not self._cursor.began:
+            await self._cursor.begin({} if self._history else _ranges(self._source.counted()))
 
     async def run(self, started: Callable[[], None]) -> None:
         """The service."""
@@ -121,11 +137,11 @@ class Feed:
         return taken, left
 
     async def _take_all(self) -> None:
-        if not self._cursor.began:
-            counted = {} if self._history else self._source.counted()
-            await self._cursor.begin(counted)
         while not self._bound.off:
-            if self._must_look:
+            if self._local:
+                with contextlib.suppress(HookFailed):  # counted and logged
+                    await self._hooks.ask(self._bound, {"event": self._local.popleft()})
+            elif self._must_look:
                 self._must_look = False
                 await self._catch_up()
             elif self._queue:
@@ -221,6 +237,10 @@ class Feed:
             event.event_id,
             event.type,
         )
+
+
+def _ranges(found: Mapping[str, Spans]) -> dict[str, list[tuple[int, int]]]:
+    return {writer: list(spans) for writer, spans in found.items()}
 
 
 def _missing(spans: Spans, heard: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -69,6 +69,8 @@ class Books:
         self._names: set[str] = set()
 
     def event_type(self, plugin: Plugin, event_type: EventType) -> Undo:
+        if event_type.shard != "events":  # where a line lies must not depend on which plugins are there
+            raise LoadFailed(f"event type {event_type.name}: shard must be events")
         try:
             self.types.add(event_type)
         except (ValueError, AttributeError) as error:

@@ -35,29 +35,40 @@ class ServiceState:
         state: ``starting``, ``running``, ``waiting`` (for its restart), ``ended`` or ``failed`` (given up).
         error: the last error's text.
         restarts: how often it was started again.
+        owner: the plugin it belongs to; empty for the kernel's.
     """
 
     state: Literal["starting", "running", "waiting", "ended", "failed"] = "starting"
     error: str = ""
     restarts: int = 0
+    owner: str = ""
     failures: deque[float] = field(default_factory=lambda: deque(maxlen=FAILURES))
 
 
 class Supervisor:
-    """Runs services until it is stopped."""
+    """Runs services until it is stopped.
+
+    Attributes:
+        left_behind: names of those that ignored their cancellation.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stop_times: dict[str, float] = {}
         self.states: dict[str, ServiceState] = {}
+        self.left_behind: list[str] = []
 
-    async def start(self, service: Service) -> None:
-        """Start a service and wait until it is up, has failed once, or ten seconds have passed."""
+    async def start(self, service: Service, *, owner: str = "") -> None:
+        """Start a service and wait until it is up, has failed once, or ten seconds have passed.
+
+        Args:
+            owner: the plugin it belongs to, named with whatever is told about it.
+        """
         if service.name in self._tasks:
             raise ValueError(f"service {service.name} is already running")
         up = asyncio.Event()
-        self.states[service.name] = ServiceState()
+        self.states[service.name] = ServiceState(owner=f" of plugin {owner}" if owner else "")
         self._stop_times[service.name] = service.stop_time_s
         self._tasks[service.name] = asyncio.create_task(self._keep(service, up), name=service.name)
         with contextlib.suppress(TimeoutError):
@@ -71,7 +82,8 @@ class Supervisor:
         task.cancel()
         _, late = await asyncio.wait({task}, timeout=self._stop_times.pop(name))
         if late:
-            _log.error("service %s ignores its cancellation; left behind", name)
+            self.left_behind.append(name)
+            _log.error("service %s%s ignores its cancellation; left behind", name, self.states[name].owner)
         else:
             self.states[name].state = "ended"
 
@@ -93,7 +105,13 @@ class Supervisor:
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - the supervisor's purpose
-                _log.exception("service %s failed", service.name)
+                _log.error(
+                    "service %s%s failed: %s",
+                    service.name,
+                    state.owner,
+                    f"{type(error).__name__}: {error}",
+                    exc_info=error if not state.restarts else None,
+                )
                 state.error = f"{type(error).__name__}: {error}"
             else:
                 state.state = "ended"
@@ -108,7 +126,9 @@ class Supervisor:
         state.failures.append(now)
         if len(state.failures) == FAILURES and now - state.failures[0] < WINDOW_S:
             state.state = "failed"
-            _log.error("service %s given up after %d failures: %s", name, FAILURES, state.error)
+            _log.error(
+                "service %s%s given up after %d failures: %s", name, state.owner, FAILURES, state.error
+            )
             return False
         recent = sum(1 for failed in state.failures if now - failed < WINDOW_S)
         state.state = "waiting"
