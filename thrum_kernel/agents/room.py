@@ -35,6 +35,7 @@ from thrum_kernel.commit import Committer
 from thrum_kernel.events import Event
 from thrum_kernel.identity import probe
 from thrum_kernel.identity.model import Identity
+from thrum_kernel.identity.subjects import subject
 from thrum_kernel.paths import Paths
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.local import LocalDb
@@ -83,7 +84,7 @@ class Agents:
         start_of: Callable[[int], int | None] | None = None,
     ) -> None:
         self._claimed = claimed
-        start_of = self._start_of = start_of or _start_of
+        start_of = start_of or _start_of
         self._watch = ProcessWatch(on_end=self._process_ended, start_of=start_of)
         homes = Homes(local, clock)
         worktrees = Worktrees(
@@ -238,18 +239,7 @@ class Agents:
 
     def identities_in(self, worktree: Path) -> tuple[IdentityFacts, ...]:
         """The identity files of a worktree with the processes they name, by name, as they are now."""
-        return tuple(self.facts_of(worktree, identity) for identity in self.files.identities_in(worktree))
-
-    def facts_of(self, worktree: Path, identity: Identity) -> IdentityFacts:
-        """What an identity says, and whether the process that it names runs."""
-        return IdentityFacts(
-            name=identity.name,
-            worktree=worktree,
-            pid=identity.agent_pid,
-            start_time=identity.agent_pid_start,
-            is_running=self._runs(identity.agent_pid, identity.agent_pid_start),
-            tmux_session=identity.tmux_session,
-        )
+        return tuple(facts_of(worktree, identity) for identity in self.files.identities_in(worktree))
 
     async def close(self) -> None:
         """Stop watching, and finish ending the sessions of runtimes that ended."""
@@ -257,10 +247,6 @@ class Agents:
         await self._sessions.settle()
 
     # --- what the parts ask of each other ----------------------------------------------------------------------------
-
-    def _runs(self, pid: int, start_time: int) -> bool:
-        started = self._start_of(pid) if pid > 0 else None
-        return started is not None and start_time in (0, started)
 
     def _process_ended(self, process: ProcessKey) -> None:
         self.world.invalidate()
@@ -274,6 +260,11 @@ class Agents:
 
     def _is_reserved(self, name: str) -> bool:
         return any(fnmatchcase(name, claim) for claim in self._claimed())
+
+
+def facts_of(worktree: Path, identity: Identity) -> IdentityFacts:
+    """An identity of a worktree with the process that it names, as it is now."""
+    return subject(identity, worktree, probe.process(identity.agent_pid))
 
 
 def _start_of(pid: int) -> int | None:

@@ -157,7 +157,8 @@ class Prime:
         agent = None if me is None else self._agent_info(me, call.caller)
         warnings = [] if agent is None else await self._guard(call.caller, agent)
         if me is not None:
-            me = await self._refreshed(await self._me(call) or me, call.caller, params)
+            me, refusal = await self._refreshed(await self._me(call) or me, call.caller, params)
+            warnings += refusal
         alone = self._is_alone()
         team, mail, work, health, own = await asyncio.gather(
             self._team(),
@@ -241,8 +242,10 @@ class Prime:
             warnings.append(str(refusal))
         return warnings
 
-    async def _refreshed(self, me: dict[str, Any], caller: Caller, params: PrimeParams) -> dict[str, Any]:
-        """*me* with the identity file brought up to date; a disk that refuses costs nobody the briefing."""
+    async def _refreshed(
+        self, me: dict[str, Any], caller: Caller, params: PrimeParams
+    ) -> tuple[dict[str, Any], list[str]]:
+        """*me* with the identity file brought up to date, and why that is refused: it costs nobody the briefing."""
         worktree = Path(me.get("worktree") or self._paths.worktree)
         branch, pane = await asyncio.gather(
             asyncio.to_thread(_branch, worktree), self._pane(caller, params, str(me.get("tmux_session", "")))
@@ -257,7 +260,8 @@ class Prime:
             await self._agents.update_identity(me["agent_id"], refresh)
         except (ThrumError, OSError) as error:
             _log.warning("the identity of %s is not brought up to date: %s", me["agent_id"], error)
-        return me | {key: value for key, value in changes.items() if key != "preferred_runtime"}
+            return me, [f"the identity file is not brought up to date: {error}"]
+        return me | {key: value for key, value in changes.items() if key != "preferred_runtime"}, []
 
     async def _pane(self, caller: Caller, params: PrimeParams, known: str) -> str:
         """Where in tmux the caller stands: as tmux says, else as plugins know; empty when nobody does."""

@@ -22,6 +22,8 @@ from thrum_kernel.errors import GuardFired, IdentityError, ThrumError
 _log = logging.getLogger(__name__)
 
 NOBODY: Final = Caller(kind="anonymous")
+TAKE_OVER_THEMSELVES: Final = frozenset({"prime", "quickstart"})
+"""Commands that register the caller's runtime, with checkpoints of their own."""
 
 
 class JudgeParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -103,9 +105,7 @@ class Gate:
         """Whether anybody judges that command, e.g. ``agent list``."""
         return bool(self._guards.wanted(GuardedCall(kind="command", name=command, caller=NOBODY)))
 
-    async def before(
-        self, command: str, *, args: Sequence[str], tmux_pane: str, caller: Caller
-    ) -> list[str]:
+    async def before(self, command: str, *, args: Sequence[str], tmux_pane: str, caller: Caller) -> list[str]:
         """Ask about a command; what is to be told to whoever typed it.
 
         Raises:
@@ -113,7 +113,7 @@ class Gate:
         """
         params = {"args": list(args), "repo": _option(args, "--repo"), "tmux_pane": tmux_pane}
         verdicts = [
-            await self._reclaim(command, caller, params),
+            None if command in TAKE_OVER_THEMSELVES else await self._reclaim(command, caller, params),
             await self._guards.enforce(
                 GuardedCall(
                     kind="command", name=command, caller=caller, params=params, force="--force" in args

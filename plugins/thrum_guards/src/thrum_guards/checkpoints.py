@@ -93,13 +93,9 @@ def owner(call: GuardedCall, modes: Mapping[str, str]) -> Fired | None:
 def reclaim(call: GuardedCall, modes: Mapping[str, str]) -> Fired | None:
     """``dead_pid_auto_reclaim``, for an identity that the kernel would give to the caller's runtime.
 
-    A command that only diagnoses takes nothing over; a briefing does, but is never refused for it.
+    A command that only diagnoses takes nothing over.
     """
-    command = str(call.params.get("command", ""))
-    asked = category(command)
-    if asked in ("bypass", "diagnostic") or call.params.get("repo"):
-        return None
-    if asked == "prime-path" and (command != "prime" or modes["dead_pid_auto_reclaim"] == "strict"):
+    if category(str(call.params.get("command", ""))) in ("bypass", "diagnostic") or call.params.get("repo"):
         return None
     subject = _named(call)
     return None if subject is None else _dead_owner(subject, call, modes)
