@@ -18,7 +18,31 @@ typed (``inv``), the daemon (``call``), the caller's input (``stdin``, ``file``)
 
 from __future__ import annotations
 
+from thrum_kernel.api import RuntimePreset
 from thrum_kernel.cli.command import Outcome, Pending, Run, refuse_together, run_of
 from thrum_kernel.cli.output import Output
+from thrum_kernel.errors import NotInitialized
 
-__all__ = ["Outcome", "Output", "Pending", "Run", "refuse_together", "run_of"]
+__all__ = ["Outcome", "Output", "Pending", "Run", "presets", "refuse_together", "run_of"]
+
+
+def presets(run: Run) -> tuple[RuntimePreset, ...]:
+    """Every runtime that plugins declare, loaded in this process, also outside any project.
+
+    For commands that need no daemon; inside it, and in hooks, there is ``ctx.presets()``. Blocks for as long as it
+    takes to import the plugins.
+
+    Raises:
+        PluginError: a plugin failed and ``THRUM_PLUGINS_STRICT`` is set.
+    """
+    from thrum_kernel import paths
+    from thrum_kernel.plugins import in_process
+    from thrum_kernel.settings.document import SettingsFile
+
+    where, repo = run.inv.cwd, run.inv.repo or None
+    try:
+        found = paths.find(where, repo=repo, env=run.inv.env)
+    except NotInitialized:
+        found = paths.plan(where, repo=repo, env=run.inv.env, without_git=True)
+    with in_process.host(found, SettingsFile(found.config), env=run.inv.env) as plugins:
+        return tuple(plugins.presets.values())

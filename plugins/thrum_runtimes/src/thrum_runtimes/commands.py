@@ -1,4 +1,4 @@
-"""``runtime list | show | set-default``: they need no daemon, and ask it only for what other plugins declare."""
+"""``runtime list | show | set-default``: they need no daemon, and ask one that runs, for it has every plugin loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from thrum_kernel.api_commands import Run, run_of
+from thrum_kernel.api_commands import Run, presets, run_of
 from thrum_kernel.errors import (
     DaemonError,
     MethodNotFound,
@@ -16,8 +16,7 @@ from thrum_kernel.errors import (
     Refused,
     RemoteError,
 )
-from thrum_runtimes.presets import BUILT_IN
-from thrum_runtimes.registry import Runtimes, view
+from thrum_runtimes.registry import Runtimes, unknown, view
 from thrum_runtimes.user_file import UserFile, check_name
 
 _GROUPS = {"built-in": "Built-in runtimes", "plugin": "Runtimes of plugins", "custom": "Custom runtimes"}
@@ -31,10 +30,10 @@ def list_runtimes(ctx: typer.Context) -> None:
     origins, default = found["origins"], found.get("default_runtime", "")
     run.out.json({key: found[key] for key in ("presets", "default_runtime") if key in found})
     for origin, heading in _GROUPS.items():
-        presets = [preset for preset in found["presets"] if origins[preset["name"]] == origin]
-        if presets:
+        group = [preset for preset in found["presets"] if origins[preset["name"]] == origin]
+        if group:
             run.out.line(f"{heading}:")
-        for preset in presets:
+        for preset in group:
             mark = "  (default)" if preset["name"] == default else ""
             run.out.line(f"  {preset['name']:<12} {preset['display_name']:<28} {_tags(preset)}{mark}")
 
@@ -74,9 +73,10 @@ def set_default(
 
 def _preset(run: Run, name: str) -> dict[str, Any]:
     check_name(name)
-    found = next((each for each in _listed(run)["presets"] if each["name"] == name), None)
+    listed = _listed(run)["presets"]
+    found = next((each for each in listed if each["name"] == name), None)
     if found is None:
-        found = msgspec.to_builtins(view(_here(run).get(name)))
+        raise unknown(name, [each["name"] for each in listed])
     return dict(found)
 
 
@@ -94,16 +94,12 @@ def _listed(run: Run) -> dict[str, Any]:
 
 
 def _listed_here(run: Run) -> dict[str, Any]:
-    runtimes = _here(run)
+    runtimes = Runtimes(presets(run), UserFile(_home(run)).read())
     found: dict[str, Any] = {
         "presets": [msgspec.to_builtins(view(preset)) for preset in runtimes.presets],
         "origins": {name: runtimes.origin(name) for name in runtimes.names},
     }
     return found | ({"default_runtime": runtimes.default} if runtimes.default else {})
-
-
-def _here(run: Run) -> Runtimes:
-    return Runtimes(BUILT_IN, UserFile(_home(run)).read())
 
 
 def _home(run: Run) -> Path:

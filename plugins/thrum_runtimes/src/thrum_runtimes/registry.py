@@ -77,13 +77,7 @@ class Runtimes:
         """
         found = self._presets.get(check_name(name))
         if found is None:
-            near = difflib.get_close_matches(name, self.names, n=2) or self.names
-            raise NotFound(
-                "runtime",
-                name,
-                message=f'unknown runtime "{name}"',
-                hint=f"did you mean {' or '.join(near)}?" if len(near) < 3 else f"known: {', '.join(near)}",
-            )
+            raise unknown(name, self.names)
         return found
 
     def origin(self, name: str) -> Origin:
@@ -97,6 +91,13 @@ class Runtimes:
             UsageError, NotFound: as `get`.
         """
         return self.presets if name == ALL else (self.get(name),)
+
+
+def unknown(name: str, names: Sequence[str]) -> NotFound:
+    """What to raise when none of *names* is *name*."""
+    near = difflib.get_close_matches(name, names, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+    return NotFound("runtime", name, message=f'unknown runtime "{name}"', hint=hint)
 
 
 def view(preset: RuntimePreset) -> PresetView:
