@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,14 +21,20 @@ from thrum_kernel.cli.protocol import Request
 from thrum_kernel.errors import IdentityAmbiguous
 from thrum_kernel.identity import probe
 from thrum_kernel.identity.facts import Facts
+from thrum_kernel.identity.processes import RUNTIMES
 
 _log = logging.getLogger(__name__)
 
 
 class Callers:
-    """Says who is at the other end of a connection."""
+    """Says who is at the other end of a connection.
 
-    def __init__(self, world: WorldKeeper, tokens: Tokens) -> None:
+    Args:
+        runtimes: process name → runtime: the kernel's and those of presets; looked at each time.
+    """
+
+    def __init__(self, world: WorldKeeper, tokens: Tokens, *, runtimes: Mapping[str, str] = RUNTIMES) -> None:
+        self._runtimes = runtimes
         self._world = world
         self._tokens = tokens
 
@@ -78,7 +84,7 @@ class Callers:
         return None if found is None else (self._world.version, found)
 
     def _facts(self, peer: Peer) -> Facts:
-        return probe.facts(peer.pid, pidfd=peer.pidfd)
+        return probe.facts(peer.pid, pidfd=peer.pidfd, names=self._runtimes)
 
     def _resolved(
         self, facts: Facts, claim: str, *, named: str = "", token_principal: str | None = None

@@ -19,7 +19,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,13 @@ import psutil
 from thrum_kernel import __version__, git, paths
 from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
 from thrum_kernel.agents import Agents
-from thrum_kernel.api import Caller, Migration, Service
+from thrum_kernel.agents.room import facts_of
+from thrum_kernel.api import AgentInfo, Caller, Migration, Service
 from thrum_kernel.briefing.commands import CommandEntry
 from thrum_kernel.briefing.hints import Hints, stale_recipients
-from thrum_kernel.briefing.hooks import BriefingHooks, NoHooks
+from thrum_kernel.briefing.hooks import BriefingHooks
 from thrum_kernel.briefing.prime import Prime
-from thrum_kernel.bus.dispatch import Dispatcher
+from thrum_kernel.bus.dispatch import Dispatcher, Guard
 from thrum_kernel.bus.ports import remember, wishes
 from thrum_kernel.bus.token_methods import TokenMethods
 from thrum_kernel.bus.tokens import LOCAL_MIGRATIONS as TOKENS_MIGRATIONS
@@ -51,18 +52,24 @@ from thrum_kernel.context.room import Contexts
 from thrum_kernel.daemon import logs
 from thrum_kernel.daemon.adopting import adopt
 from thrum_kernel.daemon.callers import Callers
+from thrum_kernel.daemon.gate import Gate
 from thrum_kernel.daemon.opened import Opened
+from thrum_kernel.daemon.plugged import Plugged
 from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
-from thrum_kernel.daemon.status import PluginInfo, ServiceInfo, StatusMethods
+from thrum_kernel.daemon.status import ServiceInfo, StatusMethods
 from thrum_kernel.errors import DaemonError, FileDamaged, StoreError, StoreLocked, ThrumError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
+from thrum_kernel.identity.model import Identity
 from thrum_kernel.jsonio import read_object, write_object
 from thrum_kernel.messaging import LOCAL_MIGRATIONS as MESSAGING_MIGRATIONS
 from thrum_kernel.messaging import Messaging
 from thrum_kernel.messaging.push import NOTIFICATION
 from thrum_kernel.messaging.quota import Limits
+from thrum_kernel.plugins.catalogue import provider_of_method
+from thrum_kernel.plugins.cursors import MIGRATION as CURSORS_MIGRATION
+from thrum_kernel.plugins.methods import PluginMethods
 from thrum_kernel.plugins.supervisor import Supervisor
 from thrum_kernel.projection import queries, replay
 from thrum_kernel.projection.apply import Projector
@@ -79,7 +86,12 @@ from thrum_kernel.sync.status import SyncMethods
 
 _log = logging.getLogger(__name__)
 
-KERNEL_MIGRATIONS: tuple[Migration, ...] = (*AGENTS_MIGRATIONS, *MESSAGING_MIGRATIONS, *TOKENS_MIGRATIONS)
+KERNEL_MIGRATIONS: tuple[Migration, ...] = (
+    *AGENTS_MIGRATIONS,
+    *MESSAGING_MIGRATIONS,
+    *TOKENS_MIGRATIONS,
+    CURSORS_MIGRATION,
+)
 SENDERS = ("system", "daemon", "thrum", "supervisor_*", "monitor:*")
 """Sender names that nobody may register."""
 
@@ -104,7 +116,7 @@ class Daemon:
         self._message_types = frozenset(kind.name for kind in self.types if kind.shard == "messages")
         self.topics = Topics()
         self.supervisor = Supervisor(clock)
-        self.cache = Cache(where.cache_db)
+        self.cache = Cache(where.cache_db, later=True)  # its tables are known when the plugins are loaded
         self.projector = Projector(self.cache, self.types, clock=clock)
         self.committer = self._make_committer()
         self.keeper = ProjectionKeeper(
@@ -116,11 +128,31 @@ class Daemon:
             clock=clock,
             durable=lambda: self.committer.durable,
         )
+        guards: list[Guard] = []
         self.dispatcher = Dispatcher(
+            guards=guards,
             recall=self.committer.events_of_request,
             state=self.keeper.refusal,
+            identify=lambda call, error: self.plugged.identify(call, error),
+            provided_by=provider_of_method,
             long_poll_limit_s=LONG_POLL_LIMIT_S,
         )
+        self.plugged = Plugged(
+            opened=opened,
+            clock=clock,
+            env=os.environ,
+            types=self.types,
+            message_types=self._message_types,
+            projector=self.projector,
+            cache=self.cache,
+            keeper=self.keeper,
+            committer=self.committer,
+            dispatcher=self.dispatcher,
+            guards=guards,
+            topics=self.topics,
+            supervisor=self.supervisor,
+        )
+        plugins = self.plugged.host
         self.agents = Agents(
             cache=self.cache,
             local=opened.local,
@@ -129,10 +161,13 @@ class Daemon:
             paths=where,
             hostname=opened.known.identity.hostname,
             repo_id=opened.known.identity.repo_name,
-            claimed=lambda: SENDERS,
+            claimed=lambda: (*SENDERS, *plugins.senders),
+            agent_facts=self._agent_facts,
             leave_single_agent_mode=self._leave_single_agent_mode,
             forget_context=_forget_context,
         )
+        plugins.guards.identities_in = self.agents.identities_in
+        self.agents.files.judge = self._judge_identity
         self.search = Search(self.cache, where.search_db)
         self.messaging = Messaging(
             cache=self.cache,
@@ -144,6 +179,7 @@ class Daemon:
             limits=self._limits,
             publish=self.topics.publish,
             listeners=self.topics.subscribers,
+            claimed=plugins.claims_sender,
             only_looks=self._only_looks,
             touch=lambda name: self.agents.touch(Caller(kind="agent", agent_id=name)),
             erase=lambda message_ids: self.publisher.poke(),
@@ -172,12 +208,17 @@ class Daemon:
         ]
         self.tokens = Tokens(opened.local, clock, incarnation_of=self._incarnation_of)
         self.hints = Hints(
-            hooks=NoHooks(), kernel={"send": stale_recipients(self._last_seen_us, self._clock.now_us)}
+            hooks=plugins, kernel={"send": stale_recipients(self._last_seen_us, self._clock.now_us)}
         )
+        self.gate = Gate(plugins.guards, identities_in=self.agents.identities_in, take_over=self._take_over)
         self.commands = CommandServer(
-            kernel_tree(), self.dispatcher, caller_of=self._caller_of_command, hints=self.hints
+            kernel_tree(),
+            self.dispatcher,
+            caller_of=self._caller_of_command,
+            hints=self.hints,
+            gate=self.gate,
         )
-        self.callers = Callers(self.agents.world, self.tokens)
+        self.callers = Callers(self.agents.world, self.tokens, runtimes=plugins.process_names)
         self.unix = UnixServer(
             self.dispatcher,
             self.topics,
@@ -187,7 +228,7 @@ class Daemon:
             foreign=self.commands.foreign,
         )
         self.websocket: WebSocketServer | None = None
-        self.prime = self._make_prime(NoHooks())
+        self.prime = self._make_prime(plugins)
         self.committer.listeners.append(self.prime.heard)
         for method in self._methods():
             self.dispatcher.add(method)
@@ -235,6 +276,8 @@ class Daemon:
             purger,
             self.prime,
             self.hints,
+            self.gate,
+            PluginMethods(self.plugged),
         )
         for room in rooms:
             yield from room.methods()
@@ -261,6 +304,7 @@ class Daemon:
                 message_types=self._message_types,
             )
         )
+        await self.plugged.load(self.commands.tree)
         await self.keeper.start()
         reconciled = await self.agents.reconcile()
         _log.info("reconciled: %s", reconciled)
@@ -271,6 +315,7 @@ class Daemon:
             Service(name="kernel.watch", run=self._watch),
         ):
             await self.supervisor.start(service)
+        await self.plugged.begin(self.messaging.waker.rungs)
         self.messaging.wake_all()
         self.opened.settings.changed.append(self._copies_are_old)
         self.committer.listeners.append(self._heard_of_agent)
@@ -287,12 +332,14 @@ class Daemon:
         if self.websocket is not None:
             await self.websocket.stop()
         await self.unix.stop()
+        await self.plugged.stop()
         await self.supervisor.stop_all()
         await self.messaging.close()
         await self.agents.close()
         await self.keeper.close()
         await self.committer.close()
         await self.search.close()
+        self.plugged.close()
         self.cache.close()
         self._remove_pid_file()
 
@@ -416,6 +463,38 @@ class Daemon:
             if words and not command.hidden
         ]
 
+    async def _agent_facts(self, name: str) -> Mapping[str, Any]:
+        """What plugins know of an agent of this daemon."""
+        wanted = self.plugged.host.implements("thrum_agent_facts")
+        agent = self.agents.roster.find_local(name) if wanted else None
+        if agent is None:
+            return {}
+        found = self.agents.files.find(name)
+        worktree = found[0] if found is not None else self.opened.paths.repo
+        return await self.plugged.host.agent_facts(
+            AgentInfo(
+                name=name,
+                role=agent.role,
+                module=agent.module,
+                worktree=worktree,
+                thrum=worktree / paths.THRUM_FOLDER,
+                runtime=agent.runtime,
+                display=agent.display,
+            )
+        )
+
+    async def _judge_identity(self, worktree: Path, identity: Identity) -> None:
+        if self.plugged.host.implements("thrum_guard"):
+            await self.plugged.judge_identity(worktree, facts_of(worktree, identity))
+
+    async def _take_over(self, name: str, caller: Caller) -> None:
+        """Register a caller's runtime as that of an agent whose own has ended."""
+        agent = self.agents.roster.find_local(name)
+        if agent is None:
+            return
+        params = {"name": name, "role": agent.role, "module": agent.module, "runtime": caller.runtime}
+        await self.dispatcher.call("agent.register", params, caller=caller)
+
     def _caller_of_command(self, *args: Any) -> Callable[[str], Caller]:
         return self.callers.of_command(*args)
 
@@ -528,7 +607,7 @@ class Daemon:
             "ws_port": self.websocket.port if self.websocket else 0,
             "connections": self.unix.connections,
             "counts": self._counts(),
-            "plugins": list[PluginInfo](),
+            "plugins": self.plugged.rows(),
             "services": [
                 ServiceInfo(name=name, state=state.state, error=state.error, restarts=state.restarts)
                 for name, state in self.supervisor.states.items()

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from thrum_kernel.agents.world import AmbiguousHere, StrangerHere
+from thrum_kernel.agents.world import AmbiguousHere
 from thrum_kernel.api import (
     KERNEL_CALLER,
     AgentInfo,
@@ -28,7 +28,6 @@ from thrum_kernel.api import (
     GuardedCall,
     IdentityFacts,
     Service,
-    Verdict,
     Wake,
 )
 from thrum_kernel.bus.dispatch import Dispatcher, Guard
@@ -195,14 +194,6 @@ class Plugged:
     async def agent_facts(self, agent: AgentInfo) -> Mapping[str, Any]:
         """What plugins know of an agent."""
         return await self.host.agent_facts(agent)
-
-    async def judge_command(self, call: GuardedCall) -> list[str]:
-        """The guards' warnings about a command.
-
-        Raises:
-            GuardFired: it is denied.
-        """
-        return told(await self.host.judge(call))
 
     async def judge_identity(self, worktree: Path, facts: IdentityFacts) -> None:
         """Whether an identity file may be written.
@@ -535,23 +526,6 @@ class _Kernel:
     @property
     def projecting(self) -> int | None:
         return self._keeper.percent
-
-
-def standing(call: Call) -> Caller:
-    """The caller, as an anonymous one where it cannot be told: for what judges it all the same."""
-    try:
-        return call.caller
-    except (AmbiguousHere, StrangerHere) as error:
-        return error.caller
-
-
-def told(verdict: Verdict | None) -> list[str]:
-    """A guard's warning as lines to show."""
-    if verdict is None or verdict.outcome != "warn":
-        return []
-    lines = [f'identity guard "{verdict.guard}" warns: {verdict.reason}']
-    lines += [f"  {label}: {text}" for label, text in verdict.facts.items() if text]
-    return [*lines, *([f"  {verdict.hint}"] if verdict.hint else [])]
 
 
 def _feed_name(plugin: Plugin) -> str:

@@ -16,6 +16,7 @@ from thrum_kernel.api import Method
 from thrum_kernel.bus.call import Call
 from thrum_kernel.clock import Clock
 from thrum_kernel.errors import Refused
+from thrum_kernel.plugins.describing import PluginRow
 
 BUILD = "python"
 
@@ -50,13 +51,6 @@ class ServiceInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     restarts: int = 0
 
 
-class PluginInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
-    name: str
-    state: str
-    version: str = ""
-    error: str = ""
-
-
 class DaemonStatus(Health, kw_only=True, omit_defaults=True):
     """What `daemon status` shows: health, and what the daemon holds.
 
@@ -71,7 +65,7 @@ class DaemonStatus(Health, kw_only=True, omit_defaults=True):
     ws_port: int
     connections: int
     counts: dict[str, int]
-    plugins: list[PluginInfo]
+    plugins: list[PluginRow]
     services: list[ServiceInfo]
     warnings: list[str]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
-from thrum_kernel.api import Call, GuardedCall, Method
+from thrum_kernel.api import Call, Method
 from thrum_kernel.plugins.describing import PluginDetails, PluginRow
 
 
@@ -24,28 +24,10 @@ class Named(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     caller_agent_id: str = ""
 
 
-class Judge(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A command that is about to run in the caller's own process.
-
-    ``command`` is its words; ``params`` its arguments and what its environment tells.
-    """
-
-    command: str
-    params: dict[str, Any] = {}
-    force: bool = False
-    caller_agent_id: str = ""
-
-
 class Listed(msgspec.Struct, kw_only=True):
     """Every plugin by name."""
 
     plugins: list[PluginRow]
-
-
-class Judged(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What the guards say; a denial is an error. ``warnings`` are lines to show."""
-
-    warnings: list[str] = []
 
 
 class Enabled(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -82,26 +64,13 @@ class Plugged(Protocol):
 
 
 class PluginMethods:
-    """The handlers.
+    """The handlers."""
 
-    Args:
-        judge: what the guards say about a command: lines to show; raises GuardFired.
-        standing: who calls, as an anonymous caller where that cannot be told.
-    """
-
-    def __init__(
-        self,
-        plugged: Plugged,
-        *,
-        judge: Callable[[GuardedCall], Awaitable[Sequence[str]]],
-        standing: Callable[[Call], Any],
-    ) -> None:
+    def __init__(self, plugged: Plugged) -> None:
         self._plugged = plugged
-        self._judge = judge
-        self._standing = standing
 
     def methods(self) -> Sequence[Method]:
-        """``plugin.list``, ``show``, ``enable``, ``disable``, ``rebuild``, ``retry``, ``judge``."""
+        """``plugin.list``, ``show``, ``enable``, ``disable``, ``rebuild``, ``retry``."""
         return (
             Method(
                 name="plugin.list",
@@ -157,16 +126,6 @@ class PluginMethods:
                 mutates=True,
                 long_poll=True,
             ),
-            Method(
-                name="plugin.judge",
-                params=Judge,
-                result=Judged,
-                handler=self.judge,
-                summary="What the guards say about a command",
-                anonymous=True,
-                while_projecting=True,
-                transports=frozenset({"unix", "internal"}),
-            ),
         )
 
     def list_all(self, call: Call, params: NoParams) -> Listed:
@@ -193,14 +152,3 @@ class PluginMethods:
         """Raises NotFound, Refused."""
         taken, left = await self._plugged.retry(params.name)
         return Retried(name=params.name, taken=taken, left=left)
-
-    async def judge(self, call: Call, params: Judge) -> Judged:
-        """Raises GuardFired: the command is denied."""
-        asked = GuardedCall(
-            kind="command",
-            name=params.command,
-            caller=self._standing(call),
-            params=params.params,
-            force=params.force,
-        )
-        return Judged(warnings=list(await self._judge(asked)))
