@@ -155,7 +155,7 @@ class Prime:
         """
         me = await self._me(call)
         agent = None if me is None else self._agent_info(me, call.caller)
-        warnings = [] if agent is None else await self._guard(call.caller, agent)
+        warnings = [] if agent is None else await self._guard(call.caller, agent, params)
         if me is not None:
             me, refusal = await self._refreshed(await self._me(call) or me, call.caller, params)
             warnings += refusal
@@ -212,7 +212,7 @@ class Prime:
             display=me.get("display", ""),
         )
 
-    async def _guard(self, caller: Caller, agent: AgentInfo) -> list[str]:
+    async def _guard(self, caller: Caller, agent: AgentInfo, params: PrimeParams) -> list[str]:
         """Ask the guards, and let the caller's runtime be the agent's where the one it had has ended; the warnings.
 
         Raises:
@@ -223,7 +223,11 @@ class Prime:
             kind="prime",
             name=agent.name,
             caller=caller,
-            params={"command": "prime", "worktree": str(agent.worktree)},
+            params={
+                "command": "prime",
+                "worktree": str(agent.worktree),
+                "tmux_pane": params.tmux_pane if params.tmux else "",
+            },
             identities=subjects,
         )
         warnings = _told(await self._hooks.judge(asked))
