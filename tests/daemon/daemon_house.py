@@ -15,7 +15,7 @@ from typing import Any
 
 from thrum_kernel.bus import address
 from thrum_kernel.cli import client
-from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.harness import Cli, Repo, request
 
 PATIENCE_S = 20.0
 
@@ -47,7 +47,8 @@ class House:
         return int(json.loads((self.thrum / "var/thrum.pid").read_text())["pid"])
 
     def status(self) -> Any:
-        return self.person.json("daemon", "status")
+        """What ``daemon.status`` answers; the daemon has to run."""
+        return request(self.socket, "daemon.status")
 
     def kill(self) -> None:
         """kill -9, and wait until the process is gone."""
