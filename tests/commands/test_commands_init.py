@@ -15,6 +15,7 @@ from test_commands_transaction import Stop, tree_of
 from thrum_kernel import jsonio, paths
 from thrum_kernel.cli.setup import IGNORED, Setup, Wishes
 from thrum_kernel.cli.transaction import FileChange, Transaction
+from thrum_kernel.identity import files
 from thrum_kernel.testing.harness import Repo
 
 TEXTS = [
@@ -32,7 +33,8 @@ def home(repo: Repo) -> Path:
 
 def init(repo: Repo | Path, *words: str, home: Path) -> Ran:
     where = repo if isinstance(repo, Path) else repo.path
-    return run("init", "--no-daemon", *words, cwd=where, env={"HOME": str(home)})
+    env = {"HOME": str(home), "THRUM_PLUGINS_AUTOLOAD": "0"}
+    return run("init", "--no-daemon", *words, cwd=where, env=env)
 
 
 def files_below(folder: Path) -> Iterator[str]:
@@ -62,6 +64,15 @@ def test_init_says_nothing_of_quickstart_where_somebody_is_registered(repo: Repo
     init(repo, home=home)
     (repo.path / ".thrum" / "identities" / "alice.json").write_text("{}")
     assert init(repo, "--force", home=home).err == ""
+
+
+def test_init_without_a_daemon_leaves_an_identity_for_its_next_start(repo: Repo, home: Path) -> None:
+    ran = init(repo, "--name", "@alice", "--agent-role", "tester", home=home)
+    assert ran.out.splitlines()[1] == "✓ Identity written: alice (registered when the daemon starts)"
+    (found,) = files.read_all(repo.path / ".thrum" / "identities").identities
+    assert (found.name, found.role, found.module) == ("alice", "tester", "project")
+    assert (found.worktree, found.branch) == (str(repo.path), "main")
+    assert ran.err == ""
 
 
 def test_init_again_keeps_the_daemons_identity(repo: Repo, home: Path) -> None:
@@ -170,7 +181,6 @@ def test_init_with_a_worktrees_root(repo: Repo, home: Path) -> None:
         (("--roles", "enhanced"), "--roles needs the roles plugin"),
         (("--name", "Bad Name"), "invalid agent name"),
         (("--name", "dev", "--role", "dev"), "dev"),
-        (("--name", "alice"), "not with --no-daemon"),
     ],
 )
 def test_init_refuses_and_writes_nothing(repo: Repo, home: Path, words: tuple[str, ...], error: str) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from thrum_kernel.api import InitOption
 from thrum_kernel.cli import usage
 from thrum_kernel.cli.command import Command, Group, Outcome, Run
 from thrum_kernel.errors import PluginError, ThrumError
@@ -27,6 +28,9 @@ GLOBAL_OPTIONS: Final[dict[str, bool]] = {
     **dict.fromkeys(("--json", "--quiet", "--verbose", "-h", "--help"), False),
 }
 """Options of every command → whether they take a value."""
+
+_MORE: Final = "more_"
+"""Before the names of values whose options are in no signature."""
 
 _VERSION: Final = ("-v", "--version")
 _HELP: Final = ("-h", "--help")
@@ -141,6 +145,9 @@ class Tree:
             with self._capturing:
                 values = parser.invoke(ctx)
         set_flags(run, flags)
+        if command.more is not None:
+            added = {param.name: param.opts[0][2:] for param in parser.params if param.name.startswith(_MORE)}
+            run.extra = {flag: values.pop(name) for name, flag in added.items()}
         assert callable(command.function)
         outcome: Outcome = (
             command.function(**values) if run.around is None else run.around.run(command.function, values)
@@ -238,6 +245,8 @@ class Tree:
             _capture(command.function)
         )
         parser: Any = get_command(app)
+        if command.more is not None:
+            _add_options(parser, command.more())
         taken = {option for param in parser.params for option in (*param.opts, *param.secondary_opts)}
         parser.params += [param for param in self._globals() if not taken.intersection(param.opts)]
         return parser
@@ -277,6 +286,27 @@ def set_flags(run: Run, flags: dict[str, Any]) -> None:
         module=given.get("module") or "",
     )
     run.out.as_json, run.out.quiet = run.inv.as_json, run.inv.quiet
+
+
+def _add_options(parser: Any, options: Iterable[InitOption]) -> None:
+    """Let a parser take further options; one that it has already only gets the better help."""
+    import click
+
+    known = {name: param for param in parser.params for name in param.opts}
+    for option in options:
+        flag = f"--{option.name}"
+        if flag in known:
+            known[flag].help = option.help
+            continue
+        made = click.Option(
+            [flag, f"{_MORE}{option.name.replace('-', '_')}"],
+            help=option.help,
+            is_flag=option.is_flag,
+            default=None,
+            metavar=option.metavar or None,
+        )
+        parser.params.append(made)
+        known[flag] = made
 
 
 def _load(target: str, owner: str) -> Callable[..., Any]:

@@ -19,17 +19,18 @@ write both forms. Registering does not import Typer; only running and describing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from thrum_kernel.api import Api, Invocation
+from thrum_kernel.api import Api, InitOption, Invocation
 from thrum_kernel.cli.output import Output
 from thrum_kernel.errors import ThrumError, UsageError
 
 if TYPE_CHECKING:
     import typer
 
+    from thrum_kernel.briefing.wizard import Terminal
     from thrum_kernel.cli.app import Tree
     from thrum_kernel.cli.hinting import Around
 
@@ -44,6 +45,8 @@ class Run:
         api: asks the daemon; `call` is short for its only method.
         out: where to write.
         tree: all commands.
+        terminal: where questions can be asked; None where nobody is there to answer.
+        extra: values of the options that `Command.more` adds, by name; None where not given.
         around: asks for hints before and after it; None where nobody has any.
     """
 
@@ -56,12 +59,15 @@ class Run:
         tree: Tree,
         read: Callable[[str | None, int], bytes],
         around: Around | None = None,
+        terminal: Terminal | None = None,
     ) -> None:
         self.inv = inv
         self.api = api
         self.out = out
         self.tree = tree
         self.around = around
+        self.terminal = terminal
+        self.extra: dict[str, Any] = {}
         self._read = read
 
     def call(self, method: str, /, **params: Any) -> Any:
@@ -146,6 +152,7 @@ class Command:
         error_status: exit status of every error it refuses with, wrong usage included; 0 = the error's own.
         typer: further settings of ``Typer.command``.
         owner: distribution or plugin that added it; empty for the kernel.
+        more: gives options that are not in the function's signature; asked when it is first parsed.
     """
 
     name: str
@@ -158,6 +165,7 @@ class Command:
     error_status: int = 0
     typer: Mapping[str, Any] = field(default_factory=dict)
     owner: str = ""
+    more: Callable[[], Iterable[InitOption]] | None = None
     parser: Any = None
     """The Typer command, made by `app` on first use."""
 

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from thrum_kernel.cli import process
+from thrum_kernel.cli import interrupts, process
 from thrum_kernel.cli.process import Running
 from thrum_kernel.errors import DaemonError, DaemonNotRunning, NotInitialized
 from thrum_kernel.jsonio import write_atomic
@@ -65,11 +65,14 @@ class Lifecycle:
         before = self._log_size()
         env = process.environment(self._env, explicit=True)
         words = self._words(self._paths.repo, local=local, force=force)
-        pid = process.spawn(words, env=env, log=self._paths.log)
+        pid = 0
         try:
+            with interrupts.deferred():
+                pid = process.spawn(words, env=env, log=self._paths.log)
             self._await(pid, before)
         except BaseException:
-            process.end(pid)
+            if pid:
+                process.end(pid)
             raise
         now = self.running()
         return Started(now.pid if now else pid)

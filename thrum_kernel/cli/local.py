@@ -26,6 +26,7 @@ from thrum_kernel.cli.hinting import Around
 from thrum_kernel.cli.output import STDERR, Output
 from thrum_kernel.cli.protocol import allowed, octets, text
 from thrum_kernel.cli.running import INTERRUPTED, checked, fail, input_failure, step, too_long
+from thrum_kernel.cli.terminal import Terminal
 from thrum_kernel.errors import DaemonNotRunning, MethodNotFound, ThrumError
 
 READER_GONE: Final = 141
@@ -112,6 +113,7 @@ class _InProcess:
             out=self._out,
             tree=self._tree,
             read=self._read,
+            terminal=Terminal.here(),
             around=None if found.is_offline else Around(" ".join(found.words), self._ask_hints, self._out),
         )
         outcome = step(lambda: self._tree.run(found, self._run), self._out)

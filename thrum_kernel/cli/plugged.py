@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from thrum_kernel import paths
-from thrum_kernel.api import PluginCommand, PluginManifest
+from thrum_kernel.api import InitOption, PluginCommand, PluginManifest
 from thrum_kernel.cli.app import Tree, kernel_tree
 from thrum_kernel.cli.command import Command, Group, group
-from thrum_kernel.errors import ThrumError, UsageError
+from thrum_kernel.errors import PluginError, ThrumError, UsageError
 from thrum_kernel.plugins import discovery, team
 from thrum_kernel.plugins.catalogue import provider_of_command
 from thrum_kernel.plugins.loader import in_order, light
@@ -61,8 +61,31 @@ def whole_tree(env: Mapping[str, str], cwd: Path, argv: Iterable[str] = ()) -> T
             add(tree.root, plugin.manifest, plugin.label)
         except UsageError as error:
             _log.debug("plugin %s: %s", plugin.label, error)
+    _let_steps_add_options(tree, env, cwd, argv)
     tree.absent = lambda word: absent(plugins, word)
     return tree
+
+
+def _let_steps_add_options(tree: Tree, env: Mapping[str, str], cwd: Path, argv: Iterable[str]) -> None:
+    """Let ``init`` take what steps of plugins add; they are loaded when its words are first parsed."""
+    init = tree.root.find("init")
+    if isinstance(init, Command):
+        init.more = lambda: _options_of_steps(env, cwd, list(argv))
+
+
+def _options_of_steps(env: Mapping[str, str], cwd: Path, argv: list[str]) -> list[InitOption]:
+    from thrum_kernel.plugins import in_process
+    from thrum_kernel.settings.document import SettingsFile
+
+    repo = argv[argv.index("--repo") + 1] if "--repo" in argv[:-1] else None
+    try:
+        where = paths.plan(cwd, repo=repo, env=env, without_git=True)
+        with in_process.host(where, SettingsFile(where.config), env=env) as plugins:
+            return [option for step in plugins.init_steps for option in step.options]
+    except PluginError:
+        raise
+    except ThrumError:
+        return []  # where nothing can be set up: `init` says why
 
 
 def absent(plugins: Iterable[Plugin], word: str) -> str:

@@ -140,6 +140,7 @@ def spawn(words: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
             env=dict(env),
             cwd="/",
             check=True,
+            start_new_session=True,  # Ctrl-C in the terminal is for us, not for what we start
         )
     except (OSError, subprocess.CalledProcessError) as error:
         detail = getattr(error, "stderr", b"") or str(error).encode()

@@ -29,11 +29,9 @@ class Wishes:
 
     Attributes:
         stealth: ignore our files in ``.git/info/exclude`` and leave ``.gitignore`` alone.
-        base_path: where worktrees for agents go; None is the default below HOME, unless one is configured.
     """
 
     stealth: bool = False
-    base_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class Setup:
         """
         worktree = self.plan_worktree()
         files = [*self._texts(), *self._ignores(wishes), *worktree.files]
-        config = self._config(wishes)
+        config = self._config()
         return Plan(
             folders=[*self._folders(), *worktree.folders],
             files=[*files, config] if config is not None else files,
@@ -149,14 +147,12 @@ class Setup:
             return []
         return [_ignoring(_exclude(place), mode=0o644)]
 
-    def _config(self, wishes: Wishes) -> FileChange | None:
+    def _config(self) -> FileChange | None:
         path = self._paths.config
         if not path.exists() and self._paths.daemon_file.exists():
             return None  # it was deleted beside its daemon's record, and the daemon writes it back
         present = _config_of(path)
         wanted = _merged(present or {}, self._defaults())
-        if wishes.base_path is not None:
-            wanted["worktrees"]["base_path"] = str(wishes.base_path)
         if wanted == present:
             return _change(path, path.read_bytes())
         return _change(path, jsonio.dump(wanted))

@@ -14,9 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
+from thrum_kernel.cli.interrupts import deferred
 from thrum_kernel.jsonio import write_atomic
+
+T = TypeVar("T")
 
 Action = Literal["create", "overwrite", "append", "skip"]
 
@@ -75,8 +78,9 @@ class Transaction:
         """Make *path* and the folders above it that are missing."""
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
-            self.claim(folder)
-            folder.mkdir(mode=mode)
+            with deferred():
+                self.claim(folder)
+                folder.mkdir(mode=mode)
 
     def protect(self, path: Path) -> None:
         """Have *path* as it is now again after a roll-back, whoever changes, makes or removes it meanwhile."""
@@ -85,6 +89,12 @@ class Transaction:
             self.claim(path)
         else:
             self._undo.append(lambda: _restore(path, *before))
+
+    def change(self, path: Path, change: Callable[[], T]) -> T:
+        """The result of *change*, which writes *path* its own way; an interrupt waits until it is done."""
+        with deferred():
+            self.protect(path)
+            return change()
 
     def apply(self, change: FileChange) -> None:
         """Write one file, or nothing when its action is ``skip``."""
@@ -97,24 +107,21 @@ class Transaction:
         target = path.resolve() if path.is_symlink() else path
         self.folder(target.parent)
         before = _snapshot(target)
-        if before is None:
-            self._undo.append(lambda: _remove(target))
+        mode = mode if before is None else before[1]
+        with deferred():  # an interrupt in the middle would leave a temporary file behind
+            self._undo.append(lambda: _remove(target) if before is None else _restore(target, *before))
             write_atomic(target, data, mode=mode)
             target.chmod(mode)
-            return
-        old, old_mode = before
-        self._undo.append(lambda: _restore(target, old, old_mode))
-        write_atomic(target, data, mode=old_mode)
-        target.chmod(old_mode)
 
     def roll_back(self) -> None:
         """Take everything back, newest first; goes on when a step cannot be, and says so in ``problems``."""
-        while self._undo:
-            step = self._undo.pop()
-            try:
-                step()
-            except OSError as error:
-                self.problems.append(f"could not be taken back: {error}")
+        with deferred():
+            while self._undo:
+                step = self._undo.pop()
+                try:
+                    step()
+                except OSError as error:
+                    self.problems.append(f"could not be taken back: {error}")
 
 
 def _snapshot(path: Path) -> tuple[bytes, int] | None:

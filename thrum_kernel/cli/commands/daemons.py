@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from thrum_kernel import paths
-from thrum_kernel.cli import daemon_log, process, units
+from thrum_kernel.cli import bootstrapping, daemon_log, process, units
 from thrum_kernel.cli.arguments import bare_name, given
 from thrum_kernel.cli.command import Group, Run, command, group, refuse_together, run_of
 from thrum_kernel.cli.commands.ready import until_ready
@@ -18,6 +18,8 @@ from thrum_kernel.cli.lifecycle import Lifecycle, Started
 from thrum_kernel.cli.render import columns
 from thrum_kernel.cli.texts.daemon import daemon_lines, uptime_text
 from thrum_kernel.errors import DaemonError, ThrumError, UsageError
+from thrum_kernel.plugins import in_process
+from thrum_kernel.settings.document import SettingsFile
 
 NOT_RUNNING = 1
 DEFAULT_LINES = 50
@@ -44,7 +46,11 @@ def start(ctx: typer.Context, local: Local = False, force: Force = False) -> Non
     """Start the daemon."""
     run = run_of(ctx)
     where = _paths(run)
-    started = Lifecycle(where, run.inv.env).start(local=local, force=force)
+    lifecycle = Lifecycle(where, run.inv.env)
+    if lifecycle.running() is None:
+        with in_process.host(where, SettingsFile(where.config), env=run.inv.env) as plugins:
+            bootstrapping.judge(run, where, plugins, "daemon start", force=force)
+    started = lifecycle.start(local=local, force=force)
     until_ready(run)
     if started.was_running:
         said = f"daemon is already running (PID {started.pid}) for repo {where.repo}"

@@ -1,59 +1,49 @@
-"""``init``: set thrum up in a repository, or let a linked worktree share it, and start the daemon."""
+"""``init``: set thrum up in a repository, or let a linked worktree share it, and start the daemon.
+
+On a terminal it asks; everything it does is a step, the kernel's own and those of plugins, within one transaction.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from thrum_kernel import git, ids, jsonio, paths
-from thrum_kernel.cli.arguments import bare_name
+from thrum_kernel import gitdir, jsonio, paths
+from thrum_kernel.api import Caller, GuardedCall, InitStep
+from thrum_kernel.briefing.wizard import Wizard
 from thrum_kernel.cli.command import Group, Run, command, run_of
-from thrum_kernel.cli.commands.ready import until_ready
 from thrum_kernel.cli.commands.view import show
-from thrum_kernel.cli.lifecycle import Lifecycle, Started
+from thrum_kernel.cli.init_steps import (
+    PROJECT_BELOW,
+    TMUX,
+    KernelSteps,
+    home_of,
+    joins,
+)
+from thrum_kernel.cli.interrupts import all_alike
 from thrum_kernel.cli.output import Option
-from thrum_kernel.cli.setup import Plan, Setup, Wishes, describe, line_of, worktrees_root
+from thrum_kernel.cli.setup import Wishes, worktrees_root
 from thrum_kernel.cli.transaction import Transaction
-from thrum_kernel.clock import SystemClock
-from thrum_kernel.errors import Refused, UsageError
+from thrum_kernel.cli.undertaking import Undertaking
+from thrum_kernel.errors import GuardFired, NotARepository, UsageError
+from thrum_kernel.identity import probe
 from thrum_kernel.identity.model import check_agent
 from thrum_kernel.paths import Paths
-from thrum_kernel.settings import daemon_identity
+from thrum_kernel.plugins import in_process
+from thrum_kernel.plugins.in_process import ProcessHost
 from thrum_kernel.settings.document import SettingsFile
+
+OF_PLUGINS = {"runtime": "runtimes", "skills": "runtimes", "roles": "roles"}
+"""Options that only a plugin's step gives a meaning, with the extra that brings it."""
 
 
 def register(root: Group) -> None:
     """Add these commands."""
     command(root, "init", local=True, offline=True)(init)
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """Who is to be registered when everything is set up; nobody without a name."""
-
-    name: str = ""
-    role: str = ""
-    module: str = ""
-
-
-@dataclass(slots=True)
-class Done:
-    """What an initialisation did.
-
-    Attributes:
-        where: where it was.
-        plan: the files, as they were found and written.
-        daemon: the daemon that was started; None when that was skipped.
-        registered: the answer of ``agent.register``; None when nobody was.
-    """
-
-    where: Paths
-    plan: Plan
-    daemon: Started | None = None
-    registered: dict[str, Any] | None = field(default=None)
 
 
 def init(
@@ -89,83 +79,144 @@ def init(
 ) -> None:
     """Set thrum up in this repository, or let this worktree share it."""
     run = run_of(ctx)
-    _refuse_what_plugins_do(runtime, skills, roles)
-    where = paths.plan(run.inv.cwd, repo=run.inv.repo or None, env=run.inv.env, without_git=force)
-    agent = _agent(run, name, agent_role, agent_module, where, no_daemon=no_daemon)
-    base = worktrees_root(worktrees, where, home=_home(run)) if worktrees else None
-    wishes = Wishes(stealth=stealth, base_path=base)
-    if where.config.is_file() and not where.is_redirected and not force:
-        raise UsageError(
-            f"thrum is already initialized in {where.repo}", hint="to bring it up to date: thrum init --force"
+    where = paths.plan(run.inv.cwd, repo=run.inv.repo or None, env=run.inv.env, without_git=True)
+    options = {
+        "name": name,
+        "role": agent_role or run.inv.role or None,
+        "module": agent_module or run.inv.module or None,
+        "worktrees-root": worktrees,
+        "runtime": runtime,
+        "skills": skills or None,
+        "roles": roles,
+        **run.extra,
+    }
+    with plugged(run, where) as plugins, jsonio.locked(where.repo), Transaction() as transaction:
+        again = _only_again(plugins, where, options, force=force)
+        _may_begin(run, where, plugins, force=force, again=bool(again))
+        plan = Undertaking(
+            where,
+            settings=plugins.settings,
+            env=run.inv.env,
+            options=options,
+            transaction=transaction,
+            dry_run=dry_run,
+            force=force,
         )
-    if dry_run:
-        _preview(run, plan_of(run, where, wishes))
-        return
-    done = initialize(run, where, wishes, agent=agent, with_daemon=not no_daemon)
-    _report(run, done, skipped_daemon=no_daemon)
+        terminal = None if non_interactive or dry_run or run.inv.as_json else run.terminal
+        kernel = KernelSteps(
+            run,
+            plan,
+            Wishes(stealth=stealth),
+            with_daemon=not no_daemon,
+            needs_tmux=terminal is not None and _has(plugins, TMUX),
+        )
+        steps = again or in_order(kernel, plugins, where)
+        _check(run, plan, kernel, steps)
+        with told_when_interrupted(run, transaction), all_alike():
+            if terminal is not None and not again:
+                run.out.flush()
+                plan.answer(Wizard(terminal).ask(steps, plan))
+            carry_out(steps, plan)
+    _report(run, plan)
 
 
-def initialize(
-    run: Run, where: Paths, wishes: Wishes, *, agent: Agent | None = None, with_daemon: bool = True
-) -> Done:
-    """Set up, start the daemon, register: all of it, or nothing.
+def initialize(run: Run, where: Paths) -> None:
+    """Set up with what is usual and start the daemon, for a command that needs it: all of it, or nothing.
 
     Raises:
         ThrumError, OSError: a step failed; what was there before is there again, byte for byte.
     """
-    with jsonio.locked(where.repo), Transaction() as transaction:
-        done = Done(where, write(run, where, wishes, transaction))
-        if done.plan.records:
-            name_daemon(run, where, transaction)
-        if with_daemon:
-            done.daemon = start(run, where, transaction)
-            until_ready(run)
-        if agent is not None and agent.name:
-            done.registered = run.call(
-                "agent.register", name=agent.name, role=agent.role, module=agent.module
-            )
-    return done
+    with jsonio.locked(where.repo), Transaction() as transaction, all_alike():
+        plan = Undertaking(
+            where,
+            settings=SettingsFile(where.config),
+            env=run.inv.env,
+            options={},
+            transaction=transaction,
+        )
+        carry_out(KernelSteps(run, plan, Wishes()).all(), plan)
 
 
-def plan_of(run: Run, where: Paths, wishes: Wishes) -> Plan:
-    """What is to be written: all of it, or only the redirect where the repository is initialised already."""
-    setup = Setup(where, home=_home(run), branch=_branch(where.repo))
-    return setup.plan_worktree() if where.is_redirected and not setup.needs_project else setup.plan(wishes)
+def carry_out(steps: Sequence[InitStep], plan: Undertaking) -> None:
+    """Run every step in its turn."""
+    for step in steps:
+        step.run(plan)
 
 
-def write(run: Run, where: Paths, wishes: Wishes, transaction: Transaction) -> Plan:
-    """Write what is to be written, with the configuration locked against the daemon and other commands."""
-    transaction.folder(where.thrum)
-    with jsonio.locked(where.thrum):
-        plan = plan_of(run, where, wishes)
-        Setup.write(plan, transaction)
-    return plan
+def in_order(kernel: KernelSteps, plugins: ProcessHost, where: Paths) -> list[InitStep]:
+    """The steps of the kernel and of plugins; a worktree that joins a project leaves out what sets one up."""
+    steps = [*kernel.all(), *plugins.init_steps]
+    if joins(where):
+        steps = [step for step in steps if step.name in ("core", "identity") or step.order >= PROJECT_BELOW]
+    return sorted(steps, key=lambda step: step.order)
 
 
-def name_daemon(run: Run, where: Paths, transaction: Transaction) -> None:
-    """Give this repository's daemon its identity, in T and shown in config.json; one that it has stays."""
-    transaction.claim(where.sync)
-    transaction.protect(where.daemon_file)
-    transaction.protect(where.config)
-    origin = git.origin_url(where.repo) if git.discover(where.repo) is not None else ""
-    daemon_identity.load_or_create(
-        where,
-        SettingsFile(where.config),
-        clock=SystemClock(),
-        host=daemon_identity.this_host(run.inv.env),
-        origin_url=origin,
-        new_id=ids.HybridClock(SystemClock()).next_ulid,
+@contextlib.contextmanager
+def plugged(run: Run, where: Paths) -> Iterator[ProcessHost]:
+    """The plugins of this process; what one does wrong is told, and does not keep the others from their work."""
+    with in_process.host(where, SettingsFile(where.config), env=run.inv.env) as plugins:
+        for plugin in plugins.plugins:
+            if plugin.state == "failed":
+                run.out.note(f"Warning: plugin {plugin.label} is left out: {plugin.error}")
+        yield plugins
+
+
+@contextlib.contextmanager
+def told_when_interrupted(run: Run, transaction: Transaction) -> Iterator[None]:
+    """Take everything back at Ctrl-C, and say so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        transaction.roll_back()
+        run.out.note("\nInterrupted: nothing was changed.")
+        for problem in transaction.problems:
+            run.out.note(f"Warning: {problem}")
+        run.out.flush()
+        raise
+
+
+def _only_again(
+    plugins: ProcessHost, where: Paths, options: Mapping[str, Any], *, force: bool
+) -> list[InitStep]:
+    """The steps of plugins that options ask for where everything else is done already; else none."""
+    if force or not where.config.is_file() or (where.is_redirected and not where.redirect.is_file()):
+        return []
+    return [step for step in plugins.init_steps if any(options.get(each.name) for each in step.options)]
+
+
+def _may_begin(run: Run, where: Paths, plugins: ProcessHost, *, force: bool, again: bool) -> None:
+    """Refuse what cannot be: outside git without ``--force``, what guards deny, what is there already."""
+    is_git = gitdir.locate(where.worktree) is not None
+    asked = GuardedCall(
+        kind="bootstrap",
+        name=str(where.repo),
+        caller=_person(),
+        params={"command": "init", "is_git": is_git},
+        force=force,
     )
+    verdict = plugins.run(plugins.judge(asked))
+    if verdict is not None and verdict.outcome == "warn":
+        run.out.note(f"Warning: {GuardFired(verdict.guard, verdict.reason, facts=verdict.facts)}")
+    if not is_git and not force:
+        raise NotARepository(where.worktree)
+    if where.config.is_file() and not where.is_redirected and not force and not again:
+        raise UsageError(
+            f"thrum is already initialized in {where.repo}", hint="to bring it up to date: thrum init --force"
+        )
 
 
-def start(run: Run, where: Paths, transaction: Transaction) -> Started:
-    """Have the daemon run; taking back ends one that was started for this, and removes what it made."""
-    lifecycle = Lifecycle(where, run.inv.env)
-    transaction.claim(where.sync)
-    transaction.claim(where.var)
-    if lifecycle.running() is None:
-        transaction.on_undo(lifecycle.end_quietly)
-    return lifecycle.start()
+def _check(run: Run, plan: Undertaking, kernel: KernelSteps, steps: Sequence[InitStep]) -> None:
+    """Refuse options before anything is asked or written."""
+    known = {option.name for step in steps for option in step.options}
+    for option, extra in OF_PLUGINS.items():
+        given = plan.options.get(option)
+        if given and option not in known and given != "skip":
+            needs_plugin(f"--{option}", extra)
+    if plan.options.get("worktrees-root"):
+        worktrees_root(str(plan.options["worktrees-root"]), plan.where, home=home_of(run))
+    agent = kernel.agent()
+    if agent.name:
+        check_agent(agent.name, agent.role, agent.module)
 
 
 def needs_plugin(flag: str, extra: str) -> NoReturn:
@@ -175,92 +226,36 @@ def needs_plugin(flag: str, extra: str) -> NoReturn:
     )
 
 
-def _refuse_what_plugins_do(runtime: str | None, skills: bool, roles: str | None) -> None:
-    if runtime:
-        needs_plugin("--runtime", "runtimes")
-    if skills:
-        needs_plugin("--skills", "runtimes")
-    if roles and roles != "skip":
-        needs_plugin("--roles", "roles")
+def _has(plugins: ProcessHost, name: str) -> bool:
+    found = plugins.named(name)
+    return found is not None and found in plugins.loaded
 
 
-def _agent(
-    run: Run, name: str | None, role: str | None, module: str | None, where: Paths, *, no_daemon: bool
-) -> Agent:
-    """Who is asked for, checked before anything is written; what is not named has a plain default."""
-    chosen = Agent(bare_name(name or ""), role or run.inv.role, module or run.inv.module)
-    if not (chosen.name or chosen.role or chosen.module):
-        return chosen
-    plain = "".join(c if c.isalnum() else "_" for c in where.repo.name.lower()).strip("_") or "main"
-    agent = Agent(chosen.name or f"coord_{plain}", chosen.role or "coordinator", chosen.module or plain)
-    check_agent(agent.name, agent.role, agent.module)
-    if no_daemon:
-        raise UsageError(
-            "--name, --role and --module register an agent, which needs the daemon: not with --no-daemon",
-            hint=f"later: thrum quickstart {agent.name} --role {agent.role} --module {agent.module}",
-        )
-    return agent
-
-
-def _preview(run: Run, plan: Plan) -> None:
-    named = [*plan.files, *plan.records]
-    lines = [line_of(change, dry_run=True) for change in named]
-    show(
-        run,
-        {**_runtime_part(), "files": [describe(change) for change in named], "dry_run": True},
-        ["Dry run — no files written:", *lines],
+def _person() -> Caller:
+    """Who runs this process, as the system tells."""
+    facts = probe.facts(os.getpid())
+    runtime = facts.runtime
+    return Caller(
+        kind="anonymous",
+        pid=facts.pid,
+        runtime_pid=runtime.pid if runtime else 0,
+        runtime=runtime.runtime if runtime else "",
+        cwd=facts.cwd,
+        worktree=facts.git_root,
+        chain=facts.chain,
     )
 
 
-def _report(run: Run, done: Done, *, skipped_daemon: bool) -> None:
-    files = [describe(change) for change in (*done.plan.files, *done.plan.records)]
-    value: dict[str, Any] = {
-        **_runtime_part(),
-        "files": files,
-        "dry_run": False,
-        "repo_path": str(done.where.repo),
-    }
-    lines = [line_of(change, dry_run=False) for change in done.plan.changes] if run.inv.verbose else []
-    if done.where.is_redirected:
-        lines.append(f"✓ {done.where.worktree} shares {done.where.thrum}")
-    if done.daemon is not None:
-        value["daemon"] = {
-            "running": True,
-            "pid": done.daemon.pid,
-            "already_running": done.daemon.was_running,
-        }
-        lines.append(
-            f"✓ Daemon {'is running' if done.daemon.was_running else 'started'} (PID {done.daemon.pid})"
+def _report(run: Run, plan: Undertaking) -> None:
+    result = plan.finished()
+    lines = plan.lines(with_files=run.inv.verbose or plan.dry_run)
+    if plan.dry_run:
+        show(run, result, ["Dry run — no files written:", *lines])
+        return
+    if "agent" not in result and not any(plan.where.identities.glob("*.json")):
+        run.out.hint(
+            "init.next-quickstart",
+            "nobody is registered yet in this worktree",
+            options=[Option("register", "thrum quickstart --name NAME --role ROLE --module MODULE")],
         )
-    elif skipped_daemon:
-        value["daemon"] = {"running": False}
-        lines.append("  skipping daemon start")
-    if done.registered is not None:
-        value["agent"] = done.registered
-        lines.append(f"✓ Agent registered: {done.registered['agent_id']}")
-    elif not any(done.where.identities.glob("*.json")):
-        _hint_quickstart(run)
-    show(run, value, [*lines, "Thrum initialized"])
-
-
-def _hint_quickstart(run: Run) -> None:
-    run.out.hint(
-        "init.next-quickstart",
-        "nobody is registered yet in this worktree",
-        options=[Option("register", "thrum quickstart --name NAME --role ROLE --module MODULE")],
-    )
-
-
-def _runtime_part() -> dict[str, Any]:
-    return {"runtime": "", "detected": False}
-
-
-def _home(run: Run) -> Path:
-    home = run.inv.env.get("HOME", "")
-    if not home:
-        raise Refused("HOME is not set", hint="thrum needs it for the default place of worktrees")
-    return Path(home)
-
-
-def _branch(repo: Path) -> str:
-    return git.branch(repo) if git.discover(repo) is not None else ""
+    show(run, {**result, "repo_path": str(plan.where.repo)}, [*lines, "Thrum initialized"])

@@ -16,6 +16,7 @@ from thrum_kernel.cli.commands import initializing
 from thrum_kernel.cli.commands.agents import CONFLICT, Display, registered_lines, registration
 from thrum_kernel.cli.commands.ready import until_ready
 from thrum_kernel.cli.commands.view import show
+from thrum_kernel.cli.init_steps import planned
 from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.cli.setup import Setup, Wishes, describe, line_of
 from thrum_kernel.errors import DaemonNotRunning, NotInitialized, UsageError
@@ -129,7 +130,7 @@ def _have_daemon(run: Run, where: Paths, *, no_init: bool) -> None:
             raise NotInitialized(where.worktree)
         if where.stopped.exists():
             raise DaemonNotRunning(stopped=True)
-        initializing.initialize(run, where, Wishes())
+        initializing.initialize(run, where)
         return
     if where.stopped.exists():
         raise DaemonNotRunning(stopped=True)
@@ -157,7 +158,7 @@ def _is_initialized(run: Run) -> bool:
 def _preview(run: Run, where: Paths, *, no_init: bool, more: dict[str, Any], name: str | None) -> None:
     setup = _setup(run, where)
     needs_files = (setup.needs_project or setup.needs_redirect) and not no_init
-    files = initializing.plan_of(run, where, Wishes()).changes if needs_files else []
+    files = planned(run, where, Wishes()).changes if needs_files else []
     params = given({"name": bare_name(name or ""), "role": run.inv.role, "module": run.inv.module, **more})
     if params.get("name") and params.get("role") and params.get("module"):
         check_agent(params["name"], params["role"], params["module"])
