@@ -109,7 +109,7 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def write_log(path: Path, types: EventTypes, messages: int, agents: int) -> None:
-    """A log of one writer: registrations, sessions, messages, and receipts of about half of them."""
+    """A log of one writer: registrations and messages, none of them read."""
     random.seed(7)
     start_us = SystemClock().now_us() - messages * 1000
     with path.open("wb") as file:

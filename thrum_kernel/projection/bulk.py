@@ -13,6 +13,7 @@ import sqlite3
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -93,6 +94,8 @@ _decode_labels = msgspec.json.Decoder(list[Label]).decode
 _PRIORITY = {name: code for code, name in enumerate(PRIORITIES)}
 _FORMAT = {name: code for code, name in enumerate(FORMATS)}
 
+_NOBODY = ("", "", 0)
+
 _Values: TypeAlias = tuple[Any, ...]
 """A row of ``message``: key, ULID, …, writer, sequence."""
 
@@ -107,11 +110,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _key(row: tuple[Any, ...]) -> int:
-    key: int = row[0]
-    return key
 
 
 def _least(told_us: int | None, own_us: int) -> int:
@@ -159,10 +157,14 @@ class Loader:
         self._lines: dict[int, LogLine] = {}
         self._has_messages = False
         self._others: set[str] = set()  # ids of events that are no messages
-        self._sequences: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
-        self._authors: dict[tuple[str, str, str], int] = {}
+        self._places: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+        self._is_marked = False
+        self._cutoff_us = 0
+        self._authors: dict[str, tuple[str, str, int]] = {}
+        self._writers: dict[str, int] = {}
+        self._sessions: dict[tuple[str, int], int] = {}
         self._recipients: dict[bytes, list[tuple[int, int]]] = {}
-        self._attached: dict[tuple[bytes, bytes, bytes], int] = {}
+        self._attached: dict[bytes, int] = {}
         self._minutes: dict[str, int] = {}
 
     def add(self, batch: Sequence[LogLine]) -> None:
@@ -184,19 +186,26 @@ class Loader:
             event = _decode(data)
             ulid = event.event_id[4:]
             key = ids.checked_key(ulid)
-            created_us = self._time(event.timestamp)
+            stamp = event.timestamp
+            minute, digits = self._minutes.get(stamp[:17]), stamp[17:19] + stamp[20:26]
+            is_ours = len(stamp) == 27 and stamp[19:27:7] == ".Z" and stamp.isascii()
+            if minute is not None and is_ours and digits < "6" and digits.isdecimal():
+                created_us = minute + int(digits)
+            else:
+                created_us = self._time(stamp)
         except (msgspec.MsgspecError, ValueError):
             return False
         if event.v != 1 or event.disclosed or event.origin_daemon != daemon or ulid > self._limit:
             return False
-        author = self._authors.get((event.agent_id, event.incarnation, daemon)) or self._author(event, daemon)
-        if not author or created_us < self._tables.cutoff_us or ulid in self._losers:
+        name, owner, author = self._authors.get(event.incarnation, _NOBODY)
+        if name != event.agent_id or owner != daemon:
+            author = self._author(event, daemon)
+        if not author or created_us < self._cutoff_us or ulid in self._losers:
             return False
-        tables, body = self._tables, event.body
-        labels = (bytes(event.audience), bytes(event.scopes), bytes(event.refs))
+        to, labels = bytes(event.recipients), b"".join((event.audience, event.scopes, event.refs))
         try:
-            agents = self._recipients.get(bytes(event.recipients)) or self._agents_of(event)
-            attached = self._attached.get(labels) or self._attach(labels)
+            agents = self._recipients[to] if to in self._recipients else self._agents_of(event)
+            attached = self._attached[labels] if labels in self._attached else self._attach(event)
         except msgspec.MsgspecError:
             return False
         if key in self._lines:
@@ -204,18 +213,22 @@ class Loader:
                 self.contested.add(ulid)
             self._postpone(line)
             return True
-        writer = tables.writer(writer_id, daemon)
+        body = event.body
+        writer = self._writers.get(writer_id) or self._writer(writer_id, daemon)
+        session = event.session_id and (
+            self._sessions.get((event.session_id, author)) or self._session(event, author)
+        )
         self._rows.append(
             (
                 key,
                 ulid,
                 author,
-                tables.session(event.session_id, author) if event.session_id else 0,
+                session or 0,
                 created_us,
                 _FORMAT.get(body.format, 1),
                 body.content,
                 structured_text(body.structured) or "" if body.structured is not None else "",
-                tables.thread(event.thread_id) if event.thread_id else 0,
+                self._tables.thread(event.thread_id) if event.thread_id else 0,
                 ids.bare(event.reply_to) if event.reply_to else "",
                 _PRIORITY[event.priority],
                 ASSERTED if event.asserted else 0,
@@ -227,7 +240,7 @@ class Loader:
         )
         for agent, via in agents:
             own_us = created_us if agent == author else 0
-            if self._index:
+            if self._is_marked:
                 read_us, seen_us = self._index.times(writer, agent, sequence)
                 self._deliveries.append((key, agent, via, _least(read_us, own_us), _least(seen_us, own_us)))
             else:
@@ -236,26 +249,30 @@ class Loader:
         self._has_messages = True
         return True
 
-    def _time(self, timestamp: str) -> int:
-        """`parse_us`, quicker for the one form that we write: the minute is looked up."""
-        minute = self._minutes.get(timestamp[:17])
-        if minute is None or len(timestamp) != 27 or timestamp[19] != "." or timestamp[26] != "Z":
-            us = parse_us(timestamp)
-            if len(timestamp) == 27 and timestamp[26] == "Z":
-                self._minutes[timestamp[:17]] = us - us % 60_000_000
-            return us
-        digits = timestamp[17:19] + timestamp[20:26]
-        if digits >= "60" or not (digits.isdecimal() and digits.isascii()):
-            return parse_us(timestamp)
-        return minute + int(digits)
+    def _time(self, stamp: str) -> int:
+        """`parse_us`, remembering the minute when *stamp* is of the one form that we write."""
+        us = parse_us(stamp)
+        if len(stamp) == 27 and stamp.isascii() and stamp[10] == "T" and stamp[19:27:7] == ".Z":
+            if len(self._minutes) >= _KEPT_LISTS:
+                self._minutes.clear()
+            self._minutes[stamp[:17]] = us - us % 60_000_000
+        return us
 
     def _author(self, event: _Create, daemon: str) -> int:
         """Key of an agent that may write from *daemon*, 0 for one that may not."""
         agent = self._tables.author(event.agent_id, event.incarnation, daemon)
         if isinstance(agent, Held):
             return 0
-        self._authors[(event.agent_id, event.incarnation, daemon)] = agent.key
+        self._authors[event.incarnation] = (event.agent_id, daemon, agent.key)
         return agent.key
+
+    def _writer(self, writer_id: str, daemon: str) -> int:
+        key = self._writers[writer_id] = self._tables.writer(writer_id, daemon)
+        return key
+
+    def _session(self, event: _Create, author: int) -> int:
+        key = self._sessions[event.session_id, author] = self._tables.session(event.session_id, author)
+        return key
 
     def _agents_of(self, event: _Create) -> list[tuple[int, int]]:
         """Keys of the recipients, each once, and of how they were addressed."""
@@ -265,15 +282,16 @@ class Loader:
             found.setdefault(agent.key, self._tables.via(recipient.via))
         if len(self._recipients) >= _KEPT_LISTS:
             self._recipients.clear()
-        self._recipients[bytes(event.recipients)] = list(found.items())
-        return list(found.items())
+        self._recipients[bytes(event.recipients)] = keys = list(found.items())
+        return keys
 
-    def _attach(self, labels: tuple[bytes, bytes, bytes]) -> int:
-        """Key of a set of labels, 0 for none."""
-        audience, scopes, refs = map(_decode_labels, labels)
+    def _attach(self, event: _Create) -> int:
+        """Key of the set of labels, 0 for none."""
+        scopes, refs = _decode_labels(event.scopes), _decode_labels(event.refs)
+        key = attached(self._tables, scopes, refs, _decode_labels(event.audience)) or 0
         if len(self._attached) >= _KEPT_LISTS:
             self._attached.clear()
-        key = self._attached[labels] = attached(self._tables, scopes, refs, audience) or 0
+        self._attached[b"".join((event.audience, event.scopes, event.refs))] = key
         return key
 
     def _take(self, line: LogLine) -> None:
@@ -295,6 +313,7 @@ class Loader:
             self.later.append(item)
         else:
             self._intake.take(item, self._now_us)
+            self._is_marked, self._cutoff_us = bool(self._index), self._tables.cutoff_us
 
     def flush(self) -> None:
         """Insert what was gathered."""
@@ -302,7 +321,7 @@ class Loader:
         self._rows, self._deliveries, self._lines = [], [], {}
         if not rows:
             return
-        rows.sort(key=_key)
+        rows.sort(key=itemgetter(0))
         doubled = {row[0] for row in rows if row[1] in self._others} if self._others else set()
         if doubled:
             rows = [row for row in rows if row[0] not in doubled]
@@ -314,10 +333,10 @@ class Loader:
         if doubled:
             rows = [row for row in rows if row[0] not in doubled]
             deliveries = [row for row in deliveries if row[0] not in doubled]
-        deliveries.sort(key=_key)
+        deliveries.sort(key=itemgetter(0))
         self._db.executemany(_DELIVERY, deliveries)
         for row in rows:
-            self._sequences[row[14]].append(row[15])
+            self._places[row[14]].append(row[15])
         if self._message_rule is not None:
             for row in rows:
                 self._run_message_rule(self._message_rule, lines[row[0]])
@@ -329,7 +348,7 @@ class Loader:
             found = self._db.execute(
                 "SELECT ulid, writer, sequence FROM message WHERE id = ?", row[:1]
             ).fetchone()
-            if found == (row[1], row[14], row[15]) and row[15] not in self._sequences[row[14]]:
+            if found == (row[1], row[14], row[15]) and row[15] not in self._places[row[14]]:
                 continue
             ignored.add(row[0])
             if found[0] == row[1]:
@@ -349,6 +368,6 @@ class Loader:
         """Insert the rest and note the places taken."""
         self.flush()
         self._tables.mark_sink = None
-        for writer, sequences in self._sequences.items():
+        for writer, sequences in self._places.items():
             self._tables.take_many(writer, sequences)
-        self._sequences.clear()
+        self._places.clear()

@@ -4,8 +4,8 @@ Beside its text each message has tags, one word for everything that a search can
 ``w7`` author, ``t3`` thread, ``l5`` label, by their keys in the cache), so that narrowing is part of the one question
 to the index. All of this runs in the thread of `search.Search`.
 
-`_fill` takes messages as they are and `_take_changes` whatever changed since it began; what has been taken is noted in
-the same transaction as the text.
+`_fill` takes messages as they are, without any journal, since a file that was not filled to the end is thrown away;
+`_take_changes` takes whatever changed since it began, and notes that in the same transaction as the text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from thrum_kernel.projection.db import make_way, remove
 
 SCHEMA = "search-1"
 
-BATCH = 4000
+BATCH = 10_000
 """Messages that are indexed in one transaction."""
 
 _TABLES = """
@@ -52,20 +52,20 @@ class TextIndex:
         """Open the index, or begin it anew where it belongs to another build of the cache."""
         self.birth = birth
         make_way(path, SCHEMA)
-        if path.exists() and _birth_of(path) != birth:
+        if path.exists() and _filled_for(path) != birth:
             remove(path)
         is_new = not path.exists()
         if is_new:
             path.touch(mode=0o600)
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0, uri=True)
-        self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.execute("PRAGMA secure_delete = ON")
         self.db.execute("PRAGMA cache_size = -16384")
         # Read-only: the cache has one writer, and whoever folds its log back must know of a swap.
         self.db.execute("ATTACH ? AS cache", (f"{cache_path.absolute().as_uri()}?mode=ro",))
         if is_new:
             self._begin()
+        else:
+            self._be_durable()
         notes = dict(self.db.execute("SELECT key, value FROM main.meta").fetchall())
         self.change = int(notes["change"])
         self.is_filled = notes["filled"] == "1"
@@ -88,7 +88,13 @@ class TextIndex:
         """Close it; nothing is lost."""
         self.db.close()
 
+    def _be_durable(self) -> None:
+        self.db.execute("PRAGMA main.journal_mode = WAL")
+        self.db.execute("PRAGMA main.synchronous = NORMAL")
+
     def _begin(self) -> None:
+        self.db.execute("PRAGMA main.journal_mode = MEMORY")
+        self.db.execute("PRAGMA main.synchronous = OFF")
         change = self.db.execute("SELECT coalesce(max(seq), 0) FROM cache.sqlite_sequence").fetchone()[0]
         self.db.execute(f"PRAGMA main.application_id = {schema.APPLICATION_ID}")
         self.db.executescript(f"BEGIN; {_TABLES} COMMIT")
@@ -97,7 +103,6 @@ class TextIndex:
             "change": change,
             "filled": 0,
             "soiled": 0,
-            "after": -1,
             "schema": SCHEMA,
         }
         self.db.executemany(
@@ -106,19 +111,18 @@ class TextIndex:
 
     def _fill(self, progress: Callable[[int], None]) -> None:
         total = max(1, self.db.execute("SELECT count(*) FROM cache.message").fetchone()[0])
-        done = self.db.execute("SELECT count(*) FROM text_docsize").fetchone()[0]
-        after = int(self.db.execute("SELECT value FROM main.meta WHERE key = 'after'").fetchone()[0])
-        while True:
+        done = 0
+        after = -1
+        while (last := self._last_of_batch(after)) is not None:
             progress(min(99, done * 100 // total))
-            last = self._last_of_batch(after)
-            if last is None:
-                break
             self.db.execute("BEGIN")
             done += self.db.execute(f"{_INSERT} m.id > ? AND m.id <= ? ORDER BY m.id", (after, last)).rowcount
-            self._note(after=last)
             self.db.execute("COMMIT")
             after = last
+        self.db.execute("PRAGMA main.synchronous = FULL")
+        self._note(change=self.change)  # this commit brings all before it to the disk, and only then …
         self._note(filled=1)
+        self._be_durable()
         self.is_filled = True
 
     def _last_of_batch(self, after: int) -> int | None:
@@ -151,12 +155,13 @@ class TextIndex:
         )
 
 
-def _birth_of(path: Path) -> str | None:
+def _filled_for(path: Path) -> str | None:
+    """The build of the cache that a whole index belongs to; None for one that was not filled to the end."""
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        row = connection.execute("SELECT value FROM meta WHERE key = 'birth'").fetchone()
-        return row[0] if row else None
-    except sqlite3.DatabaseError:
+        notes = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        return notes["birth"] if notes["filled"] == "1" else None
+    except (sqlite3.DatabaseError, KeyError):
         return None
     finally:
         connection.close()
