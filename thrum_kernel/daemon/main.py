@@ -100,6 +100,8 @@ LONG_POLL_LIMIT_S = 24 * 3600.0
 
 WATCH_EVERY_S = 2.0
 LOCK_PATIENCE_S = 6.0
+SWITCH_S = 0.0005
+"""How long a thread that computes (publishing, indexing, a command) may keep the loop from answering."""
 
 
 class Daemon:
@@ -676,6 +678,7 @@ def main(argv: Sequence[str]) -> int:
         logs.set_up(where.log, settings_level)
         _log.info("daemon %s of thrum %s starts (PID %d)", opened.daemon_id, __version__, os.getpid())
         _raise_file_limit()
+        sys.setswitchinterval(SWITCH_S)
         with _runner() as runner:
             return runner.run(_serve(opened))
     finally:
