@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +183,66 @@ def test_the_start_up_script_gives_the_briefing_from_any_folder(
         script = str(bob.repo.path / STARTUP_SCRIPT)
         assert bob.cli.spawner.run(["/bin/bash", script], cwd=tmp_path, env=env, timeout_s=60).status == 0
     assert noted.read_text() == f"export THRUM_HOME={bob.repo.path}\n"
+
+
+def test_a_person_at_the_agents_worktree_proves_nothing_for_its_runtime(
+    cli: Cli, repo: Repo, tmp_path: Path
+) -> None:
+    cli("init", "--non-interactive")
+    cli("quickstart", "alice", "--role", "implementer", "--module", "main")
+    place = repo.worktree("bob")
+    run_step(WritingPlan(place.path, place.env, {"runtime": "claude"}))
+    alice, bob = Agent("alice", repo, cli), Agent("bob", place, cli.at(place.path))
+    with Runtime(tmp_path, bob) as claude:
+        claude.does("thrum quickstart bob --role implementer --module main")
+        message = alice.send("Are you there?", "bob")
+        assert message in bob.told("UserPromptSubmit", prompt=message)
+        assert alice.states(message) == {"bob": "stored"}
+        given = json.dumps({"hook_event_name": "UserPromptSubmit", "prompt": f"({message})"})
+        said = claude.does(f"printf %s '{given}' | HOOK_EVENT=UserPromptSubmit bash {INBOX_SCRIPT}")
+        assert alice.states(message) == {"bob": "seen"}
+        assert message in said
+    (sent,) = alice.cli.json("sent")["messages"]
+    means = {step["state"]: step.get("means") for step in sent["recipients"][0]["states"]}
+    assert means["seen"] == "hook:claude"
+
+
+class Runtime:
+    """A process called claude, above everything that it is told to run."""
+
+    def __init__(self, folder: Path, agent: Agent) -> None:
+        self._orders, self._output = folder / "orders", folder / "output"
+        program = folder / "claude"
+        program.write_text(
+            f"#!/bin/sh\nwhile read -r order; do eval \"$order\"; echo '<done>'; done <'{self._orders}'\n"
+        )
+        program.chmod(0o755)
+        os.mkfifo(self._orders)
+        self._program, self._agent = program, agent
+
+    def __enter__(self) -> Runtime:
+        cli = self._agent.cli
+        env = {**cli.env, "PATH": f"{launcher().parent}:{cli.env['PATH']}"}
+        self._process = cli.spawner.start(
+            [str(self._program)], cwd=self._agent.repo.path, env=env, output=self._output
+        )
+        self._pipe = self._orders.open("w")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pipe.close()
+        self._process.wait()
+
+    def does(self, order: str) -> str:
+        """What a command prints that the runtime runs."""
+        before = self._output.read_text() if self._output.exists() else ""
+        self._pipe.write(f"{order}\n")
+        self._pipe.flush()
+        deadline = time.monotonic() + 60
+        while not (said := self._output.read_text()[len(before) :]).endswith("<done>\n"):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.02)
+        return said.removesuffix("<done>\n")
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
