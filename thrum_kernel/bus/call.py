@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from thrum_kernel.api import Caller
@@ -113,11 +113,12 @@ class Inside:
 class Call:
     """A request as handlers and guards see it; implements `thrum_kernel.api.Call`."""
 
-    __slots__ = ("_caller", "_claim", "_connection", "method", "request_id")
+    __slots__ = ("_caller", "_claim", "_connection", "method", "request_id", "warnings")
 
     def __init__(self, method: str, connection: Connection, claim: str, request_id: str) -> None:
         self.method = method
         self.request_id = request_id
+        self.warnings: Sequence[str] = ()
         self._connection = connection
         self._claim = claim
         self._caller: Caller | None = None

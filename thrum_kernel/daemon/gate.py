@@ -167,7 +167,7 @@ def known_or_nobody(caller: Callable[[], Caller]) -> Caller:
 
 def warning(verdict: Verdict) -> str:
     """What a warning verdict tells, in the lines of an error."""
-    return f"warning: {GuardFired(verdict.guard, verdict.reason, facts=verdict.facts)}"
+    return f"Warning: {GuardFired(verdict.guard, verdict.reason, facts=verdict.facts)}"
 
 
 def _option(args: Sequence[str], name: str) -> str:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
+from thrum_kernel.agents.world import standing
 from thrum_kernel.api import Call, GuardedCall, IdentityFacts, Verdict
 from thrum_kernel.errors import GuardFired
 from thrum_kernel.plugins.hooks import Bound, HookFailed, Hooks
@@ -64,6 +65,12 @@ class Guard:
         if call.kind == "command":
             return self.every_command or f"command:{call.name}" in self.exact
         return call.kind in self.exact
+
+
+class Warned(Call, Protocol):
+    """A call that keeps what it was warned of (`bus.call.Call`)."""
+
+    warnings: Sequence[str]
 
 
 class Guards:
@@ -129,17 +136,19 @@ class Guards:
             _log.warning("guard %s warns: %s (%s %s)", verdict.guard, verdict.reason, call.kind, call.name)
         return verdict
 
-    async def method(self, call: Call, params: Any) -> None:
+    async def method(self, call: Warned, params: Any) -> None:
         """The dispatcher's question before a mutating method; calls of the kernel and of plugins are not judged.
 
         Raises:
             GuardFired: it is denied.
         """
-        asked = GuardedCall(kind="method", name=call.method, caller=call.caller)
-        if call.caller.kind == "kernel" or not self.wanted(asked):
+        asked = GuardedCall(kind="method", name=call.method, caller=standing(call))
+        if asked.caller.kind == "kernel" or not self.wanted(asked):
             return
         plain = msgspec.to_builtins(params)
-        await self.enforce(dataclasses.replace(asked, params=plain, force=bool(plain.get("force"))))
+        verdict = await self.enforce(dataclasses.replace(asked, params=plain, force=bool(plain.get("force"))))
+        if verdict is not None and verdict.outcome == "warn":
+            call.warnings = (*call.warnings, str(fired(verdict)))
 
     async def _ask(self, guard: Guard, call: GuardedCall) -> Verdict | None:
         bound = guard.bound

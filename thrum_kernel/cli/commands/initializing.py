@@ -6,31 +6,30 @@ On a terminal it asks; everything it does is a step, the kernel's own and those 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from thrum_kernel import gitdir, jsonio, paths
-from thrum_kernel.api import Caller, GuardedCall, InitStep
+from thrum_kernel import jsonio, paths
+from thrum_kernel.api import InitStep
 from thrum_kernel.briefing.wizard import Wizard
+from thrum_kernel.cli import bootstrapping
 from thrum_kernel.cli.command import Group, Run, command, run_of
-from thrum_kernel.cli.commands.view import show
-from thrum_kernel.cli.init_steps import (
+from thrum_kernel.cli.commands.init_steps import (
     PROJECT_BELOW,
     TMUX,
     KernelSteps,
     home_of,
     joins,
 )
+from thrum_kernel.cli.commands.view import show
 from thrum_kernel.cli.interrupts import all_alike
 from thrum_kernel.cli.output import Option
 from thrum_kernel.cli.setup import Wishes, worktrees_root
 from thrum_kernel.cli.transaction import Transaction
 from thrum_kernel.cli.undertaking import Undertaking
-from thrum_kernel.errors import GuardFired, NotARepository, UsageError
-from thrum_kernel.identity import probe
+from thrum_kernel.errors import NotARepository, UsageError
 from thrum_kernel.identity.model import check_agent
 from thrum_kernel.paths import Paths
 from thrum_kernel.plugins import in_process
@@ -186,18 +185,7 @@ def _only_again(
 
 def _may_begin(run: Run, where: Paths, plugins: ProcessHost, *, force: bool, again: bool) -> None:
     """Refuse what cannot be: outside git without ``--force``, what guards deny, what is there already."""
-    is_git = gitdir.locate(where.worktree) is not None
-    asked = GuardedCall(
-        kind="bootstrap",
-        name=str(where.repo),
-        caller=_person(),
-        params={"command": "init", "is_git": is_git},
-        force=force,
-    )
-    verdict = plugins.run(plugins.judge(asked))
-    if verdict is not None and verdict.outcome == "warn":
-        run.out.note(f"Warning: {GuardFired(verdict.guard, verdict.reason, facts=verdict.facts)}")
-    if not is_git and not force:
+    if not bootstrapping.judge(run, where, plugins, "init", force=force):
         raise NotARepository(where.worktree)
     if where.config.is_file() and not where.is_redirected and not force and not again:
         raise UsageError(
@@ -229,21 +217,6 @@ def needs_plugin(flag: str, extra: str) -> NoReturn:
 def _has(plugins: ProcessHost, name: str) -> bool:
     found = plugins.named(name)
     return found is not None and found in plugins.loaded
-
-
-def _person() -> Caller:
-    """Who runs this process, as the system tells."""
-    facts = probe.facts(os.getpid())
-    runtime = facts.runtime
-    return Caller(
-        kind="anonymous",
-        pid=facts.pid,
-        runtime_pid=runtime.pid if runtime else 0,
-        runtime=runtime.runtime if runtime else "",
-        cwd=facts.cwd,
-        worktree=facts.git_root,
-        chain=facts.chain,
-    )
 
 
 def _report(run: Run, plan: Undertaking) -> None:

@@ -13,10 +13,10 @@ from thrum_kernel import paths
 from thrum_kernel.cli.arguments import bare_name, given
 from thrum_kernel.cli.command import Group, Run, command, run_of
 from thrum_kernel.cli.commands import initializing
-from thrum_kernel.cli.commands.agents import CONFLICT, Display, registered_lines, registration
+from thrum_kernel.cli.commands.agents import CONFLICT, Display, registered_lines, registration, tell_warnings
+from thrum_kernel.cli.commands.init_steps import planned
 from thrum_kernel.cli.commands.ready import until_ready
 from thrum_kernel.cli.commands.view import show
-from thrum_kernel.cli.init_steps import planned
 from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.cli.setup import Setup, Wishes, describe, line_of
 from thrum_kernel.errors import DaemonNotRunning, NotInitialized, UsageError
@@ -78,6 +78,7 @@ def quickstart(
         )  # wrong words must not leave half a set-up behind
     _have_daemon(run, where, no_init=no_init)
     done = run.call("agent.register", **_parameters(run, positional or name, more))
+    tell_warnings(run, done)
     if done["status"] == "conflict":
         show(run, {"register": done}, registered_lines(done))
         return CONFLICT
