@@ -8,12 +8,14 @@ none, ``THRUM_PLUGINS_STRICT=1`` makes one that fails stop the daemon's start.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import Final, Self
 
-from thrum_kernel.plugins.record import Source
+from thrum_kernel.plugins.record import LoadFailed, Source
 
 GROUP: Final = "thrum.plugins"
 
@@ -64,4 +66,26 @@ def _sources(path: list[str] | None) -> Iterator[Source]:
         for entry in distribution.entry_points:
             if entry.group == GROUP:
                 name = distribution.metadata["Name"] or "unknown"
-                yield Source(entry.name, name, distribution.version or "", entry.load)
+                yield Source(entry.name, name, distribution.version or "", entry.load, module=entry.module)
+
+
+def of_project(folder: Path) -> list[Source]:
+    """The plugins of a project that is not installed, as its ``pyproject.toml`` declares them.
+
+    Raises:
+        LoadFailed: it declares none, or cannot be read.
+    """
+    file = folder / "pyproject.toml"
+    try:
+        project = tomllib.loads(file.read_text("utf-8")).get("project", {})
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise LoadFailed(f"{file}: {error}") from error
+    entries = project.get("entry-points", {}).get(GROUP, {})
+    if not entries:
+        raise LoadFailed(f'{file} has no [project.entry-points."{GROUP}"]')
+    found = []
+    for name, value in sorted(entries.items()):
+        entry = metadata.EntryPoint(name, value, GROUP)
+        version = str(project.get("version", ""))
+        found.append(Source(name, str(project.get("name", "")), version, entry.load, module=entry.module))
+    return found

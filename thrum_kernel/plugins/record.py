@@ -37,6 +37,7 @@ class Source:
         distribution, version: of the installed package; the path of a team's file and empty.
         read: gives the manifest; imports the light module only.
         path: of a team's file; None for installed ones.
+        module: that holds the manifest; empty for a team's file.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Source:
     version: str
     read: Callable[[], Any]
     path: Path | None = None
+    module: str = ""
 
     @property
     def label(self) -> str:

@@ -90,6 +90,15 @@ def sources(repo: Path, trust: Trust, names: Iterable[str]) -> list[Source]:
     ]
 
 
+def judged(file: Path) -> Source:
+    """A file that somebody asks to look at here and now, trusted or not: who checks a plugin runs it."""
+
+    def read() -> PluginManifest:
+        return _manifest(file, _execute(file.stem, file, file.read_bytes()))
+
+    return Source(file.stem, f"{FOLDER}/{file.name}", "", read, file)
+
+
 def _reader(repo: Path, trust: Trust, name: str) -> Any:
     def read() -> PluginManifest:
         file = file_of(repo, name)
@@ -103,15 +112,16 @@ def _reader(repo: Path, trust: Trust, name: str) -> Any:
             raise LoadFailed(
                 f"its bytes are not trusted on this machine: look at them, then: thrum plugin trust {name}"
             )
-        module = _execute(name, file, data)
-        manifest = getattr(module, "MANIFEST", None)
-        if isinstance(manifest, PluginManifest) and not manifest.hooks:
-            manifest = dataclasses.replace(manifest, hooks=module.__name__)
-        if not isinstance(manifest, PluginManifest):
-            raise LoadFailed(f"{file} has no MANIFEST")
-        return manifest
+        return _manifest(file, _execute(name, file, data))
 
     return read
+
+
+def _manifest(file: Path, module: Any) -> PluginManifest:
+    manifest = getattr(module, "MANIFEST", None)
+    if not isinstance(manifest, PluginManifest):
+        raise LoadFailed(f"{file} has no MANIFEST")
+    return manifest if manifest.hooks else dataclasses.replace(manifest, hooks=module.__name__)
 
 
 def _execute(name: str, file: Path, data: bytes) -> Any:

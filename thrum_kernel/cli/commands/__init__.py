@@ -14,6 +14,7 @@ from thrum_kernel.cli.commands import (
     initializing,
     logs,
     orientation,
+    plugins,
     priming,
     purging,
     quickstarting,
@@ -40,6 +41,7 @@ REGISTRARS: tuple[Callable[[Group], None], ...] = (
     configs.register,
     claude_md.register,
     daemons.register,
+    plugins.register,
     logs.register,
 )
 """In the order of the help text."""

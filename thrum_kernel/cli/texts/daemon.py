@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thrum_kernel.cli.render import View, at, counted, duration, fields
+from thrum_kernel.cli.texts.plugins import plugin_lines
 
 _IDENTITY = (
     ("daemon_id", "Daemon id"),
@@ -140,16 +141,7 @@ def _inbox(inbox: Mapping[str, Any]) -> list[str]:
 def _plugins(plugins: Sequence[Any]) -> list[str]:
     if not plugins:
         return []
-    lines = ["Plugins:"]
-    for plugin in plugins:
-        if not isinstance(plugin, Mapping):
-            lines.append(f"  {plugin}")
-            continue
-        detail = f": {plugin['error']}" if plugin.get("error") else ""
-        lines.append(
-            f"  {plugin['name']} {plugin.get('version') or ''} {plugin.get('state') or ''}".rstrip() + detail
-        )
-    return lines
+    return ["Plugins:", *(f"  {line}" for line in plugin_lines(plugins))]
 
 
 def _trouble(service: Mapping[str, Any]) -> str:
