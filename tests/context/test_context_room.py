@@ -71,6 +71,30 @@ def test_save_when_shown_again_gives_the_same_bytes(room: Contexts, trees: dict[
     assert not (trees["alice"] / ".thrum/context").exists()
 
 
+def test_save_preamble_when_given_a_role_text_puts_it_before_the_default_and_the_overlay_after(
+    room: Contexts, trees: dict[str, Path]
+) -> None:
+    ContextFolder(trees["bob"] / ".thrum").write("bob.md", b"overlay\n")
+    wanted = PreambleSaveParams(agent_name="bob", role_text=b64("# Role\n"))
+
+    run(room.save_preamble(as_agent("bob"), wanted))
+
+    saved = (trees["bob"] / ".thrum/context/bob_preamble.md").read_text()
+    assert saved == compose("# Role\n", "overlay\n")
+    assert saved.startswith("# Role\n\n---\n\n# Working with Thrum") and saved.endswith("---\n\noverlay\n")
+
+
+def test_save_preamble_when_given_content_and_a_role_text_is_refused(
+    room: Contexts, trees: dict[str, Path]
+) -> None:
+    both = PreambleSaveParams(agent_name="bob", content=b64("x"), role_text=b64("y"))
+
+    with pytest.raises(UsageError, match="mutually exclusive"):
+        run(room.save_preamble(as_agent("bob"), both))
+
+    assert not (trees["bob"] / ".thrum/context").exists()
+
+
 def test_save_when_there_is_a_preamble_keeps_it(room: Contexts) -> None:
     run(room.save_preamble(as_agent("bob"), PreambleSaveParams(agent_name="bob", content=b64("mine"))))
     run(room.save(as_agent("bob"), SaveParams(agent_name="bob", content=b64("x"))))

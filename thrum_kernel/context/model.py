@@ -26,9 +26,13 @@ class ShowParams(AgentParams):
 
 
 class PreambleSaveParams(AgentParams):
-    """Without ``content`` the default preamble is written."""
+    """Without ``content`` the default preamble is written.
+
+    ``role_text`` (base64) instead of it is put before the default preamble, and the agent's overlay after it.
+    """
 
     content: str = ""
+    role_text: str = ""
 
 
 class Done(msgspec.Struct, kw_only=True):

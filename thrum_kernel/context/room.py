@@ -26,7 +26,7 @@ from thrum_kernel.context.model import (
     Shown,
     ShowParams,
 )
-from thrum_kernel.context.preamble import DEFAULT_PREAMBLE
+from thrum_kernel.context.preamble import DEFAULT_PREAMBLE, compose
 from thrum_kernel.errors import InvalidName, NotFound, Refused, UsageError
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_:-]{0,127}")
@@ -152,7 +152,10 @@ class Contexts:
 
     async def save_preamble(self, call: Call, params: PreambleSaveParams) -> Done:
         folder = self._own_folder(call.caller, params.agent_name)
-        data = _decoded(params.content) if params.content else DEFAULT_PREAMBLE.encode()
+        if params.role_text:
+            data = await self._composed(folder, params)
+        else:
+            data = _decoded(params.content) if params.content else DEFAULT_PREAMBLE.encode()
         await asyncio.to_thread(folder.write, f"{params.agent_name}_preamble.md", data)
         return Done(agent_name=params.agent_name, message=f"Preamble saved for {params.agent_name}")
 
@@ -163,6 +166,18 @@ class Contexts:
         if await asyncio.to_thread(folder.read, f"{name}_session.md") is None:
             raise NotFound("context", name, message=f"no context saved for {name}", hint="thrum context save")
         return Done(agent_name=name, message=f"Context synced locally for {name} (no remote configured).")
+
+    async def _composed(self, folder: ContextFolder, params: PreambleSaveParams) -> bytes:
+        """The preamble that a role text makes.
+
+        Raises:
+            UsageError: a whole preamble was given as well, or it becomes too large.
+        """
+        if params.content:
+            raise UsageError("content and role_text are mutually exclusive")
+        overlay = await asyncio.to_thread(folder.read, f"{params.agent_name}.md")
+        added = overlay.data.decode(errors="replace") if overlay is not None else ""
+        return _checked(compose(_decoded(params.role_text).decode(), added).encode())
 
     def _folder(self, name: str) -> ContextFolder:
         return ContextFolder(self._thrum_of(name) or self._shared)
@@ -204,6 +219,10 @@ def _decoded(text: str) -> bytes:
         data.decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise UsageError("content must be UTF-8 text in base64") from error
+    return _checked(data)
+
+
+def _checked(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
         raise UsageError(f"content too large: {len(data)} bytes, at most {MAX_BYTES}")
     return data
