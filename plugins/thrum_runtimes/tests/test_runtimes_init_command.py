@@ -78,3 +78,34 @@ def test_unknown_runtimes_are_refused_with_a_suggestion(cli: Cli, repo: Repo) ->
     assert 'unknown runtime "clod"' in said
     assert "claude" in said
     assert tree(repo.path) == before
+
+
+def test_quickstart_writes_the_files_of_the_runtime_it_is_told(cli: Cli, repo: Repo) -> None:
+    cli("init", "--non-interactive")
+    (repo.path / "AGENTS.md").write_text("mine")
+    words = ("quickstart", "alice", "--role", "implementer", "--module", "main", "--runtime", "codex")
+    cli(*words, "--no-init")
+    assert not (repo.path / "scripts").exists()
+    done = cli.json(*words)["runtime_init"]
+    actions = {Path(file["path"]).name: file["action"] for file in done["files"]}
+    assert actions == {
+        "session-start": "create",
+        "hooks.json": "create",
+        "AGENTS.md": "skip",
+        "thrum-startup.sh": "create",
+    }
+    assert (repo.path / "AGENTS.md").read_text() == "mine"
+    assert "runtime" not in json.loads((repo.path / ".thrum" / "config.json").read_text())
+    assert "0 written, 4 kept" in cli(*words)
+
+
+def test_quickstart_registers_also_where_files_cannot_be_written(cli: Cli, repo: Repo) -> None:
+    cli("init", "--non-interactive")
+    (repo.path / ".claude").mkdir()
+    (repo.path / ".claude" / "settings.json").write_text("{oops")
+    words = ("quickstart", "alice", "--role", "implementer", "--module", "main", "--runtime", "claude")
+    result = cli.run(*words)
+    assert result.status == 0
+    assert "✓ Agent registered: alice" in result.out
+    assert "settings.json: is not valid JSON" in result.err
+    assert not (repo.path / "scripts").exists()

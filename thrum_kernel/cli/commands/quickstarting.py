@@ -13,9 +13,10 @@ from thrum_kernel import paths
 from thrum_kernel.cli.arguments import bare_name, given
 from thrum_kernel.cli.command import Group, Run, command, run_of
 from thrum_kernel.cli.commands import initializing
-from thrum_kernel.cli.commands.agents import CONFLICT, Display, registered_lines, registration, tell_warnings
+from thrum_kernel.cli.commands.agents import CONFLICT, Display, registered_lines, registration
 from thrum_kernel.cli.commands.init_steps import planned
 from thrum_kernel.cli.commands.ready import until_ready
+from thrum_kernel.cli.commands.runtime_files import write_runtime_files
 from thrum_kernel.cli.commands.view import show
 from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.cli.setup import Setup, Wishes, describe, line_of
@@ -78,7 +79,6 @@ def quickstart(
         )  # wrong words must not leave half a set-up behind
     _have_daemon(run, where, no_init=no_init)
     done = run.call("agent.register", **_parameters(run, positional or name, more))
-    tell_warnings(run, done)
     if done["status"] == "conflict":
         show(run, {"register": done}, registered_lines(done))
         return CONFLICT
@@ -90,8 +90,18 @@ def quickstart(
         lines.append(f"✓ Preamble saved for {done['agent_id']}")
     if runtime:
         value["runtime"] = runtime
+        files = None if no_init else write_runtime_files(run, where, runtime, name=done["agent_id"])
+        if files is not None:
+            value["runtime_init"] = files
+            lines.append(f"✓ Files for {runtime}: {_counted(files['files'])}")
     show(run, value, lines)
     return 0
+
+
+def _counted(files: list[dict[str, Any]]) -> str:
+    """How many files were written, and how many were left as they are."""
+    kept = sum(file["action"] in ("skip", "noop") for file in files)
+    return f"{len(files) - kept} written, {kept} kept"
 
 
 def _parameters(run: Run, name: str | None, more: dict[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from thrum_runtimes.told import Told
 from thrum_runtimes.user_file import UserFile, check_name
 
 _PAGE = 100
-_MOST_UNREAD = 1000
-"""Unread messages that are looked through; an agent with more has been told of enough."""
+_MOST_PAGES = 3
+"""Pages of unread messages that evidence is looked for in, newest first; a hook runs after every step."""
 _NAMED = 8
 """Messages that one notice names; the others are counted."""
 
@@ -203,21 +203,21 @@ class RuntimeMethods:
         agent, runtime = _agent(call), check_name(params.runtime)
         if not params.message_ids or self._only_looks(call):
             return EvidenceResult(seen=[])
-        unread = {each["message_id"] for each in await self._unread(agent)}
-        seen = [each for each in dict.fromkeys(params.message_ids) if each in unread]
+        seen = await self._unread_of(agent, params.message_ids)
         if seen:
             await self._record(agent, "seen", runtime, seen)
         return EvidenceResult(seen=seen)
 
     async def notice(self, call: Call, params: NoticeParams) -> NoticeResult:
-        """What the caller has not read and was not told of lately; that it was told counts once it took the answer.
+        """What of the newest the caller has not read and was not told of lately; that it was told counts once it took
+        the answer.
 
         Raises:
             Refused: the caller is no agent of this daemon.
             UsageError: the runtime is no name of one.
         """
         agent, runtime = _agent(call), check_name(params.runtime)
-        unread = await self._unread(agent)
+        unread = (await self._page(agent, 1))["messages"][::-1]
         if not unread or await self._is_single():
             return NoticeResult()
         due = self._told.due(
@@ -248,17 +248,22 @@ class RuntimeMethods:
         evidence = {"fact": fact, "means": f"hook:{runtime}", "message_ids": [*message_ids]}
         await self._ctx.call("message.evidence", agent_id=agent, evidence=evidence)
 
-    async def _unread(self, agent: str) -> list[dict[str, Any]]:
-        """Messages to *agent* that it has not read, oldest first."""
-        found: list[dict[str, Any]] = []
-        for number in range(1, _MOST_UNREAD // _PAGE + 1):
-            page = await self._ctx.call(
-                "message.list", for_agent=agent, unread=True, page_size=_PAGE, page=number, sort_order="asc"
-            )
-            found += page["messages"]
-            if number >= page["total_pages"]:
+    async def _unread_of(self, agent: str, message_ids: Sequence[str]) -> list[str]:
+        """Those of *message_ids* that were sent to *agent* and that it has not read."""
+        wanted, found = set(message_ids), set[str]()
+        for number in range(1, _MOST_PAGES + 1):
+            page = await self._page(agent, number)
+            found |= wanted & {each["message_id"] for each in page["messages"]}
+            if found == wanted or number >= page["total_pages"]:
                 break
-        return found
+        return [each for each in dict.fromkeys(message_ids) if each in found]
+
+    async def _page(self, agent: str, number: int) -> dict[str, Any]:
+        """A page of what *agent* has not read, newest first."""
+        page: dict[str, Any] = await self._ctx.call(
+            "message.list", for_agent=agent, unread=True, page_size=_PAGE, page=number
+        )
+        return page
 
     async def _is_single(self) -> bool:
         shown = await self._ctx.call("config.show")
