@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from thrum_kernel.api import Api, Invocation
     from thrum_kernel.cli.app import Tree
-    from thrum_kernel.cli.local import PatientApi
+    from thrum_kernel.client import SocketApi
     from thrum_kernel.paths import Paths
 
 
@@ -40,7 +40,7 @@ def _here() -> Path:
         return Path("/")
 
 
-def _connect(socket: Path, request_id: str, token: str) -> PatientApi:
+def _connect(socket: Path, request_id: str, token: str) -> SocketApi:
     from thrum_kernel.client import SocketApi
 
     return SocketApi(socket, request_id=request_id, token=token)

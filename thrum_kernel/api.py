@@ -173,8 +173,7 @@ class Call(Protocol):
     """One request on its way through the dispatcher.
 
     ``caller`` is resolved before a method that is not anonymous runs. ``request_id`` names the n-th change of a
-    command (``<id>.<n>``); empty when the client gave none. ``warnings`` are what guards said that let it pass; a
-    handler whose result has room for them shows them.
+    command (``<id>.<n>``); empty when the client gave none.
     """
 
     @property
@@ -183,8 +182,6 @@ class Call(Protocol):
     def caller(self) -> Caller: ...
     @property
     def request_id(self) -> str: ...
-    @property
-    def warnings(self) -> Sequence[str]: ...
     @property
     def transport(self) -> Literal["unix", "websocket", "internal"]: ...
 

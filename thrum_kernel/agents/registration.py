@@ -113,9 +113,7 @@ class Registration:
                 raise _registered_elsewhere(name, others)
             conflict = self._conflict(known, spot)
             if conflict is not None and not params.force:
-                return Registered(
-                    agent_id=name, status="conflict", conflict=conflict, warnings=list(call.warnings)
-                )
+                return Registered(agent_id=name, status="conflict", conflict=conflict)
             spot = await self._settle_runtime(name, known, spot, force=params.force)
             if conflict is not None:
                 spot = replace(spot, replaces=(*spot.replaces, name))
@@ -251,7 +249,6 @@ class Registration:
             identity_file=str(path_of(spot.worktree, name)),
             intent=self._intent_set(params, session, event.timestamp),
             single_agent_mode_ended=known is None and await self._second_agent_came(),
-            warnings=list(call.warnings),
         )
 
     async def _settle_runtime(self, name: str, known: AgentRow | None, spot: Spot, *, force: bool) -> Spot:

@@ -34,7 +34,6 @@ class Registered(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``conflict``: another live runtime of this worktree has the name; nothing was changed.
     ``intent``: it was set with the registration, so nobody need set it again.
     ``single_agent_mode_ended``: this was the second agent, so messaging came on.
-    ``warnings``: what guards said that let it pass.
     """
 
     agent_id: str
@@ -45,7 +44,6 @@ class Registered(msgspec.Struct, kw_only=True, omit_defaults=True):
     single_agent_mode_ended: bool = False
     intent: IntentSet | None = None
     conflict: Conflict | None = None
-    warnings: list[str] = []
 
 
 class AgentInfo(msgspec.Struct, kw_only=True):

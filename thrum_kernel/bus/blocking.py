@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -30,11 +30,15 @@ class SocketApi:
             changes nothing twice.
         token: presented first when given (``THRUM_TOKEN``).
         timeout_s: how long one call may take.
+
+    Attributes:
+        on_warning: called with what guards said that let a call pass.
     """
 
     def __init__(
         self, path: Path, *, request_id: str = "", token: str = "", timeout_s: float = TIMEOUT_S
     ) -> None:
+        self.on_warning: Callable[[str], object] = lambda text: None
         self._path = path
         self._request_id = request_id or secrets.token_hex(8)
         self._token = token
@@ -96,6 +100,8 @@ class SocketApi:
                     continue
                 if answer.error is not None:
                     raise remote_error(answer.error)
+                for warning in answer.warnings:
+                    self.on_warning(warning)
                 return answer.result
         except TimeoutError:
             self.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextvars
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from thrum_kernel.api import Caller
@@ -111,14 +112,18 @@ class Inside:
 
 
 class Call:
-    """A request as handlers and guards see it; implements `thrum_kernel.api.Call`."""
+    """A request as handlers and guards see it; implements `thrum_kernel.api.Call`.
+
+    Attributes:
+        warnings: what guards said that let it pass; told beside its answer.
+    """
 
     __slots__ = ("_caller", "_claim", "_connection", "method", "request_id", "warnings")
 
     def __init__(self, method: str, connection: Connection, claim: str, request_id: str) -> None:
         self.method = method
         self.request_id = request_id
-        self.warnings: Sequence[str] = ()
+        self.warnings: list[str] = []
         self._connection = connection
         self._claim = claim
         self._caller: Caller | None = None
@@ -152,3 +157,7 @@ class Call:
 
     def when_shown(self, effect: Callable[[], None]) -> None:
         self._connection.when_shown(effect)
+
+
+under_way: contextvars.ContextVar[Call | None] = contextvars.ContextVar("call_under_way", default=None)
+"""The call that a handler is working on, for what is judged on its way."""

@@ -26,7 +26,7 @@ import msgspec
 
 from thrum_kernel.api import Caller, Method
 from thrum_kernel.bus.answers import Answers, Recall, key_of
-from thrum_kernel.bus.call import Call, Connection, Inside, Transport
+from thrum_kernel.bus.call import Call, Connection, Inside, Transport, under_way
 from thrum_kernel.bus.describe import describe_method
 from thrum_kernel.bus.params import ParamsReader
 from thrum_kernel.bus.protocol import Request, encode_error, encode_internal_error, encode_result
@@ -185,7 +185,7 @@ class Dispatcher:
                 raise ShuttingDown
             entry = self._find(request.method, connection.transport)
             call, params = self._open(entry, request, connection)
-            return encode_result(await self._serve(entry, call, params), request.id)
+            return encode_result(await self._serve(entry, call, params), request.id, call.warnings)
         except ThrumError as error:
             return encode_error(error, request.id)
         except Exception:  # noqa: BLE001 - as above
@@ -206,6 +206,7 @@ class Dispatcher:
         transport: Transport = "internal",
         shown: Callable[[Callable[[], None]], None] | None = None,
         subscribe: Callable[[str, str], None] | None = None,
+        warned: Callable[[str], None] = lambda text: None,
     ) -> Any:
         """The result of a method as plain JSON values.
 
@@ -213,6 +214,7 @@ class Dispatcher:
             caller: who calls, or what tells it from the claim when the dispatcher comes to it.
             shown: takes the effects that mean *shown*; without it they run at once.
             subscribe: takes ``(topic, as_method)`` subscriptions of the call.
+            warned: takes what guards said that let it pass.
 
         Raises:
             ThrumError: whatever the call was refused with. Draining does not refuse calls from inside: accepted
@@ -225,6 +227,8 @@ class Dispatcher:
             values = entry.reader.from_mapping(params or {})
             call = Call(name, connection, _claim(entry, values), request_id)
             result = await self._serve(entry, call, values)
+            for warning in call.warnings:
+                warned(warning)
             return msgspec.json.decode(msgspec.json.encode(result))  # exactly what a client would get
         finally:
             self._leave()
@@ -295,6 +299,13 @@ class Dispatcher:
                 _ = call.caller
 
     async def _serve(self, entry: _Entry, call: Call, params: Any) -> Any:
+        before = under_way.set(call)
+        try:
+            return await self._serve_known(entry, call, params)
+        finally:
+            under_way.reset(before)
+
+    async def _serve_known(self, entry: _Entry, call: Call, params: Any) -> Any:
         try:
             self._admit(entry, call)
         except IdentityAmbiguous as error:

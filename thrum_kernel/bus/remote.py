@@ -18,13 +18,17 @@ from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, RemoteError
 
 
 class Answer(msgspec.Struct):
-    """One line from the daemon: an answer, or with a *method* a notification."""
+    """One line from the daemon: an answer, or with a *method* a notification.
+
+    ``warnings`` are what guards said that let the call pass.
+    """
 
     id: int | None = None
     result: Any = None
     error: Any = None
     method: str = ""
     params: Any = None
+    warnings: list[str] = []
 
 
 decode_answer: Final = msgspec.json.Decoder(Answer).decode

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ OURS: Final = ("THRUM_LAUNCHER", "THRUM_REQUEST_ID")
 
 Offline = Callable[[Invocation, paths.Paths], Api]
 """Makes an `Api` over the files of a repository whose daemon does not run."""
-Connect = Callable[[Path, str, str], "PatientApi"]
+Connect = Callable[[Path, str, str], "SocketApi"]
 """``(socket, request_id, token)`` → an `Api` that asks the daemon there."""
 
 
@@ -47,6 +48,16 @@ class PatientApi(Api, Protocol):
     def call_within(self, timeout_s: float | None, method: str, params: Mapping[str, Any]) -> Any:
         """`Api.call` with a time limit of its own; None: none."""
         ...
+
+
+class SocketApi(PatientApi, Protocol):
+    """An `Api` over a socket (`bus.blocking.SocketApi`).
+
+    Attributes:
+        on_warning: called with what guards said that let a call pass.
+    """
+
+    on_warning: Callable[[str], object]
 
 
 class ReaderGone(BaseException):
@@ -70,6 +81,8 @@ def main(
         connect: see `Connect`.
         offline: see `Offline`; None = commands that could do without a daemon are refused like others.
     """
+    # What is logged on the way is for the daemon's log; here the command itself says what matters.
+    logging.getLogger("thrum_kernel").addHandler(logging.NullHandler())
     words = tuple(text(os.fsencode(word)) for word in argv)
     out = Output(_write, env=environ)
     try:
@@ -147,7 +160,9 @@ class _InProcess:
         if skew:
             self._out.note(skew)
         self._pass_gate(about)
-        return self._connect(where.socket, inv.request_id, token)
+        api = self._connect(where.socket, inv.request_id, token)
+        api.on_warning = lambda text: self._out.note(f"Warning: {text}")
+        return api
 
     def _pass_gate(self, daemon: Api) -> None:
         """Ask the daemon whether guards let this command pass; their warnings are shown.

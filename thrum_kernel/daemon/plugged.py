@@ -30,6 +30,7 @@ from thrum_kernel.api import (
     Service,
     Wake,
 )
+from thrum_kernel.bus.call import under_way
 from thrum_kernel.bus.dispatch import Dispatcher, Guard
 from thrum_kernel.bus.topics import Topics
 from thrum_kernel.cli import plugged as commands
@@ -46,6 +47,7 @@ from thrum_kernel.plugins.context import Kernel
 from thrum_kernel.plugins.cursors import Cursor, Ranges, dead_letters
 from thrum_kernel.plugins.describing import PluginDetails, PluginRow, details, row
 from thrum_kernel.plugins.feed import Feed, Log
+from thrum_kernel.plugins.guarding import fired
 from thrum_kernel.plugins.hooks import Bound, HookFailed
 from thrum_kernel.plugins.host import PluginHost
 from thrum_kernel.plugins.loader import Registry
@@ -196,12 +198,12 @@ class Plugged:
         return await self.host.agent_facts(agent)
 
     async def judge_identity(self, worktree: Path, facts: IdentityFacts) -> None:
-        """Whether an identity file may be written.
+        """Whether an identity file may be written; a warning goes to the call that wants it written.
 
         Raises:
             GuardFired: it may not.
         """
-        await self.host.judge(
+        verdict = await self.host.judge(
             GuardedCall(
                 kind="identity",
                 name=facts.name,
@@ -210,6 +212,9 @@ class Plugged:
                 identities=(facts,),
             )
         )
+        call = under_way.get()
+        if call is not None and verdict is not None and verdict.outcome == "warn":
+            call.warnings.append(str(fired(verdict)))
 
     # --- for `plugin.*` ----------------------------------------------------------------------------------------------
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from thrum_kernel.agents.world import standing
-from thrum_kernel.api import Call, GuardedCall, IdentityFacts, Verdict
+from thrum_kernel.api import GuardedCall, IdentityFacts, Verdict
+from thrum_kernel.bus.call import Call
 from thrum_kernel.errors import GuardFired
 from thrum_kernel.plugins.hooks import Bound, HookFailed, Hooks
 
@@ -65,12 +66,6 @@ class Guard:
         if call.kind == "command":
             return self.every_command or f"command:{call.name}" in self.exact
         return call.kind in self.exact
-
-
-class Warned(Call, Protocol):
-    """A call that keeps what it was warned of (`bus.call.Call`)."""
-
-    warnings: Sequence[str]
 
 
 class Guards:
@@ -136,7 +131,7 @@ class Guards:
             _log.warning("guard %s warns: %s (%s %s)", verdict.guard, verdict.reason, call.kind, call.name)
         return verdict
 
-    async def method(self, call: Warned, params: Any) -> None:
+    async def method(self, call: Call, params: Any) -> None:
         """The dispatcher's question before a mutating method; calls of the kernel and of plugins are not judged.
 
         Raises:
@@ -148,7 +143,7 @@ class Guards:
         plain = msgspec.to_builtins(params)
         verdict = await self.enforce(dataclasses.replace(asked, params=plain, force=bool(plain.get("force"))))
         if verdict is not None and verdict.outcome == "warn":
-            call.warnings = (*call.warnings, str(fired(verdict)))
+            call.warnings.append(str(fired(verdict)))
 
     async def _ask(self, guard: Guard, call: GuardedCall) -> Verdict | None:
         bound = guard.bound

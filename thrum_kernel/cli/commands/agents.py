@@ -86,7 +86,6 @@ def register_agent(
     run = run_of(ctx)
     params = registration(run, name, {"display": display, "force": force, "re_register": re_register})
     done = run.call("agent.register", **params)
-    tell_warnings(run, done)
     show(run, done, registered_lines(done))
     if done["status"] == "conflict":
         return CONFLICT
@@ -237,12 +236,6 @@ def registration(run: Run, name: str | None, more: dict[str, Any], *, is_new: bo
         check_agent(who, role, module)
     display = more.get("display") or env.get("THRUM_DISPLAY", "")
     return {"role": role, "module": module} | given({"name": who, **more, "display": display})
-
-
-def tell_warnings(run: Run, done: dict[str, Any]) -> None:
-    """Show what guards said that let a registration pass."""
-    for text in done.get("warnings", ()):
-        run.out.note(f"Warning: {text}")
 
 
 def registered_lines(done: dict[str, Any]) -> list[str]:
