@@ -13,6 +13,7 @@ Source: DESIGN.md D7; spec/kernel.md §4.1-4.3.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
