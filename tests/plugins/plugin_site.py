@@ -71,10 +71,10 @@ class Site:
         info.rename(info.with_name(info.name.removesuffix(".gone")))
 
 
-HEAD = '''\
+HEAD = """\
 import asyncio, sys, time
 import msgspec
 from thrum_kernel.api import *
 from thrum_kernel.api import Event, hookimpl
 from thrum_kernel.errors import UsageError
-'''
+"""

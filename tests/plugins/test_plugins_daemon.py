@@ -1,0 +1,340 @@
+"""Plugins in a real daemon: what they add is there, what they do wrong hurts nobody else."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from plugin_site import Site
+
+from thrum_kernel.testing.harness import Cli, Repo, request
+
+DIARY = '''
+class DiaryWritten(Event, kw_only=True, tag="diary.written"):
+    text: str
+
+class Add(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What to write."""
+    text: str
+
+@hookimpl
+def thrum_event_types(ctx):
+    return [EventType("diary.written", DiaryWritten)]
+
+@hookimpl
+def thrum_migrations(ctx):
+    return Tables(
+        projected=("CREATE TABLE diary_entry (event_id TEXT PRIMARY KEY, text TEXT NOT NULL)",),
+        local=(Migration("diary.0001_heard", ("CREATE TABLE diary_heard (event_id TEXT PRIMARY KEY, type TEXT)",)),),
+    )
+
+def written(db, event):
+    db.execute("INSERT OR IGNORE INTO diary_entry VALUES (?, ?)", (event.event_id, event.text))
+
+@hookimpl
+def thrum_projectors(ctx):
+    return [Projector("diary.written", written)]
+
+@hookimpl
+def thrum_methods(ctx):
+    async def add(call, params):
+        return {"event_id": await ctx.emit("diary.written", text=params.text)}
+    def entries(call, params):
+        return {"entries": [text for (text,) in ctx.read("SELECT text FROM diary_entry ORDER BY event_id")]}
+    def heard(call, params):
+        return {"heard": ctx.read("SELECT type FROM diary_heard ORDER BY event_id", local=True)}
+    class No(msgspec.Struct): "Nothing."
+    return [
+        Method("diary.add", Add, dict, add, "Write", mutates=True, anonymous=True),
+        Method("diary.list", No, dict, entries, "Read", anonymous=True),
+        Method("diary.heard", No, dict, heard, "What it heard", anonymous=True),
+    ]
+
+@hookimpl
+async def thrum_event_committed(ctx, event):
+    await ctx.write(lambda db: db.execute("INSERT INTO diary_heard VALUES (?, ?)", (event.event_id, event.type)))
+'''
+
+
+class House:
+    """A repository whose daemon has the plugins of a site."""
+
+    def __init__(self, cli: Cli, repo: Repo, site: Site) -> None:
+        self.repo = repo
+        self.site = site
+        self.cli = cli.at(repo.path, PYTHONPATH=str(site.path))
+
+    def call(self, method: str, **params: Any) -> Any:
+        return request(self.repo.path / ".thrum" / "var" / "thrum.sock", method, **params)
+
+    def start(self) -> None:
+        self.cli("init", "--non-interactive", "--no-daemon")
+        self.cli("daemon", "start")
+
+    def restart(self) -> None:
+        self.cli("daemon", "restart")
+
+    def plugins(self) -> dict[str, Any]:
+        return {row["name"]: row for row in self.call("plugin.list")["plugins"]}
+
+    def log(self) -> str:
+        return (self.repo.path / ".thrum" / "var" / "daemon.log").read_text()
+
+
+@pytest.fixture
+def house(cli: Cli, repo: Repo, site: Site) -> House:
+    return House(cli, repo, site)
+
+
+def test_what_a_plugin_adds_is_served(house: House) -> None:
+    house.site.install("diary", hooks=DIARY)
+    house.start()
+
+    house.call("diary.add", text="hello")
+
+    assert house.call("diary.list") == {"entries": ["hello"]}
+    row = house.plugins()["diary"]
+    assert (row["state"], row["distribution"], row["version"]) == ("active", "acme-diary", "1.0")
+
+
+def test_a_plugin_uninstalled_and_installed_again_finds_its_events_projected(house: House) -> None:
+    house.site.install("diary", hooks=DIARY)
+    house.start()
+    house.call("diary.add", text="one")
+
+    house.site.uninstall("diary")
+    house.restart()
+    refused = house.cli.run("daemon", "status")
+    assert "diary" not in house.plugins(), refused.out
+    house.site.reinstall("diary")
+    house.restart()
+
+    assert house.call("diary.list") == {"entries": ["one"]}
+    house.call("diary.add", text="two")
+    assert house.call("diary.list") == {"entries": ["one", "two"]}
+
+
+def wait_for(look: Any, wanted: Any) -> None:
+    deadline = time.monotonic() + 10
+    while (found := look()) != wanted:
+        assert time.monotonic() < deadline, f"{found!r} is not {wanted!r}"
+        time.sleep(0.02)
+
+
+def test_committed_events_are_heard_once_each_over_restarts(house: House) -> None:
+    house.site.install("diary", hooks=DIARY)
+    house.start()
+    house.call("diary.add", text="one")
+    wait_for(lambda: house.call("diary.heard"), {"heard": [["diary.written"]]})
+    house.restart()
+    house.call("diary.add", text="two")
+
+    wait_for(lambda: house.call("diary.heard"), {"heard": [["diary.written"]] * 2})
+
+
+def test_what_happened_while_a_plugin_was_disabled_is_heard_when_it_comes_back(house: House) -> None:
+    house.site.install("diary", hooks=DIARY)
+    house.start()
+    house.call("diary.add", text="one")
+    wait_for(lambda: len(house.call("diary.heard")["heard"]), 1)
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    wait_for(lambda: len(house.call("diary.heard")["heard"]), 3)  # registration and session
+
+    house.cli("plugin", "disable", "diary")
+    assert "diary" in house.cli.refused("diary", "x")
+    house.cli("send", "while it was away", "--to", "@everyone")
+    house.cli("plugin", "enable", "diary")
+
+    wait_for(lambda: house.call("diary.heard")["heard"][-1], ["message.create"])
+    assert house.call("diary.list") == {"entries": ["one"]}
+    assert house.plugins()["diary"]["state"] == "active"
+
+
+def test_history_starts_at_the_beginning_of_the_log(house: House) -> None:
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    house.site.install("diary", hooks=DIARY, manifest="history=True")
+    house.restart()
+
+    wait_for(lambda: sorted(house.call("diary.heard")["heard"])[0], ["agent.register"])
+
+
+FAILING_FEED = """
+@hookimpl
+async def thrum_event_committed(ctx, event):
+    if event.type == "message.create" and event.body.content == "poison" and not (ctx.paths.thrum / "cure").exists():
+        raise ValueError("cannot swallow")
+    if event.type == "message.create":
+        await ctx.write(lambda db: db.execute("INSERT INTO picky_eaten VALUES (?)", (event.body.content,)))
+
+@hookimpl
+def thrum_migrations(ctx):
+    return Tables(local=(Migration("picky.1", ("CREATE TABLE picky_eaten (what TEXT)",)),))
+
+@hookimpl
+def thrum_methods(ctx):
+    class No(msgspec.Struct): "Nothing."
+    def eaten(call, params): return [w for (w,) in ctx.read("SELECT what FROM picky_eaten", local=True)]
+    return [Method("picky.eaten", No, list, eaten, "What it took", anonymous=True)]
+"""
+
+
+def test_an_event_that_fails_three_times_is_kept_shown_and_can_be_retried(house: House) -> None:
+    house.site.install("picky", hooks=FAILING_FEED)
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    house.cli("send", "poison", "--to", "@everyone")
+    house.cli("send", "bread", "--to", "@everyone")
+    wait_for(lambda: house.call("picky.eaten"), ["bread"])
+
+    shown = house.cli("plugin", "show", "picky")
+    assert "Dead letters" in shown and "cannot swallow" in shown
+    assert house.plugins()["picky"]["dead_letters"] == 1
+    assert house.cli.run("plugin", "retry", "picky").status == 1
+    (house.repo.path / ".thrum" / "cure").touch()
+    assert house.cli("plugin", "retry", "picky") == "picky: took 1, 0 left\n"
+    assert house.call("picky.eaten") == ["bread", "poison"]
+
+
+def test_a_hook_that_fails_five_times_is_switched_off_until_it_is_enabled(house: House) -> None:
+    house.site.install(
+        "facts",
+        hooks="""
+        @hookimpl
+        async def thrum_agent_facts(ctx, agent):
+            if not (ctx.paths.thrum / "well").exists():
+                raise RuntimeError("no facts today")
+            return {"mood": "fine"}
+    """,
+    )
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    for _ in range(6):
+        house.cli("team")
+    assert "switched off" in house.plugins()["facts"]["troubles"]["thrum_agent_facts"]
+    assert house.log().count("thrum_agent_facts failed: RuntimeError: no facts today") == 1
+    assert "acme-facts" in house.cli("daemon", "status")
+
+    (house.repo.path / ".thrum" / "well").touch()
+    assert "facts" not in house.cli.json("team")["members"][0]
+    assert "thrum_agent_facts" in house.cli("plugin", "enable", "facts")
+    assert house.cli.json("team")["members"][0]["facts"] == {"mood": "fine"}
+
+
+GUARD = """
+@hookimpl
+def thrum_guard_scope(ctx):
+    return ["agent.register", "message.send", "command:team"]
+
+@hookimpl
+async def thrum_guard(ctx, call):
+    what = (ctx.paths.thrum / "mode").read_text() if (ctx.paths.thrum / "mode").exists() else "allow"
+    if what == "hang":
+        await asyncio.sleep(60)
+    if what == "raise":
+        raise RuntimeError("guard broke")
+    return Verdict(outcome=what, guard="bouncer", reason="because", facts={"called": call.name}, hint="ask nicely")
+"""
+
+
+def test_a_guard_judges_what_it_names_and_messaging_only_where_it_is_named_for_that(house: House) -> None:
+    house.site.install("bouncer", hooks=GUARD)
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    (house.repo.path / ".thrum" / "mode").write_text("deny")
+
+    refused = house.cli.refused("team")
+    assert 'identity guard "bouncer" fired: because' in refused and "called: team" in refused
+    house.cli("send", "unjudged", "--to", "@everyone")
+    house.cli("config", "set", "plugins.messaging_guards", '["bouncer"]')
+    assert "called: message.send" in house.cli.refused("send", "judged", "--to", "@everyone")
+    (house.repo.path / ".thrum" / "mode").write_text("warn")
+    warned = house.cli.run("team")
+    assert warned.status == 0 and "because" in warned.err
+
+
+@pytest.mark.parametrize("mode", ["raise", "hang"])
+def test_a_guard_that_fails_denies_what_it_judges_at_once_until_it_is_enabled(
+    house: House, mode: str
+) -> None:
+    house.site.install("bouncer", hooks=GUARD)
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    house.cli("config", "set", "plugins.hook_timeout", "0.2")
+    (house.repo.path / ".thrum" / "mode").write_text(mode)
+
+    assert "acme-bouncer" in house.cli.refused("team")
+    (house.repo.path / ".thrum" / "mode").write_text("allow")
+    assert "guard_failed" in house.cli.refused("team"), "it is not called any more"
+    house.cli("send", "messaging works throughout", "--to", "@everyone")
+    house.cli("inbox")
+    house.cli("plugin", "enable", "bouncer")
+    assert "ada" in house.cli("team")
+
+
+def test_a_wake_rung_is_climbed_and_its_evidence_kept(house: House) -> None:
+    house.site.install(
+        "bell",
+        hooks="""
+        @hookimpl
+        async def thrum_wake(ctx, wake):
+            return Evidence("injected", "bell", wake.message_ids)
+    """,
+    )
+    house.start()
+    ada, bob = (house.cli.at(house.repo.worktree(name).path) for name in ("one", "two"))
+    ada("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    bob("quickstart", "bob", "--role", "implementer", "--module", "auth")
+    ada("send", "ring", "--to", "@bob")
+
+    wait_for(lambda: "injected" in ada("sent"), True)
+
+
+def test_a_method_or_command_of_a_plugin_that_is_not_installed_names_what_to_install(house: House) -> None:
+    house.start()
+    with pytest.raises(AssertionError, match=r"tmux\.create"):
+        house.call("tmux.create")
+    assert "thrum-tmux" in house.cli.refused("tmux", "create")
+    assert "thrum-tmux" in house.cli.in_process().refused("tmux", "create")
+
+
+COMMANDS = """commands=(
+    PluginCommand(words=("greet", "inside"), target="site_greet.commands:inside", help="In the daemon", in_daemon=True),
+    PluginCommand(words=("greet", "outside"), target="site_greet.commands:outside", help="In process"),
+    PluginCommand(words=("greet", "broken"), target="site_greet.broken:run", help="Cannot be imported", in_daemon=True),
+    PluginCommand(words=("greet", "ends"), target="site_greet.ends:run", help="Ends the process"),
+)"""
+
+
+def test_commands_run_where_their_contract_says_and_one_that_cannot_be_imported_hurts_no_other(
+    house: House,
+) -> None:
+    house.site.install(
+        "greet",
+        has_hooks=False,
+        manifest=COMMANDS,
+        modules={
+            "commands": """
+                import os, typer
+                from thrum_kernel.api_commands import run_of
+                def inside(ctx: typer.Context) -> None:
+                    run_of(ctx).out.json({"in_daemon": run_of(ctx).inv.in_daemon})
+                    run_of(ctx).out.line(f"in daemon: {run_of(ctx).inv.in_daemon}")
+                def outside(ctx: typer.Context, name: str = "you") -> None:
+                    run_of(ctx).out.line(f"in daemon: {run_of(ctx).inv.in_daemon} {name}")
+            """,
+            "broken": "import nothing_like_this",
+            "ends": "raise SystemExit(7)",
+        },
+    )
+    house.start()
+
+    assert house.cli("greet", "inside") == "in daemon: True\n"
+    assert house.cli("greet", "outside", "--name", "Ada") == "in daemon: False Ada\n"
+    assert house.cli("greet", "--name", "Ada", "outside") == "in daemon: False Ada\n"
+    for broken in ("broken", "ends"):
+        refused = house.cli.refused("greet", broken)
+        assert "acme-greet" in refused and "cannot be imported" in refused
+    assert "Cannot be imported" in house.cli("greet", "--help")
+    house.cli("plugin", "list")
