@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ WORDS = (
     "shape",
 )
 BODY_BYTES = 120
+BLOCK = 1 << 21
 
 
 AGENTS = 100
@@ -163,15 +165,13 @@ def _write(file: Any, types: EventTypes, event: Event, sequence: int) -> None:
 
 
 def read_log(path: Path) -> Iterator[list[LogLine]]:
-    """The lines with their places."""
-    batch: list[LogLine] = []
+    """The lines with their places, as the store reads its files: whole, then split."""
+    sequence, rest = 1, b""
     with path.open("rb") as file:
-        for sequence, line in enumerate(file, 1):
-            batch.append((WRITER, DAEMON, sequence, line[:-1]))
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
-    yield batch
+        while data := file.read(BLOCK):
+            *lines, rest = (rest + data).split(b"\n")
+            yield list(zip(repeat(WRITER), repeat(DAEMON), count(sequence), lines, strict=False))
+            sequence += len(lines)
 
 
 # --- what it is compared with -----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import sqlite3
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal, TypeAlias
 
@@ -36,7 +37,7 @@ from thrum_kernel.projection.rules.messages import attached, structured_text
 from thrum_kernel.projection.schema import ASSERTED, FORMATS, PRIORITIES
 from thrum_kernel.projection.tables import Held, LogLine, Projected, Tables
 
-FLUSH_AT = 8192
+FLUSH_AT = 2048
 """Messages that are inserted at once."""
 
 # sqlite3 looks for an adapter for every None it binds, which costs more than the rest of the row: nulls come as 0 or "".
@@ -165,7 +166,6 @@ class Loader:
         self._sessions: dict[tuple[str, int], int] = {}
         self._recipients: dict[bytes, list[tuple[int, int]]] = {}
         self._attached: dict[bytes, int] = {}
-        self._minutes: dict[str, int] = {}
 
     def add(self, batch: Sequence[LogLine]) -> None:
         """Take lines."""
@@ -186,13 +186,7 @@ class Loader:
             event = _decode(data)
             ulid = event.event_id[4:]
             key = ids.checked_key(ulid)
-            stamp = event.timestamp
-            minute, digits = self._minutes.get(stamp[:17]), stamp[17:19] + stamp[20:26]
-            is_ours = len(stamp) == 27 and stamp[19:27:7] == ".Z" and stamp.isascii()
-            if minute is not None and is_ours and digits < "6" and digits.isdecimal():
-                created_us = minute + int(digits)
-            else:
-                created_us = self._time(stamp)
+            created_us = parse_us(event.timestamp)
         except (msgspec.MsgspecError, ValueError):
             return False
         if event.v != 1 or event.disclosed or event.origin_daemon != daemon or ulid > self._limit:
@@ -248,15 +242,6 @@ class Loader:
         self._lines[key] = line
         self._has_messages = True
         return True
-
-    def _time(self, stamp: str) -> int:
-        """`parse_us`, remembering the minute when *stamp* is of the one form that we write."""
-        us = parse_us(stamp)
-        if len(stamp) == 27 and stamp.isascii() and stamp[10] == "T" and stamp[19:27:7] == ".Z":
-            if len(self._minutes) >= _KEPT_LISTS:
-                self._minutes.clear()
-            self._minutes[stamp[:17]] = us - us % 60_000_000
-        return us
 
     def _author(self, event: _Create, daemon: str) -> int:
         """Key of an agent that may write from *daemon*, 0 for one that may not."""
@@ -325,7 +310,8 @@ class Loader:
         doubled = {row[0] for row in rows if row[1] in self._others} if self._others else set()
         if doubled:
             rows = [row for row in rows if row[0] not in doubled]
-        self._tables.note_newest(max((row[1] for row in rows), default=""))
+        if rows:
+            self._tables.note_newest(rows[-1][1])
         if self._db.executemany(_MESSAGE, rows).rowcount < len(rows):
             doubled |= self._ignored(rows)
         for key in doubled:
@@ -335,8 +321,8 @@ class Loader:
             deliveries = [row for row in deliveries if row[0] not in doubled]
         deliveries.sort(key=itemgetter(0))
         self._db.executemany(_DELIVERY, deliveries)
-        for row in rows:
-            self._places[row[14]].append(row[15])
+        for writer, written in groupby(rows, itemgetter(14)):
+            self._places[writer].extend([row[15] for row in written])
         if self._message_rule is not None:
             for row in rows:
                 self._run_message_rule(self._message_rule, lines[row[0]])

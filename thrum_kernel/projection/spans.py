@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 
 class Spans:
@@ -19,8 +20,10 @@ class Spans:
     def of(cls, numbers: Iterable[int]) -> Spans:
         """The set of *numbers*, in any order, repeated or not."""
         spans = cls()
-        for number in sorted(numbers):
-            spans._append(number, number)
+        ascending = sorted(set(numbers))
+        breaks = [at for at, (one, next_) in enumerate(pairwise(ascending), 1) if next_ != one + 1]
+        for begin, end in pairwise([0, *breaks, len(ascending)] if ascending else []):
+            spans._append(ascending[begin], ascending[end - 1])
         return spans
 
     def _append(self, first: int, last: int) -> None:
