@@ -48,13 +48,10 @@ async def in_time(work: Callable[[], T], limit_s: float | None, *, what: str) ->
             loop.call_soon_threadsafe(tell, result, error)
 
     threading.Thread(target=run, name=f"plugin {what}", daemon=True).start()
-    try:
-        async with asyncio.timeout(limit_s):
-            return await future
-    except TimeoutError:
-        if future.done():
-            raise
-        raise Overrun(f"took longer than {limit_s:g} s") from None
+    done, _ = await asyncio.wait((future,), timeout=limit_s)
+    if not done:
+        raise Overrun(f"took longer than {limit_s:g} s")
+    return future.result()
 
 
 def attempt(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
