@@ -137,8 +137,8 @@ def _have_daemon(run: Run, where: Paths, *, no_init: bool) -> None:
     """Set thrum up where it is not, let a linked worktree share it, and have the daemon run."""
     setup = _setup(run, where)
     if setup.needs_project or setup.needs_redirect:
-        if no_init:
-            raise NotInitialized(where.worktree)
+        if no_init and setup.needs_project:
+            raise NotInitialized(where.repo)
         if where.stopped.exists():
             raise DaemonNotRunning(stopped=True)
         initializing.initialize(run, where)
@@ -168,7 +168,7 @@ def _is_initialized(run: Run) -> bool:
 
 def _preview(run: Run, where: Paths, *, no_init: bool, more: dict[str, Any], name: str | None) -> None:
     setup = _setup(run, where)
-    needs_files = (setup.needs_project or setup.needs_redirect) and not no_init
+    needs_files = (setup.needs_project and not no_init) or setup.needs_redirect
     files = planned(run, where, Wishes()).changes if needs_files else []
     params = given({"name": bare_name(name or ""), "role": run.inv.role, "module": run.inv.module, **more})
     if params.get("name") and params.get("role") and params.get("module"):
