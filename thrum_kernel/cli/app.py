@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -141,13 +142,15 @@ class Tree:
         with usage.translated(found.path):
             ctx = parser.make_context(found.path, list(found.args), obj=run)
             flags = {name: ctx.params.pop(name) for name in list(ctx.params) if name.startswith("global_")}
+            if command.more is not None:
+                added = {
+                    param.name: param.opts[0][2:] for param in parser.params if param.name.startswith(_MORE)
+                }
+                run.extra = {flag: ctx.params.pop(name) for name, flag in added.items()}
             # Typer keeps a command's last values in one dictionary: nobody else may come between.
             with self._capturing:
                 values = parser.invoke(ctx)
         set_flags(run, flags)
-        if command.more is not None:
-            added = {param.name: param.opts[0][2:] for param in parser.params if param.name.startswith(_MORE)}
-            run.extra = {flag: values.pop(name) for name, flag in added.items()}
         assert callable(command.function)
         outcome: Outcome = (
             command.function(**values) if run.around is None else run.around.run(command.function, values)
@@ -290,23 +293,41 @@ def set_flags(run: Run, flags: dict[str, Any]) -> None:
 
 def _add_options(parser: Any, options: Iterable[InitOption]) -> None:
     """Let a parser take further options; one that it has already only gets the better help."""
-    import click
-
     known = {name: param for param in parser.params for name in param.opts}
+    added: dict[str, InitOption] = {}
     for option in options:
         flag = f"--{option.name}"
         if flag in known:
             known[flag].help = option.help
-            continue
-        made = click.Option(
-            [flag, f"{_MORE}{option.name.replace('-', '_')}"],
-            help=option.help,
-            is_flag=option.is_flag,
-            default=None,
-            metavar=option.metavar or None,
+        else:
+            added.setdefault(flag, option)
+    parser.params += _params_of(added)
+
+
+def _params_of(options: Mapping[str, InitOption]) -> list[Any]:
+    """What Typer makes of options: parameters of a function that is never called."""
+    import typer
+    from typer.main import get_command
+
+    def function(**values: Any) -> None:
+        """A signature for Typer."""
+
+    kinds = {flag: bool | None if option.is_flag else str | None for flag, option in options.items()}
+    parameters = [
+        inspect.Parameter(
+            _MORE + option.name.replace("-", "_"),
+            inspect.Parameter.KEYWORD_ONLY,
+            default=typer.Option(None, flag, help=option.help, metavar=option.metavar or None),
+            annotation=kinds[flag],
         )
-        parser.params.append(made)
-        known[flag] = made
+        for flag, option in options.items()
+    ]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(add_help_option=False)(function)
+    params: list[Any] = get_command(app).params
+    return params
 
 
 def _load(target: str, owner: str) -> Callable[..., Any]:

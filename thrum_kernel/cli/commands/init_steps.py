@@ -156,7 +156,11 @@ class KernelSteps:
         )
 
     def _check_agent_name(self, text: str) -> str:
-        check_name("agent", bare_name(text))
+        role = bare_name(str(self._plan.options.get("role") or ""))
+        if role:
+            check_agent(bare_name(text), role, "any")
+        else:
+            check_name("agent", bare_name(text))
         self._name_typed = bare_name(text)
         return self._name_typed
 
@@ -252,7 +256,7 @@ class KernelSteps:
         identity_file = self._where.identities / files.file_name(agent.name)
         self._plan.transaction.protect(identity_file)
         self._plan.transaction.protect(self._where.config)  # a second agent ends single-agent mode
-        if self._was_there and not self._is_known(agent.name):
+        if self._was_there and not identity_file.exists():
             self._plan.transaction.on_undo(lambda: self._unregister(agent.name))
         done = self._run.call("agent.register", name=agent.name, role=agent.role, module=agent.module)
         plan.report("agent", done)
@@ -279,9 +283,6 @@ class KernelSteps:
         self._plan.write(path, jsonio.dump(model.encode(identity)), mode=0o600)
         self._plan.report("agent", {"agent_id": agent.name, "identity_file": str(path)})
         self._plan.say(f"✓ Identity written: {agent.name} (registered when the daemon starts)")
-
-    def _is_known(self, name: str) -> bool:
-        return self._run.call("agent.lookup", name=name)["member"] is not None
 
     def _unregister(self, name: str) -> None:
         with contextlib.suppress(ThrumError):

@@ -1,0 +1,7 @@
+"""Tests of the briefing."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("briefing_terminal")

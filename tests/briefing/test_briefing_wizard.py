@@ -1,0 +1,391 @@
+"""The questions of ``init``: their order, their defaults, and Ctrl-C at each of them, on a real terminal."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from briefing_terminal import OnTerminal
+
+from thrum_kernel.api import InitStep, Question
+from thrum_kernel.briefing.wizard import Wizard
+from thrum_kernel.cli.commands.init_steps import install_tmux
+from thrum_kernel.errors import UsageError
+from thrum_kernel.testing.harness import Cli, Repo
+
+PROMPTS = (
+    "Agent name [coord_project]: ",
+    "Role [coordinator]: ",
+    "Module [project]: ",
+    "Where should agent worktrees live? [",
+    "Choose [1]: ",
+)
+
+STEP = """
+import os, signal
+from thrum_kernel.api import API_LEVEL, InitStep, InitOption, PluginManifest, Question, hookimpl
+MANIFEST = PluginManifest(name="acme", summary="Steps for tests", api=API_LEVEL, hooks="acme_steps")
+
+def stop(plan):
+    plan.write(plan.worktree / "acme.txt", b"written by acme")
+    if plan.options.get("acme-say"):
+        plan.say("acme says " + plan.options["acme-say"])
+        plan.report("acme", plan.options["acme-say"])
+    if not plan.dry_run and os.environ.get("ACME_INTERRUPT"):
+        os.kill(os.getpid(), signal.SIGINT)
+
+def ask(plan):
+    choices = (("enhanced", "enhanced roles"), ("default", "default roles"), ("skip", "none"))
+    return (Question(key="roles", prompt="Role templates", choices=choices),)
+
+@hookimpl
+def thrum_init_steps(ctx):
+    order = int(os.environ.get("ACME_ORDER", "400"))
+    options = (InitOption(name="acme-say", help="What acme says.", metavar="TEXT"),
+               InitOption(name="roles", help="Which roles."))
+    return [InitStep(name="acme", order=order, run=stop, options=options, questions=ask)]
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with an installed plugin that adds a step, and nothing else."""
+    folder = tmp_path / "site"
+    info = folder / "acme_steps-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "acme_steps.py").write_text(STEP)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-steps\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[thrum.plugins]\nacme = acme_steps:MANIFEST\n")
+    return folder
+
+
+@pytest.fixture
+def env(repo: Repo, site: Path) -> dict[str, str]:
+    return {**repo.env, "PYTHONPATH": str(site), "THRUM_PLUGINS_DISABLE": "runtimes,guards,roles"}
+
+
+@pytest.fixture
+def typed(cli: Cli, env: dict[str, str], repo: Repo) -> Iterator[Any]:
+    """``typed("init")``: a command on a terminal in the repository."""
+
+    def start(*words: str, **more: str) -> OnTerminal:
+        return OnTerminal(*words, cwd=repo.path, env={**env, **more})
+
+    return start
+
+
+def tree_of(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(folder)): (
+            stat.S_IMODE(path.lstat().st_mode),
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in sorted(folder.rglob("*"))
+        if not path.is_socket()
+    }
+
+
+def config_of(repo: Repo) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((repo.path / ".thrum" / "config.json").read_bytes())
+    return found
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+class Scripted:
+    """A terminal whose lines are typed beforehand."""
+
+    def __init__(self, *lines: str) -> None:
+        self._lines = list(lines)
+        self.asked: list[str] = []
+        self.told: list[str] = []
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+
+    def ask(self, prompt: str) -> str:
+        self.asked.append(prompt)
+        if not self._lines:
+            raise EOFError
+        return self._lines.pop(0)
+
+
+class Options:
+    """As much of an `InitPlan` as the wizard looks at."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+
+def step(*questions: Question) -> InitStep:
+    return InitStep(name="x", order=1, run=lambda plan: None, questions=lambda plan: questions)
+
+
+def test_a_wrong_answer_is_told_and_asked_for_again() -> None:
+    def check(text: str) -> str:
+        if text != "good":
+            raise UsageError("not good", hint="type good")
+        return text.upper()
+
+    terminal = Scripted("bad", "good")
+    answers = Wizard(terminal).ask([step(Question(key="a", prompt="A", check=check))], Options())  # type: ignore[arg-type]
+    assert answers == {"a": "GOOD"}
+    assert terminal.told == ["  not good (type good)\n"]
+    assert terminal.asked == ["A: ", "A: "]
+
+
+@pytest.mark.parametrize(("typed_line", "chosen"), [("", "two"), ("1", "one"), ("two", "two")])
+def test_a_choice_is_taken_by_number_by_name_or_by_enter(typed_line: str, chosen: str) -> None:
+    question = Question(
+        key="c", prompt="Which?", default="two", choices=(("one", "the first"), ("two", "the second"))
+    )
+    terminal = Scripted(typed_line)
+    assert Wizard(terminal).ask([step(question)], Options()) == {"c": chosen}  # type: ignore[arg-type]
+    assert terminal.asked == ["Which?\n  1) the first\n  2) the second\nChoose [2]: "]
+
+
+@pytest.mark.parametrize("line", ["0", "3", "third"])
+def test_what_is_no_choice_is_refused(line: str) -> None:
+    question = Question(key="c", prompt="Which?", choices=(("one", "1st"), ("two", "2nd")))
+    terminal = Scripted(line, "2")
+    assert Wizard(terminal).ask([step(question)], Options()) == {"c": "two"}  # type: ignore[arg-type]
+    assert terminal.told == ["  choose a number from 1 to 2\n"]
+
+
+def test_an_option_that_is_given_is_not_asked_for_and_the_end_of_input_is_an_interrupt() -> None:
+    questions = (Question(key="a", prompt="A"), Question(key="b", prompt="B"))
+    terminal = Scripted()
+    with pytest.raises(KeyboardInterrupt):
+        Wizard(terminal).ask([step(*questions)], Options(a="given"))  # type: ignore[arg-type]
+    assert terminal.asked == ["B: "]
+
+
+@pytest.mark.parametrize(
+    ("release", "platform", "command"),
+    [
+        ("ID=ubuntu\n", "linux", "sudo apt install tmux"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', "linux", "sudo dnf install tmux"),
+        ("ID=arch\n", "linux", "sudo pacman -S tmux"),
+        ("ID=unheard\n", "linux", "with your system's package manager"),
+        ("", "darwin", "brew install tmux"),
+    ],
+)
+def test_the_way_to_tmux_is_told_for_the_system(
+    tmp_path: Path, release: str, platform: str, command: str
+) -> None:
+    (tmp_path / "os-release").write_text(release)
+    assert install_tmux(tmp_path / "os-release", platform=platform) == command
+
+
+# --- on a terminal ---------------------------------------------------------------------------------------------------
+
+
+def test_enter_all_the_way_sets_up_starts_and_registers(typed: Any, cli: Cli, repo: Repo) -> None:
+    with typed("init") as terminal:
+        for prompt in PROMPTS:
+            terminal.until(prompt)
+            terminal.type("\r")
+        assert terminal.end() == 0, terminal.shown
+    assert "Agent registered: coord_project" in terminal.shown
+    assert terminal.shown.rstrip().endswith("Thrum initialized")
+    base = Path(repo.env["HOME"]) / ".thrum" / "worktrees" / "project"
+    assert config_of(repo)["worktrees"]["base_path"] == str(base)
+    assert base.is_dir()
+    me = cli.json("whoami")
+    assert (me["agent_id"], me["role"], me["module"]) == ("coord_project", "coordinator", "project")
+    assert me["session_id"]
+
+
+def test_answers_count_and_flags_remove_their_questions(typed: Any, repo: Repo, tmp_path: Path) -> None:
+    with typed("init", "--no-daemon", "--role", "tester", "--roles", "skip", "--acme-say", "hi") as terminal:
+        terminal.until("Agent name [coord_project]: ")
+        terminal.type("Not A Name\r")
+        terminal.until("only lower-case letters")
+        terminal.until("Agent name [coord_project]: ")
+        terminal.type("tester\r")  # the role, too: told at once
+        terminal.until("is the same as its role")
+    assert not (repo.path / ".thrum").exists()
+    with typed("init", "--no-daemon", "--role", "tester", "--roles", "skip", "--acme-say", "hi") as terminal:
+        terminal.until("Agent name")
+        terminal.type("@alice\r")
+        terminal.until("Module [project]: ")
+        terminal.type("auth\r")
+        terminal.until("Where should agent worktrees live?")
+        terminal.type("relative\r")
+        terminal.until("is not an absolute path")
+        terminal.type(f"{tmp_path}/trees\r")
+        assert terminal.end() == 0, terminal.shown
+    assert "Role [" not in terminal.shown and "Choose" not in terminal.shown
+    assert "skipping daemon start" in terminal.shown
+    assert "acme says hi" in terminal.shown
+    assert config_of(repo)["worktrees"]["base_path"] == f"{tmp_path}/trees"
+    identity = json.loads((repo.path / ".thrum" / "identities" / "alice.json").read_bytes())
+    assert identity["agent"] == {"kind": "agent", "name": "alice", "role": "tester", "module": "auth"} | {
+        key: value for key, value in identity["agent"].items() if key == "display"
+    }
+
+
+@pytest.mark.parametrize("at", range(len(PROMPTS)))
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["ctrl-c", "ctrl-d"])
+def test_an_interrupt_at_a_prompt_changes_nothing(typed: Any, repo: Repo, at: int, key: str) -> None:
+    (repo.path / ".gitignore").write_bytes(b"*.pyc\r\nno newline at the end")
+    before = tree_of(repo.path)
+    with typed("init") as terminal:
+        for prompt in PROMPTS[:at]:
+            terminal.until(prompt)
+            terminal.type("\r")
+        terminal.until(PROMPTS[at])
+        terminal.type(key)
+        assert terminal.end() == 130
+    assert "nothing was changed" in terminal.shown
+    assert tree_of(repo.path) == before
+    assert not (Path(repo.env["HOME"]) / ".thrum").exists()
+
+
+def test_again_with_force_starts_from_what_is_there(typed: Any, cli: Cli, repo: Repo, tmp_path: Path) -> None:
+    cli("init", "--no-daemon", "--name", "bob", "--agent-role", "tester", "--agent-module", "auth")
+    cli("config", "set", "worktrees.base_path", f"{tmp_path}/mine")
+    (repo.path / ".thrum" / "context" / "bob.md").write_text("mine")
+    kept = tree_of(repo.path)
+    prompts = ("Agent name [bob]: ", "Role [tester]: ", "Module [auth]: ", f"live? [{tmp_path}/mine]: ")
+    with typed("init", "--force", "--no-daemon", "--roles", "skip") as terminal:
+        for prompt in prompts[:3]:
+            terminal.until(prompt)
+            terminal.type("\r")
+        terminal.until(prompts[3])
+        terminal.type("\x03")
+        assert terminal.end() == 130
+    assert tree_of(repo.path) == kept
+    with typed("init", "--force", "--no-daemon", "--roles", "skip") as terminal:
+        for prompt in prompts:
+            terminal.until(prompt)
+            terminal.type("\r")
+        assert terminal.end() == 0, terminal.shown
+    assert (repo.path / ".thrum" / "context" / "bob.md").read_text() == "mine"
+    assert config_of(repo)["worktrees"]["base_path"] == f"{tmp_path}/mine"
+
+
+# --- interrupts at steps ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["fresh", "force"])
+@pytest.mark.parametrize("order", [50, 150, 250, 350, 850, 950])
+def test_an_interrupt_after_each_step_restores_byte_for_byte(
+    cli: Cli, repo: Repo, env: dict[str, str], order: int, is_old: bool
+) -> None:
+    (repo.path / ".gitignore").write_bytes(b"*.pyc\r\nno newline at the end")
+    if is_old:
+        cli("init", "--no-daemon")
+        (repo.path / ".thrum" / "llms.txt").write_bytes(b"old text")
+        (repo.path / ".thrum" / "identities" / "carol.json").write_text("{}")
+    before = tree_of(repo.path)
+    processes = {process.pid for process in psutil.process_iter()}
+    command = cli.in_process()
+    interrupted = Cli(
+        cli.spawner,
+        cli.cwd,
+        {**env, "PYTHONPATH": f"{env['PYTHONPATH']}:{Path(__file__).parents[2]}"}
+        | {"ACME_ORDER": str(order), "ACME_INTERRUPT": "1"},
+        command.program,
+    ).run("init", "--force", "--name", "alice", "--worktrees-root", "~/trees")
+    assert interrupted.status == 130, interrupted
+    assert "nothing was changed" in interrupted.err
+    after = tree_of(repo.path)
+    machine = {path for path in {**before, **after} if is_old and _is_machines_own(path)}
+    assert {path: after.get(path) for path in after if path not in machine} == {
+        path: before.get(path) for path in before if path not in machine
+    }
+    assert not (Path(repo.env["HOME"]) / "trees").exists()
+    left = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if process.pid not in processes and str(repo.path) in (process.info["cmdline"] or ())
+    ]
+    assert left == []
+
+
+def _is_machines_own(path: str) -> bool:
+    """What a daemon that ran for a moment leaves in a project that was there before: its log and its databases."""
+    return path.startswith((".git/thrum-sync", ".thrum/var"))
+
+
+def test_ctrl_c_while_the_daemon_comes_up_leaves_neither_files_nor_processes(
+    typed: Any, repo: Repo, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "sitecustomize.py").write_text(
+        "import sys, time\nif 'run' in sys.orig_argv and 'daemon' in sys.orig_argv: time.sleep(120)\n"
+    )
+    before = tree_of(repo.path)
+    log = repo.path / ".thrum" / "var" / "daemon.log"
+    with typed("init", "--name", "alice", PYTHONPATH=str(slow)) as terminal:
+        terminal.until("Role [coordinator]")
+        terminal.type("\r")
+        terminal.until("Module")
+        terminal.type("\r")
+        terminal.until("worktrees live?")
+        terminal.type("\r")
+        while not log.exists():
+            pass
+        terminal.type("\x03")
+        assert terminal.end() == 130, terminal.shown
+    assert tree_of(repo.path) == before
+    ours = [p for p in psutil.process_iter(["cmdline"]) if str(repo.path) in (p.info["cmdline"] or ())]
+    assert ours == []
+
+
+# --- steps of plugins ------------------------------------------------------------------------------------------------
+
+
+def test_a_step_of_a_plugin_is_listed_reported_and_found_in_help(
+    cli: Cli, repo: Repo, env: dict[str, str]
+) -> None:
+    command = Cli(cli.spawner, cli.cwd, {**env, "PYTHONPATH": f"{env['PYTHONPATH']}:{Path.cwd()}"})
+    command.program = cli.in_process().program
+    assert "--acme-say TEXT" in command("init", "--help")
+    shown = command.json("init", "--dry-run", "--acme-say", "hi")
+    assert {"path": str(repo.path / "acme.txt"), "action": "create"} in shown["files"]
+    assert shown["acme"] == "hi"
+    assert not (repo.path / "acme.txt").exists()
+    assert f"would create {repo.path}/acme.txt" in command("init", "--dry-run")
+    done = command.json("init", "--no-daemon", "--acme-say", "hi")
+    assert (done["acme"], (repo.path / "acme.txt").read_text()) == ("hi", "written by acme")
+    again = command.run("init", "--no-daemon")
+    assert (again.status, "already initialized" in again.err) == (1, True)
+    assert "acme says ho" in command("init", "--acme-say", "ho")  # what is asked for is done, nothing else
+
+
+def test_a_pipe_is_never_asked(cli: Cli, repo: Repo) -> None:
+    ran = cli.run("init", "--no-daemon", stdin=b"")
+    assert (ran.status, "Agent name" in ran.out) == (0, False)
+
+
+def test_tmux_is_wanted_only_where_the_tmux_plugin_is(
+    typed: Any, site: Path, repo: Repo, tmp_path: Path
+) -> None:
+    (site / "tmux_plugin.py").write_text(
+        "from thrum_kernel.api import API_LEVEL, PluginManifest\n"
+        "MANIFEST = PluginManifest(name='tmux', summary='s', api=API_LEVEL, hooks='tmux_plugin')\n"
+    )
+    info = site / "tmux_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tmux-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[thrum.plugins]\ntmux = tmux_plugin:MANIFEST\n")
+    without = tmp_path / "bin"
+    without.mkdir()
+    (without / "git").symlink_to("/usr/bin/git")
+    before = tree_of(repo.path)
+    with typed("init", PATH=str(without)) as terminal:
+        for prompt in PROMPTS:
+            terminal.until(prompt)
+            terminal.type("\r")
+        assert terminal.end() == 1
+    assert "tmux is not installed" in terminal.shown
+    assert tree_of(repo.path) == before
