@@ -264,6 +264,25 @@ def test_index_is_taken_up_again_where_it_was_left(tmp_path: Path) -> None:
     told(tmp_path, story)
 
 
+def test_index_that_is_ahead_of_its_cache_is_made_anew(tmp_path: Path) -> None:
+    async def story(library: Library) -> None:
+        library.log.message(library.alice, [library.bob], "lost")
+        library.take()
+        await library.search.settle()
+        await library.search.close()
+        # As after a power failure: the cache has forgotten, and counts from the start.
+        with library.cache.transaction() as db:
+            db.execute("DELETE FROM change")
+            db.execute("UPDATE sqlite_sequence SET seq = 0")
+            db.execute("UPDATE message SET body = 'again'")
+        library.search = Search(library.cache, tmp_path / "search.db")
+        await library.search.settle()
+        assert await library.finds("again") == ["again"]
+        assert await library.finds("lost") == []
+
+    told(tmp_path, story)
+
+
 @pytest.mark.parametrize("content", [b"", b"no index at all" * 500])
 def test_useless_index_file_is_made_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "search.db").write_bytes(content)

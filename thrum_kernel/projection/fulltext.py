@@ -52,7 +52,7 @@ class TextIndex:
         """Open the index, or begin it anew where it belongs to another build of the cache."""
         self.birth = birth
         make_way(path, SCHEMA)
-        if path.exists() and _filled_for(path) != birth:
+        if path.exists() and _filled_for(path, cache_path) != birth:
             remove(path)
         is_new = not path.exists()
         if is_new:
@@ -155,12 +155,18 @@ class TextIndex:
         )
 
 
-def _filled_for(path: Path) -> str | None:
-    """The build of the cache that a whole index belongs to; None for one that was not filled to the end."""
-    connection = sqlite3.connect(path, isolation_level=None)
+def _filled_for(path: Path, cache_path: Path) -> str | None:
+    """The build of the cache that a whole index belongs to.
+
+    None for one that was not filled to the end, and for one that has taken more than there is: after a power failure
+    the cache may have lost what was not synced, and counts its changes again.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, uri=True)
     try:
-        notes = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-        return notes["birth"] if notes["filled"] == "1" else None
+        connection.execute("ATTACH ? AS cache", (f"{cache_path.absolute().as_uri()}?mode=ro",))
+        notes = dict(connection.execute("SELECT key, value FROM main.meta").fetchall())
+        newest = connection.execute("SELECT coalesce(max(seq), 0) FROM cache.sqlite_sequence").fetchone()[0]
+        return notes["birth"] if notes["filled"] == "1" and int(notes["change"]) <= newest else None
     except (sqlite3.DatabaseError, KeyError):
         return None
     finally:
