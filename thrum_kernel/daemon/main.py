@@ -751,12 +751,12 @@ async def _serve(opened: Opened) -> int:
         _log.exception("the daemon cannot start")
         print(f"Error: {error}", file=sys.stderr)
         await _stop(daemon)
-        return 1
+        return _left(daemon, 1)
     _log.info("ready")
     await daemon.ended.wait()
     _log.info("stopping")
     await _stop(daemon)
-    return 0
+    return _left(daemon, 0)
 
 
 async def _stop(daemon: Daemon) -> None:
@@ -765,3 +765,12 @@ async def _stop(daemon: Daemon) -> None:
     except Exception:  # noqa: BLE001 - the process ends all the same; what is durable is durable
         _log.exception("while stopping")
     _log.info("stopped")
+
+
+def _left(daemon: Daemon, status: int) -> int:
+    """The exit status; ends the process here and now where a plugin's work cannot be ended: all else is given back."""
+    if daemon.plugged.is_entangled:
+        daemon.opened.close()
+        logging.shutdown()
+        os._exit(status)
+    return status

@@ -27,6 +27,7 @@ from pydantic import BaseModel
 from thrum_kernel.api import PluginCommand, Projector
 from thrum_kernel.events import EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES
+from thrum_kernel.plugins import discovery
 from thrum_kernel.plugins.bounded import attempt
 from thrum_kernel.plugins.failing_kernel import arguments_of, failing_context
 from thrum_kernel.plugins.fitness import unfit_for_daemon
@@ -186,6 +187,9 @@ def _conformance(plugin: Plugin) -> str:
     if util.find_spec("pytest") is None:
         return "pytest is not installed: pip install pytest"
     target = plugin.source.name
+    installed = {(source.name, source.distribution) for source in discovery.installed()}
+    if plugin.source.path is None and (target, plugin.source.distribution) not in installed:
+        return "install the project first: pip install -e PATH"
     done = subprocess.run(
         [sys.executable, "-m", "thrum_kernel.testing.conformance", target, *_place(plugin)],
         capture_output=True,
