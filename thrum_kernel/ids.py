@@ -114,6 +114,14 @@ class HybridClock:
                 self._counter += 1
             return encode_ulid(self._ms << 80 | self._counter << 64 | tail)
 
+    def now_us(self) -> int:
+        """Microseconds since 1970 as ids tell time: like the wall clock, but never behind an id that was made."""
+        return max(self._clock.now_us(), self._ms * 1000)
+
+    def monotonic(self) -> float:
+        """The wall clock's own."""
+        return self._clock.monotonic()
+
     def observe(self, ulid: str) -> bool:
         """Note an id from elsewhere; False when it is more than 24 h ahead and was not taken."""
         number = decode_ulid(ulid)

@@ -98,3 +98,13 @@ def test_keys_order_like_their_ulids(first: int, second: int) -> None:
 @given(st.integers(1_600_000_000_000_000, 3_000_000_000_000_000))
 def test_key_floor_is_below_every_id_of_that_time(us: int) -> None:
     assert key_floor(us) <= ulid_key(HybridClock(StoppedClock(us)).next_ulid())
+
+
+def test_time_by_ids_does_not_go_back_with_the_wall_clock() -> None:
+    wall = StoppedClock()
+    clock = HybridClock(wall)
+    clock.next_ulid()
+
+    wall.us -= 3 * 24 * 3600 * 1_000_000
+
+    assert clock.now_us() == START_US

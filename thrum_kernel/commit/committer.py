@@ -248,6 +248,11 @@ class Committer:
             self._in_doubt("two lines with one event id")
         return applied.events
 
+    def tell(self, events: Sequence[Event]) -> None:
+        """Tell the listeners of events that count only now, though they were taken earlier."""
+        for event in events:
+            self._tell(event)
+
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
             try:

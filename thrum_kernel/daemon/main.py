@@ -99,6 +99,9 @@ LONG_POLL_LIMIT_S = 24 * 3600.0
 """`thrum wait --timeout` may be long; a client that goes away ends it at once."""
 
 WATCH_EVERY_S = 2.0
+RELEASE_EVERY = 30
+"""Of so many looks one also asks whether events that were ahead of the clock count by now."""
+
 LOCK_PATIENCE_S = 6.0
 SWITCH_S = 0.0005
 """How long a thread that computes (publishing, indexing, a command) may keep the loop from answering."""
@@ -119,7 +122,8 @@ class Daemon:
         self.topics = Topics()
         self.supervisor = Supervisor(clock)
         self.cache = Cache(where.cache_db, later=True)  # its tables are known when the plugins are loaded
-        self.projector = Projector(self.cache, self.types, clock=clock)
+        # By the clock of ids: our own events count also after the wall clock was put back.
+        self.projector = Projector(self.cache, self.types, clock=opened.ids)
         self.committer = self._make_committer()
         self.keeper = ProjectionKeeper(
             cache=self.cache,
@@ -402,8 +406,12 @@ class Daemon:
         """End when the socket or the lock was taken away: another daemon is to have the place."""
         started()
         where = self.opened.paths
-        while where.socket.exists() and self.opened.lock.still_ours():  # noqa: ASYNC110 - nothing tells of it
+        looks = 0
+        while where.socket.exists() and self.opened.lock.still_ours():
             await asyncio.sleep(WATCH_EVERY_S)
+            looks += 1
+            if looks % RELEASE_EVERY == 0 and self.keeper.refusal() is None:
+                self.committer.tell(self.projector.release().events)
         _log.error("the socket or the lock was taken away (git clean?): this daemon ends")
         self.ended.set()
 

@@ -1,0 +1,20 @@
+"""The kernel's own tests: real repositories and daemons without the plugins that are installed beside it."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from thrum_kernel.testing.harness import clean_environment
+
+INSTALLED = ",".join(sorted(entry.name for entry in metadata.entry_points(group="thrum.plugins")))
+
+
+@pytest.fixture
+def isolated_home(tmp_path: Path) -> dict[str, str]:
+    """As the harness's, with the kernel alone and what a test installs itself."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return {**clean_environment(home), "THRUM_PLUGINS_DISABLE": INSTALLED}
