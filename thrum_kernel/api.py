@@ -414,6 +414,8 @@ class PluginManifest:
         commands: see `PluginCommand`.
         methods, nouns, sections, tables, senders, events: names claimed beyond the default namespace, exactly;
             *senders* and *methods* may end in ``*``.
+        hints: the commands around which `thrum_hints` is asked, e.g. ``prime``; empty: every command, which costs each
+            of them a little.
         history: its cursor over committed events starts at the beginning of the log, not at now.
     """
 
@@ -431,6 +433,7 @@ class PluginManifest:
     tables: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     history: bool = False
 
 

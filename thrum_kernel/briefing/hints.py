@@ -127,13 +127,13 @@ class Hints:
 
     def concern(self, command: str) -> bool:
         """Whether somebody may have hints around *command*."""
-        return command in self._kernel or self._hooks.implements("thrum_hints")
+        return command in self._kernel or self._hooks.has_hints(command)
 
     async def gather(self, moment: Moment) -> list[Hint]:
         """All hints at a moment, the kernel's first."""
         own = self._kernel.get(moment.command)
         hints = list(own(moment)) if own is not None and moment.phase == "before" else []
-        if self._hooks.implements("thrum_hints"):
+        if self._hooks.has_hints(moment.command):
             hints += await self._hooks.hints(moment)
         return hints
 

@@ -11,8 +11,8 @@ from thrum_kernel.api import AgentInfo, GuardedCall, Hint, Moment, PrimeSection,
 class BriefingHooks(Protocol):
     """The hooks of the briefing, each over all plugins, isolated: none raises for a plugin's mistake."""
 
-    def implements(self, hook: str) -> bool:
-        """Whether any plugin is asked for *hook*."""
+    def has_hints(self, command: str) -> bool:
+        """Whether any plugin is asked for hints around *command*."""
         ...
 
     async def preamble(self, agent: AgentInfo) -> str | None:
@@ -39,7 +39,7 @@ class BriefingHooks(Protocol):
 class NoHooks:
     """No plugin; implements `BriefingHooks`."""
 
-    def implements(self, hook: str) -> bool:
+    def has_hints(self, command: str) -> bool:
         return False
 
     async def preamble(self, agent: AgentInfo) -> str | None:

@@ -108,9 +108,12 @@ class Hooks:
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
-    async def gather(self, hook: str, **arguments: Any) -> list[tuple[Bound, Any]]:
-        """What every plugin answers, in order, all asked at once; those that failed are left out."""
-        entries = [bound for bound in self._bound.get(hook, ()) if not bound.off]
+    async def gather(
+        self, hook: str, *, only: Sequence[Bound] | None = None, **arguments: Any
+    ) -> list[tuple[Bound, Any]]:
+        """What every plugin (or *only* these) answers, in order, all asked at once; those that failed are left out."""
+        wanted = self._bound.get(hook, ()) if only is None else only
+        entries = [bound for bound in wanted if not bound.off]
         answers = await asyncio.gather(
             *(self.ask(bound, arguments) for bound in entries), return_exceptions=True
         )

@@ -247,7 +247,8 @@ async def thrum_wake(ctx: PluginContext, wake: Wake) -> Evidence | None:
 async def thrum_hints(ctx: PluginContext, moment: Moment) -> Sequence[Hint]:  # type: ignore[empty-body]
     """Hints with stable codes, before a command does anything and after it succeeded.
 
-    Called by the daemon for the commands that ask for hints. A ``warn`` hint *before* stops the command, unless it
+    Called by the daemon around the commands that the manifest's ``hints`` names (none: around every command), for a
+    command that runs in its caller's process too. A ``warn`` hint *before* stops the command, unless it
     says ``allow_force`` and ``--force`` was given.
 
     Fails open: there is no hint.

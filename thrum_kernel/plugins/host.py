@@ -229,10 +229,23 @@ class PluginHost:
         found: Caller | None = await self.hooks.first("thrum_identify", accept=is_candidate, facts=facts)
         return found
 
+    def has_hints(self, command: str) -> bool:
+        """Whether any plugin is asked for hints around *command*."""
+        return bool(self._hinting(command))
+
     async def hints(self, moment: Moment) -> list[Hint]:
         """Hints for a moment, warnings first."""
-        found = _items(await self.hooks.gather("thrum_hints", moment=moment), Hint)
-        return sorted(found, key=lambda hint: hint.severity != "warn")
+        asked = self._hinting(moment.command)
+        answers = await self.hooks.gather("thrum_hints", only=asked, moment=moment)
+        return sorted(_items(answers, Hint), key=lambda hint: hint.severity != "warn")
+
+    def _hinting(self, command: str) -> list[Bound]:
+        manifests = ((bound, bound.plugin.manifest) for bound in self.hooks.of("thrum_hints"))
+        return [
+            bound
+            for bound, manifest in manifests
+            if manifest is not None and (not manifest.hints or command in manifest.hints)
+        ]
 
     async def preamble(self, agent: AgentInfo) -> str | None:
         """The role text of an agent; None leaves it to the kernel."""

@@ -180,6 +180,11 @@ def _only_again(
     """The steps of plugins that options ask for where everything else is done already; else none."""
     if force or not where.config.is_file() or (where.is_redirected and not where.redirect.is_file()):
         return []
+    return asked_for(plugins, options)
+
+
+def asked_for(plugins: ProcessHost, options: Mapping[str, Any]) -> list[InitStep]:
+    """The steps of plugins one of whose options was given."""
     return [step for step in plugins.init_steps if any(options.get(each.name) for each in step.options)]
 
 

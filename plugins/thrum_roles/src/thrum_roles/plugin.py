@@ -11,6 +11,7 @@ MANIFEST = PluginManifest(
     hooks="thrum_roles.hooks",
     settings="thrum_roles.settings:Settings",
     capabilities=frozenset({"files"}),
+    hints=("prime",),
     sections=("role_config",),
     commands=(
         PluginCommand(
