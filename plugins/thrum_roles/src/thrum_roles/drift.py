@@ -47,7 +47,11 @@ def drift(config: RoleConfig, on_disk: Collection[str], shipped: Catalogue) -> D
     changed = tuple(sorted(role for role in config.roles if _has_changed(config, role, shipped)))
     if not changed:
         return None
-    return Drift(BODY_DIFF, f"thrum has a newer text for {_listed(changed)}", changed)
+    return Drift(
+        BODY_DIFF,
+        f"the shipped text for {_listed(changed)} is not the one that yours was written from",
+        changed,
+    )
 
 
 def _migration(on_disk: Collection[str]) -> Drift:

@@ -16,6 +16,7 @@ from thrum_kernel.api import (
     PluginContext,
     hookimpl,
 )
+from thrum_kernel.errors import FileDamaged
 from thrum_roles import checks, init_step
 from thrum_roles.drift import MIGRATION, Drift, drift
 from thrum_roles.methods import RoleMethods, coordinator_name
@@ -62,7 +63,10 @@ async def thrum_hints(ctx: PluginContext, moment: Moment) -> Sequence[Hint]:
     """Drift, told with a briefing."""
     if moment.command != "prime" or moment.phase != "after":
         return ()
-    on_disk = await ctx.in_thread(RepositoryTemplates(ctx.paths.thrum).roles)
+    try:
+        on_disk = await ctx.in_thread(RepositoryTemplates(ctx.paths.thrum).roles)
+    except FileDamaged:
+        return ()  # `thrum doctor` and `roles list` say what is wrong with the folder
     found = drift(ctx.settings.role_config, on_disk, catalogue())
     return () if found is None else (_hint(found),)
 

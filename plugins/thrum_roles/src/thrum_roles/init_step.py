@@ -119,7 +119,7 @@ def _write(plan: InitPlan, templates: dict[str, Shipped], saved: RoleConfig, shi
 def _is_somebodys(there: RepositoryTemplates, role: str, saved: RoleConfig, shipped: Catalogue) -> bool:
     """Whether a template of that role is there that is not ours; what cannot be read is not ours."""
     try:
-        source = there.source(role) if there.path(role).parent.is_dir() else None
+        source = there.source(role)
     except FileDamaged:
         return True
     return source is not None and is_edited(source, known_hashes(role, saved.roles.get(role), shipped))

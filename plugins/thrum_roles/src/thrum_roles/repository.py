@@ -116,7 +116,8 @@ class RepositoryTemplates:
         return self._thrum / FOLDER / name
 
     def _read(self, name: str) -> bytes | None:
-        with self._opened(make=False) as folder:
+        path = self._thrum / FOLDER / name
+        with self._opened(make=False, about=path) as folder:
             if folder is None:
                 return None
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -126,7 +127,6 @@ class RepositoryTemplates:
                 return None
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
             status = os.fstat(file.fileno())
-            path = self._thrum / FOLDER / name
             if not stat.S_ISREG(status.st_mode):
                 raise FileDamaged(path, "is no regular file")
             if status.st_size > MAX_BYTES:
@@ -134,23 +134,28 @@ class RepositoryTemplates:
             return file.read(MAX_BYTES)
 
     @contextlib.contextmanager
-    def _opened(self, *, make: bool) -> Iterator[int | None]:
+    def _opened(self, *, make: bool, about: Path | None = None) -> Iterator[int | None]:
         """A descriptor of the folder; None when it is missing and not to be made.
+
+        Args:
+            about: what is looked at there, for the error; None is the folder itself.
 
         Raises:
             FileDamaged: anything that goes wrong with what lies there.
         """
-        path = self._thrum / FOLDER
+        path = about or self._thrum / FOLDER
         try:
             with contextlib.ExitStack() as stack:
-                above = os.open(self._thrum, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                stack.callback(os.close, above)
-                if make:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(FOLDER, 0o750, dir_fd=above)
                 try:
+                    above = os.open(self._thrum, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                    stack.callback(os.close, above)
+                    if make:
+                        with contextlib.suppress(FileExistsError):
+                            os.mkdir(FOLDER, 0o750, dir_fd=above)
                     folder = os.open(FOLDER, _OPEN_FOLDER, dir_fd=above)
                 except FileNotFoundError:
+                    if make:
+                        raise
                     yield None
                     return
                 stack.callback(os.close, folder)

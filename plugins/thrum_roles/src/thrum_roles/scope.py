@@ -36,6 +36,8 @@ def section(scope: str, fields: Mapping[str, str]) -> str:
     """
     if not scope:
         return ""
+    if scope == "module" and not fields["Module"]:
+        scope = "worktree"
     known = _KNOWN.get(scope)
     if known is not None:
         return f"## Scope\n\n{known.format_map(fields)}\n"

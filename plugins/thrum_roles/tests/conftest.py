@@ -1,0 +1,58 @@
+"""Fixtures that several files share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from thrum_kernel.testing.harness import Cli, Repo
+
+
+@pytest.fixture
+def cli(cli: Cli) -> Cli:
+    """`cli` that stops when a plugin is broken."""
+    return cli.at(cli.cwd, THRUM_PLUGINS_STRICT="1")
+
+
+@dataclass(frozen=True)
+class Team:
+    """A coordinator in the main worktree and two others in linked ones, with a daemon.
+
+    Attributes:
+        main: the main worktree, where coord is.
+        impl: where impl_a, an implementer, is.
+        test: where test_b, a tester, is.
+        cli: typed in the main worktree.
+    """
+
+    main: Repo
+    impl: Repo
+    test: Repo
+    cli: Cli
+
+    def template(self, role: str, text: str) -> Path:
+        """Write a template of the repository."""
+        path = self.main.path / ".thrum" / "role_templates" / f"{role}.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def preamble(self, name: str) -> str:
+        """The preamble file of an agent; empty when it has none."""
+        places = {"coord": self.main, "impl_a": self.impl, "test_b": self.test}
+        path = places[name].path / ".thrum" / "context" / f"{name}_preamble.md"
+        return path.read_text() if path.exists() else ""
+
+
+@pytest.fixture
+def team(cli: Cli, repo: Repo) -> Iterator[Team]:
+    """A team without role templates."""
+    cli("init", "--non-interactive")
+    impl, test = repo.worktree("impl"), repo.worktree("test")
+    cli("quickstart", "--name", "coord", "--role", "coordinator", "--module", "main")
+    cli.at(impl.path)("quickstart", "--name", "impl_a", "--role", "implementer", "--module", "auth")
+    cli.at(test.path)("quickstart", "--name", "test_b", "--role", "tester", "--module", "auth")
+    yield Team(repo, impl, test, cli)
