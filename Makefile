@@ -19,6 +19,7 @@ check: setup         ## format, lint, types, dependency direction, generated doc
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+	$(PY) -m mypy --strict $(wildcard plugins/*/src)
 	.venv/bin/lint-imports
 
 format: setup
