@@ -3,6 +3,7 @@
 - ``rpc.md``: what ``rpc.describe`` says of a real daemon's methods.
 - ``cli.md``: every command of the tree with its help.
 - ``errors.md``: every error, its code, exit status and meaning.
+- ``hooks.md``: every hook, from the docstrings of the hookspecs.
 """
 
 from __future__ import annotations
@@ -118,6 +119,43 @@ def errors_page() -> str:
     )
 
 
+def hooks_page() -> str:
+    """The page about hooks."""
+    from thrum_kernel.plugins import hookspecs
+
+    rows = ["| hook | colour | result | |", "|---|---|---|---|"]
+    parts = []
+    for hook in hookspecs.HOOKS.values():
+        function = getattr(hookspecs, hook.name)
+        text = inspect.getdoc(function) or ""
+        colour = "sync, once" if hook.colour == "adds" else "async"
+        rows.append(
+            f"| [`{hook.name}`](#{hook.name}) | {colour} | {hook.mode} | {_markdown(text.partition(chr(10))[0].rstrip('.'))} |"
+        )
+        keyword = "def" if hook.colour == "adds" else "async def"
+        signature = str(inspect.signature(function)).replace("'", "")
+        parts.append(
+            f"## `{hook.name}`\n\n```python\n@hookimpl\n{keyword} {hook.name}{signature}: ...\n```\n\n{_markdown(text)}\n"
+        )
+    about = _markdown(inspect.getdoc(hookspecs) or "").partition("\n\n")[2].rpartition("\n\nSource:")[0]
+    return f"# Hooks\n\n{_NOTE}\n{about}\n\n" + "\n".join([*rows, "", *parts])
+
+
+def _markdown(text: str) -> str:
+    """A docstring as Markdown: its code marks are one backtick, its example a code block."""
+    text = text.replace("``", "`")
+    lines, code = [], False
+    for line in text.splitlines():
+        starts = line.startswith("    ") and not code
+        if starts:
+            lines.append("```python")
+        elif code and line and not line.startswith("    "):
+            lines.insert(len(lines) - 1 if lines and not lines[-1] else len(lines), "```")
+        code = line.startswith("    ") or (code and not line)
+        lines.append(line.removeprefix("    ") if code else line)
+    return "\n".join(lines + ["```"] * code).replace("marked::", "marked:")
+
+
 def describe_a_daemon() -> Any:
     """The answer of ``rpc.describe`` from a daemon started for it in a scratch repository."""
     import tempfile
@@ -128,7 +166,8 @@ def describe_a_daemon() -> Any:
     with tempfile.TemporaryDirectory(prefix="thrum-docs-") as name:
         folder = Path(name)
         (folder / "home").mkdir()
-        repo = Repo.make(folder / "project", clean_environment(folder / "home"))
+        env = {**clean_environment(folder / "home"), "THRUM_PLUGINS_AUTOLOAD": "0"}
+        repo = Repo.make(folder / "project", env)
         spawner = Spawner()
         cli = Cli(spawner, repo.path, repo.env)
         try:
@@ -145,6 +184,7 @@ def pages() -> dict[str, Callable[[], str]]:
         "rpc.md": lambda: rpc_page(describe_a_daemon()),
         "cli.md": cli_page,
         "errors.md": errors_page,
+        "hooks.md": hooks_page,
     }
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from thrum_kernel.plugins import hookspecs
+from thrum_kernel.plugins.hookspecs import HOOKS
 from thrum_kernel.testing.harness import Cli, Repo, request
 
 ROOT = Path(__file__).parents[2]
@@ -48,3 +52,29 @@ def test_the_page_about_commands_is_current(generate: ModuleType) -> None:
 
 def test_the_page_about_errors_is_current(generate: ModuleType) -> None:
     assert generate.errors_page() == stored("errors.md"), "run `make docs`"
+
+
+def test_the_page_about_hooks_is_current(generate: ModuleType) -> None:
+    assert generate.hooks_page() == stored("hooks.md"), "run `make docs`"
+
+
+def test_every_hook_is_documented_and_called_as_it_says() -> None:
+    declared = [name for name in vars(hookspecs) if name.startswith("thrum_")]
+
+    assert list(HOOKS) == declared, "HOOKS lists every hookspec, in the order of the module"
+    for hook in HOOKS.values():
+        function = getattr(hookspecs, hook.name)
+        text = inspect.getdoc(function) or ""
+        assert "Called " in text, f"{hook.name} does not say when it is called, and by whom"
+        assert "fail" in text.lower(), f"{hook.name} does not say what happens when it fails"
+        assert inspect.iscoroutinefunction(function) == (hook.colour == "decides"), hook.name
+        for argument in inspect.signature(function).parameters.values():
+            assert argument.annotation is not inspect.Parameter.empty, f"{hook.name}: {argument}"
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_has_a_caller_and_a_test(hook: str) -> None:
+    """A hook arrives with its first caller; what is not tested is not promised."""
+    tests = [path for folder in ("tests", "plugins") for path in (ROOT / folder).rglob("test_*.py")]
+
+    assert any(re.search(rf"def {hook}\b", path.read_text()) for path in tests), f"no test implements {hook}"

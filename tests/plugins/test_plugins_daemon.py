@@ -338,3 +338,173 @@ def test_commands_run_where_their_contract_says_and_one_that_cannot_be_imported_
         assert "acme-greet" in refused and "cannot be imported" in refused
     assert "Cannot be imported" in house.cli("greet", "--help")
     house.cli("plugin", "list")
+
+
+def test_preamble_and_sections_of_the_briefing_come_from_plugins(house: House) -> None:
+    house.site.install(
+        "brief",
+        hooks="""
+        @hookimpl
+        async def thrum_preamble(ctx, agent):
+            return f"You are {agent.name}, a careful {agent.role}."
+        @hookimpl
+        async def thrum_prime(ctx, agent):
+            return [PrimeSection(key="weather", order=650, text="# Weather\\nSunny", data={"sky": "blue"})]
+        """,
+    )
+    house.site.install("rain", hooks="@hookimpl\nasync def thrum_prime(ctx): raise ValueError('wet')\n")
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+
+    told = house.cli("prime")
+    assert "You are ada, a careful implementer." in told and "Sunny" in told
+    assert house.cli.json("prime")["weather"] == {"sky": "blue"}
+    assert "wet" in house.plugins()["rain"]["troubles"]["thrum_prime"]
+
+
+def test_a_plugin_decides_between_identities_that_fit_and_nobody_else(house: House) -> None:
+    house.site.install(
+        "oracle",
+        hooks="""
+        @hookimpl
+        async def thrum_identify(ctx, facts):
+            wish = ctx.paths.thrum / "wish"
+            name = wish.read_text() if wish.exists() else ""
+            return Caller(kind="agent", agent_id=name) if name else None
+        """,
+    )
+    house.start()
+    place = house.cli.at(house.repo.worktree("shared").path)
+    for name in ("ada", "bob"):
+        place("quickstart", name, "--role", "implementer", "--module", "auth", "--force")
+    refused = place.run("send", "who am I?", "--to", "@everyone")
+    assert refused.status == 1 and "ada" in refused.err and "bob" in refused.err
+
+    wish = house.repo.path / ".thrum" / "wish"
+    wish.write_text("eve")
+    assert place.run("send", "not eve", "--to", "@everyone").status == 1
+    wish.write_text("bob")
+    sent = place.json("send", "it is bob", "--to", "@everyone")
+    shown = place.at(place.cwd, THRUM_NAME="ada").json("message", "get", sent["message_id"])
+    assert shown["message"]["author"]["agent_id"] == "bob"
+
+
+SERVICES = """
+@hookimpl
+def thrum_services(ctx):
+    async def crashes(started):
+        started()
+        raise RuntimeError("again and again")
+    async def stubborn(started):
+        started()
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                continue
+    async def leaves(started):
+        started()
+        raise SystemExit(9)
+    return [Service("works.crashes", crashes), Service("works.stubborn", stubborn, 0.2), Service("works.leaves", leaves)]
+"""
+
+
+def test_services_that_crash_end_or_ignore_their_cancellation_are_named_and_the_daemon_ends(
+    house: House,
+) -> None:
+    house.site.install("works", hooks=SERVICES)
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    house.cli("send", "still here", "--to", "@everyone")
+
+    troubles = house.plugins()["works"]["troubles"]
+    assert "again and again" in troubles["service works.crashes"]
+    assert "SystemExit" in troubles["service works.leaves"]
+    house.cli("daemon", "stop")
+    assert "works.stubborn of plugin works (acme-works 1.0) ignores its cancellation" in house.log()
+    assert house.cli.json("daemon", "status")["running"] is False
+
+
+def test_a_plugin_sends_under_its_claimed_name_only_and_hears_what_is_sent_to_it(house: House) -> None:
+    house.site.install(
+        "post",
+        manifest='senders=("post:*",)',
+        hooks="""
+        class Send(msgspec.Struct, kw_only=True): "What."; sender: str = "post:office"; again: str = ""
+        @hookimpl
+        def thrum_methods(ctx):
+            async def send(call, params):
+                return await ctx.send("A parcel", to="@ada", sender=params.sender, request_id=params.again)
+            return [Method("post.send", Send, str, send, "Send", anonymous=True)]
+        """,
+    )
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+
+    once, again = (house.call("post.send", again="parcel-1") for _ in range(2))
+    assert once == again, "a retry does not send twice"
+    (message,) = house.cli.json("inbox")["messages"]
+    assert "post:office" in str(message) and "A parcel" in str(message)
+    with pytest.raises(AssertionError, match="does not claim that sender"):
+        house.call("post.send", sender="ada")
+    house.cli("reply", once, "thanks")
+    assert "post:office" in house.cli("sent")
+
+
+def test_a_method_that_fails_names_its_plugin_and_the_next_one_works(house: House) -> None:
+    house.site.install(
+        "shaky",
+        hooks="""
+        class No(msgspec.Struct): "Nothing."
+        @hookimpl
+        def thrum_methods(ctx):
+            def at_once(call, params): raise KeyError("oops")
+            async def later(call, params): raise SystemExit(2)
+            def refuses(call, params): raise UsageError("not like this")
+            return [
+                Method("shaky.at_once", No, str, at_once, "x", anonymous=True),
+                Method("shaky.later", No, str, later, "x", anonymous=True),
+                Method("shaky.refuses", No, str, refuses, "x", anonymous=True),
+            ]
+        """,
+    )
+    house.start()
+
+    for name, told in (
+        ("at_once", "KeyError: 'oops'"),
+        ("later", "SystemExit"),
+        ("refuses", "not like this"),
+    ):
+        with pytest.raises(AssertionError) as raised:
+            house.call(f"shaky.{name}")
+        assert told in str(raised.value)
+        assert ("acme-shaky" in str(raised.value)) == (name != "refuses")
+    assert house.log().count("method shaky.at_once failed") == 1
+
+
+def test_a_failing_plugin_is_named_in_list_status_log_and_where_its_command_is_asked_for(
+    house: House,
+) -> None:
+    house.site.install(
+        "broken",
+        hooks="raise ValueError('at import')",
+        manifest='commands=(PluginCommand(words=("broken", "do"), target="x:y", help="Do", in_daemon=True),)',
+    )
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    house.cli("send", "messaging works", "--to", "@everyone")
+
+    for words in (("plugin", "list"), ("daemon", "status"), ("plugin", "show", "broken")):
+        told = house.cli(*words)
+        assert "acme-broken" in told and "ValueError: at import" in told, words
+    assert house.log().count("acme-broken") == 1
+    assert "plugin broken (acme-broken 1.0) is failed" in house.cli.refused("broken", "do")
+    assert "acme-broken" in house.cli.in_process()("plugin", "list")
+
+
+def test_strict_stops_the_start(house: House) -> None:
+    house.site.install("broken", hooks="raise ValueError('at import')")
+    house.cli("init", "--non-interactive", "--no-daemon")
+
+    strict = house.cli.at(house.repo.path, THRUM_PLUGINS_STRICT="1")
+    assert "acme-broken" in strict.refused("daemon", "start")

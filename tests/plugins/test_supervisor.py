@@ -57,7 +57,7 @@ def test_a_failing_service_is_restarted_then_given_up_and_hurts_no_sibling() -> 
         keeper = Supervisor(SystemClock())
         await keeper.start(Service("steady", steady))
         await keeper.start(Service("broken", broken))
-        while keeper.states["broken"].state != "failed":
+        while keeper.states["broken"].state != "failed":  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.001)
 
         assert len(runs) == supervisor.FAILURES

@@ -106,7 +106,7 @@ def thrum_projectors(ctx: PluginContext) -> Sequence[Projector]:  # type: ignore
     It runs in the transaction of the event, live and on every rebuild (then in another thread), and must be pure: the
     same events in any order, any number of times, give the same tables.
 
-    A rule that raises costs the plugin that row: what it wrote for this event is undone, the event itself counts, and
+    A rule that fails costs the plugin that row: what it wrote for this event is undone, the event itself counts, and
     the plugin is shown as incomplete until ``thrum plugin rebuild NAME``.
     """
 
@@ -119,6 +119,8 @@ def thrum_methods(ctx: PluginContext) -> Sequence[Method]:  # type: ignore[empty
     Parameters are a ``msgspec.Struct`` with ``kw_only`` and ``forbid_unknown_fields``. A handler that is no
     coroutine runs on the loop and must not block. What it raises as `ThrumError` is told to the caller; anything else
     is logged, and told as a `PluginError` that names the plugin.
+
+    A failure of the hook fails the plugin.
     """
 
 
@@ -138,8 +140,9 @@ def thrum_runtime_presets(ctx: PluginContext) -> Sequence[RuntimePreset]:  # typ
     """Runtimes as data: how they are started, told apart, read and fed.
 
     Called after `thrum_services`, by the loader, and in process by commands that need no daemon. The names of their
-    processes join those by which the kernel knows a caller's runtime; a name the kernel has already stays as it is. Of
-    two presets with one name the plugin loaded later fails.
+    processes join those by which the kernel knows a caller's runtime; a name the kernel has already stays as it is.
+
+    A failure fails the plugin; of two presets with one name the plugin loaded later fails.
     """
 
 
@@ -150,6 +153,8 @@ def thrum_init_steps(ctx: PluginContext) -> Sequence[InitStep]:  # type: ignore[
     Called after `thrum_runtime_presets`, by the loader. ``thrum init`` loads the plugins in its own process, where
     there is no daemon: the steps run there, blocking, with those of the kernel by their ``order``. Everything they
     write goes through the plan, so that ``--dry-run`` lists it and Ctrl-C takes it back.
+
+    A failure fails the plugin; a step that fails takes ``init`` back to where it began.
     """
 
 
@@ -159,6 +164,8 @@ def thrum_checks(ctx: PluginContext) -> Sequence[Check]:  # type: ignore[empty-b
 
     Called after `thrum_init_steps`, by the loader. ``thrum doctor`` loads the plugins in its own process; ``look`` runs
     in a thread and may block for ``plugins.hook_timeout``. One that raises is shown as an error of the plugin.
+
+    A failure of the hook fails the plugin.
     """
 
 
