@@ -130,16 +130,16 @@ def _heavy(plugin: Plugin) -> str:
         return done.stderr.strip().splitlines()[-1]
     package = module.partition(".")[0]
     allowed = {".".join(module.split(".")[: n + 1]) for n in range(module.count(".") + 1)}
-    heavy = [
-        name
-        for name in done.stdout.split()
-        if name not in allowed and (name.startswith(f"{package}.") or not _is_standard(name))
-    ]
-    return f"{module} imports {', '.join(heavy[:5])}" if heavy else ""
+    imported = [name for name in done.stdout.split() if name not in allowed and not _is_standard(name)]
+    own = [name for name in imported if name.startswith(f"{package}.")]
+    others = dict.fromkeys(name.partition(".")[0] for name in imported if name not in own)
+    heavy = [*own, *others]
+    return f"{module} imports {', '.join(heavy)}" if heavy else ""
 
 
 def _is_standard(name: str) -> bool:
-    return name.partition(".")[0] in sys.stdlib_module_names
+    top = name.partition(".")[0]
+    return top in sys.stdlib_module_names or top.startswith("_sysconfigdata")
 
 
 def _command_problem(command: PluginCommand) -> str:

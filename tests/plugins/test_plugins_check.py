@@ -1,0 +1,204 @@
+"""`plugin check` grades by what it finds, and `plugin new` writes what it finds good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from plugin_site import Site
+
+from thrum_kernel import paths
+from thrum_kernel.errors import UsageError
+from thrum_kernel.plugins import checking, discovery, in_process, scaffold
+from thrum_kernel.plugins.checking import Report
+from thrum_kernel.settings.document import SettingsFile
+from thrum_kernel.testing.harness import Cli, Repo
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> paths.Paths:
+    return paths.plan(tmp_path, env={}, without_git=True)
+
+
+def report(project: paths.Paths, site: Site, name: str, *, suite: bool = False) -> Report:
+    sources = discovery.installed([str(site.path)])
+    with in_process.host(project, SettingsFile(project.config), env={}, sources=sources) as host:
+        plugin = host.named(name)
+        assert plugin is not None
+        return checking.check(host, plugin, suite=suite)
+
+
+def bad(report: Report) -> dict[str, str]:
+    return {mark.what: mark.detail for mark in report.marks if not mark.ok and mark.what != "conformance"}
+
+
+def test_one_that_does_not_load_has_no_grade(project: paths.Paths, site: Site) -> None:
+    site.install("bad", hooks="raise ValueError('x')")
+
+    found = report(project, site, "bad")
+
+    assert found.grade == "none"
+    assert "imported: the import: ValueError: x" in bad(found)["loads"]
+
+
+def test_a_heavy_manifest_is_told(project: paths.Paths, site: Site) -> None:
+    site.install(
+        "heavy",
+        plugin="""
+        import site_heavy.hooks, sqlite_utils
+        from thrum_kernel.api import PluginManifest
+        MANIFEST = PluginManifest(name="heavy", summary="x", api=1, hooks="site_heavy.hooks")
+        """,
+    )
+
+    found = report(project, site, "heavy")
+
+    assert found.grade == "none"
+    assert "site_heavy.hooks" in bad(found)["light import"] and "sqlite_utils" in bad(found)["light import"]
+
+
+COMMANDS = (
+    'commands=(PluginCommand(words=("cmd", "do"), target="site_cmd.commands:do", help="Do", in_daemon=True),)'
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("def do(ctx): print('x')", "line 1: it prints"),
+        ("import subprocess\ndef do(ctx): pass", "line 1: it starts processes"),
+        ("import os\ndef do(ctx): return os.environ['HOME']", "os.environ is the daemon's"),
+        ("def other(ctx): pass", "is not there"),
+        ("import nothing_here", "cannot be imported"),
+    ],
+)
+def test_a_command_for_the_daemon_is_held_to_its_contract(
+    project: paths.Paths, site: Site, source: str, told: str
+) -> None:
+    site.install("cmd", manifest=COMMANDS, modules={"commands": source})
+
+    assert told in bad(report(project, site, "cmd"))["command cmd do"]
+
+
+def test_undocumented_methods_and_settings_are_told(project: paths.Paths, site: Site) -> None:
+    site.install(
+        "mute",
+        manifest='settings="site_mute.settings:Settings"',
+        modules={
+            "settings": "from pydantic import BaseModel\nclass Settings(BaseModel):\n    level: int = 1\n"
+        },
+        hooks="""
+        class P(msgspec.Struct): pass
+        @hookimpl
+        def thrum_methods(ctx): return [Method("mute.do", P, dict, lambda c, p: {}, "")]
+        """,
+    )
+
+    found = bad(report(project, site, "mute"))
+
+    assert "summary" in found["method mute.do is documented"]
+    assert found["settings are documented"] == "say what level mean"
+
+
+TABLE = """
+class Seen(Event, kw_only=True, tag="tab.seen"):
+    text: str
+    tags: list[str] = []
+@hookimpl
+def thrum_event_types(ctx): return [EventType("tab.seen", Seen)]
+@hookimpl
+def thrum_migrations(ctx): return Tables(projected=("CREATE TABLE tab_seen (id TEXT PRIMARY KEY, text TEXT)",))
+def apply(db, event):
+    BODY
+@hookimpl
+def thrum_projectors(ctx): return [Projector("tab.seen", apply), Projector("message.create", lambda db, event: None)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("db.execute('INSERT OR IGNORE INTO tab_seen VALUES (?, ?)', (event.event_id, event.text))", ""),
+        (
+            "db.execute('INSERT INTO tab_seen VALUES (?, ?)', (event.event_id, event.text))",
+            "UNIQUE constraint",
+        ),
+        ("db.execute('INSERT OR REPLACE INTO tab_seen VALUES (1, ?)', (event.text,))", "in another order"),
+    ],
+)
+def test_projectors_are_tried_with_random_events_in_any_order(
+    project: paths.Paths, site: Site, body: str, told: str
+) -> None:
+    site.install("tab", hooks=TABLE.replace("BODY", body))
+
+    found = bad(report(project, site, "tab"))
+
+    assert told in found.get("projector of tab.seen", "")
+    assert bool(told) == ("projector of tab.seen" in found)
+    assert "projector of message.create" not in found
+
+
+@pytest.mark.parametrize(
+    ("hook", "told"),
+    [
+        ("async def thrum_agent_facts(ctx, agent): return (await ctx.call('x'))['y']", ""),
+        ("async def thrum_agent_facts(ctx, agent): return {'n': len(ctx.read('SELECT 1'))}", ""),
+        ("async def thrum_agent_facts(ctx, agent): return {'x': 1 / 0}", "ZeroDivisionError"),
+    ],
+)
+def test_hooks_are_tried_under_a_kernel_that_fails(
+    project: paths.Paths, site: Site, hook: str, told: str
+) -> None:
+    site.install("facts", hooks=f"@hookimpl\n{hook}\n")
+
+    assert told in bad(report(project, site, "facts")).get("thrum_agent_facts survives faults", "")
+
+
+def test_a_new_plugin_with_everything_is_well_formed(tmp_path: Path) -> None:
+    files = scaffold.project("acme_all", parts=list(scaffold.PARTS), summary="All of it")
+    folder = tmp_path / scaffold.folder_name("acme_all")
+
+    scaffold.write(folder, files)
+
+    assert not [path for path, text in files.items() if "__NAME__" in text or "__PACKAGE__" in text]
+    for path, text in files.items():
+        if path.endswith(".py"):
+            compile(text, path, "exec")
+    with pytest.raises(UsageError, match="there already"):
+        scaffold.write(folder, files)
+
+
+@pytest.mark.parametrize("name", ["Acme", "acme-guard", "1st", "", "a b"])
+def test_a_name_that_no_plugin_can_have_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="invalid plugin name"):
+        scaffold.project(name)
+
+
+def test_new_and_check_from_the_command_line_without_any_project(cli: Cli, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    nowhere.mkdir()
+    here = cli.at(nowhere)
+    assert "unknown part" in here.refused("plugin", "new", "acme_x", "--with", "magic")
+
+    made = here.json("plugin", "new", "acme_x", "--with", "guard,service,table,preset,command")
+    checked = here.run("plugin", "check", made["path"], "--no-suite")
+
+    assert checked.status == 0, checked.err
+    assert checked.out.startswith("acme_x (thrum-acme-x): bronze\n")
+    wrong = [line for line in checked.out.splitlines() if "✗" in line]
+    assert wrong == ["  ✗ silver  conformance: was not run"]
+    assert here.run("plugin", "check", made["path"], "--no-suite", "--require", "silver").status == 1
+
+
+def test_a_plugin_of_the_team_can_be_checked_before_it_is_trusted(daemon: Cli, repo: Repo) -> None:
+    folder = repo.path / ".thrum-plugins"
+    folder.mkdir()
+    (folder / "mood.py").write_text(
+        "from thrum_kernel.api import PluginManifest, hookimpl\n"
+        'MANIFEST = PluginManifest(name="mood", summary="x", api=1)\n'
+        "@hookimpl\nasync def thrum_hints(moment): return []\n"
+    )
+
+    assert daemon("plugin", "check", ".thrum-plugins/mood.py", "--no-suite").startswith(
+        "mood (.thrum-plugins/mood.py)"
+    )
