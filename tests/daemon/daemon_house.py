@@ -61,10 +61,11 @@ class House:
 
 
 def furnish(repo: Repo, person: Cli) -> House:
-    """Initialise *repo* and register alice and bob."""
+    """Initialise *repo* and register alice and bob, one by each of the two ways."""
     person("init", "--non-interactive")
     alice, bob = (person.at(repo.worktree(name).path) for name in ("alice", "bob"))
-    alice("quickstart", "alice", "--role", "implementer", "--module", "shop")
+    alice("agent", "register", "--name", "alice", "--role", "implementer", "--module", "shop")
+    alice("session", "start")
     bob("quickstart", "bob", "--role", "reviewer", "--module", "shop")
     return House(repo, person, alice, bob)
 

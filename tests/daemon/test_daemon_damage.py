@@ -168,11 +168,11 @@ def test_a_damaged_identity_file_is_named_and_kept(house: House) -> None:
 
 
 def test_a_redirect_that_leads_nowhere_is_named(house: House) -> None:
-    redirect = house.alice.cwd / ".thrum/redirect"
+    redirect = house.bob.cwd / ".thrum/redirect"
     good = redirect.read_text()
     redirect.write_text("/nowhere/at/all/.thrum\n")
 
-    error = one_error(house.alice.refused("inbox"))
+    error = one_error(house.bob.refused("inbox"))
 
     assert str(redirect) in error or "/nowhere/at/all" in error
     assert redirect.read_text() == "/nowhere/at/all/.thrum\n"

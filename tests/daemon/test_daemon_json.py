@@ -29,6 +29,7 @@ LOOKING: dict[str, tuple[str, ...]] = {
     "message get": ("{message}",),
     "overview": (),
     "ping": ("@bob",),
+    "plugin list": (),
     "prime": (),
     "search": ("hello",),
     "sent": (),
@@ -93,9 +94,11 @@ NOT_HERE = {
 
 
 def every_command() -> set[str]:
-    return {
+    """What the kernel has; of ``plugin …``, most of which need a plugin, tests/plugins has the rest."""
+    found = {
         " ".join(words) for words, command in kernel_tree().root.commands() if words and not command.hidden
     }
+    return {name for name in found if not name.startswith("plugin ") or name == "plugin list"}
 
 
 def test_every_command_is_listed_here() -> None:

@@ -124,6 +124,7 @@ def test_the_projection_may_go_at_any_time(own_house: House) -> None:
         path.unlink()
 
     assert known(own_house) == before
+    wait_until(lambda: own_house.bob.run("search", "kept").status == 0)  # indexed in the background
     assert own_house.bob.json("search", "kept")["total"] == 1
 
 

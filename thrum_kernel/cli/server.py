@@ -39,7 +39,7 @@ from thrum_kernel.cli.protocol import (
     want,
 )
 from thrum_kernel.cli.running import InputNeeded, checked, fail, input_failure, step, too_long
-from thrum_kernel.errors import ThrumError
+from thrum_kernel.errors import Projecting, ThrumError
 
 CallerOf = Callable[[Peer, Request], Callable[[str], Caller]]
 """``(peer, request)`` → ``(claim)`` → who calls, for one command: the request carries the environment and the folder
@@ -47,6 +47,7 @@ that the client says it stands in, *claim* is what a method's parameters claim. 
 
 _THREADS: Final = 32
 _SAY_RUNNING_S: Final = 0.5
+_LOOK_AGAIN_S: Final = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -126,6 +127,11 @@ class CommandServer:
                 task.cancel()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
+    def is_poll(self, method: str) -> bool:
+        """Whether a method waits for something to happen and changes nothing."""
+        found = self.dispatcher.method(method)
+        return found is not None and found.long_poll and not found.mutates
+
     @contextlib.contextmanager
     def polling(self, method: str) -> Iterator[None]:
         """The running command awaits *method*; one that may take as long as it likes is not waited for when draining.
@@ -134,8 +140,7 @@ class CommandServer:
             CancelledError: it would begin to wait now, and the daemon stops.
         """
         task = asyncio.current_task()
-        found = self.dispatcher.method(method)
-        if task is None or found is None or found.mutates or not found.long_poll:
+        if task is None or not self.is_poll(method):
             yield
             return
         if self.is_draining:
@@ -362,10 +367,23 @@ class Conduct:
         """Await the method of a long answer; what is left is to finish with its result or its error."""
         try:
             with self._server.polling(pending.method):
-                result = await self.call(pending.method, pending.params)
+                result = await self._answer_of(pending)
         except ThrumError as error:
             return pending.after_failure(error)
         return lambda: pending.finish(result)
+
+    async def _answer_of(self, pending: Pending) -> Any:
+        """The answer of a long method; one that waits anyhow also waits until the cache is there.
+
+        So a `wait` that a restart cut off goes on with the next daemon, which has just begun to project.
+        """
+        while True:
+            try:
+                return await self.call(pending.method, pending.params)
+            except Projecting:
+                if not self._server.is_poll(pending.method):
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _pass_gate(self, found: Found) -> None:
         """Ask whether the command may run, where somebody judges it; warnings come before its own output.
