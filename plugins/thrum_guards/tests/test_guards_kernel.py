@@ -1,0 +1,176 @@
+"""What is the kernel's and stays without the plugin; where modes come from; what a judged command costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import House
+
+from thrum_kernel.testing.harness import stop_daemon
+
+ORPHAN = """
+import json, os, socket, sys
+
+connection = socket.socket(socket.AF_UNIX)
+connection.settimeout(30)
+connection.connect(sys.argv[1])
+reads, writes = os.pipe()
+if os.fork():
+    os._exit(0)  # the process that connected is gone: nobody can say where it stood
+os.close(writes)
+os.read(reads, 1)  # ends with it
+connection.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, **json.loads(sys.argv[2])}).encode() + b"\\n")
+print(connection.makefile("rb").readline().decode(), end="")
+"""
+
+
+def without_guards(house: House) -> House:
+    """The same project, its daemon started anew as if the plugin were not installed."""
+    house.cli("daemon", "stop")
+    house.cli = house.cli.at(house.cli.cwd, THRUM_PLUGINS_DISABLE="guards")
+    house.cli("daemon", "start")
+    assert "guards  active" not in house.cli("plugin", "list")
+    return house
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["installed", "uninstalled"])
+def test_forgery_and_anonymous_writes_are_refused_with_and_without_the_plugin(
+    house: House, installed: bool
+) -> None:
+    house.agent("alice")
+    other = house.repo.worktree("bob")
+    bob = house.cli.at(other.path)
+    bob("quickstart", "--name", "bob", "--role", "tester", "--module", "core")
+    house.set(unauthenticated_rpc="off")
+    if not installed:
+        without_guards(house)
+
+    forged = house.cli.at(other.path, THRUM_AGENT_ID="alice").run("send", "hello", "--to", "@alice")
+    assert forged.status == 1
+    assert forged.err.startswith('Error: identity guard "unauthenticated_rpc" fired: identity_mismatch\n')
+
+    outside = house.folder / "outside"
+    outside.mkdir()
+    anonymous = house.cli.at(outside).run("send", "hello", "--to", "@alice", "--repo", str(house.repo.path))
+    assert anonymous.status == 1
+    assert 'anonymous caller cannot invoke "message.send"' in anonymous.err
+
+
+def test_without_the_plugin_nothing_else_is_judged(house: House) -> None:
+    house.agent()
+    stranger = house.runtime()
+    without_guards(house)
+
+    assert stranger.thrum("team").err == ""
+    assert house.fires() == []
+
+
+def test_unauthenticated_rpc(house: House) -> None:
+    script = house.folder / "orphan.py"
+    script.write_text(ORPHAN)
+    socket = house.repo.path / ".thrum" / "var" / "thrum.sock"
+    request = {"method": "session.start", "params": {"agent_id": "alice"}}
+
+    for mode in ("strict", "warn", "off"):
+        house.set(unauthenticated_rpc=mode)
+        done = house.cli.spawner.run(
+            [sys.executable, script, socket, json.dumps(request)], cwd=house.repo.path, env=house.cli.env
+        )
+        error = json.loads(done.out)["error"]
+
+        fired = 'identity guard "unauthenticated_rpc" fired: no_caller_agent_id'
+        assert (fired in error["message"]) == (mode == "strict"), error
+        fire = house.fires()[-1]
+        assert (fire["guard"], fire["mode"]) == ("unauthenticated_rpc", mode)
+
+
+def test_modes_come_from_the_configuration_and_above_it_from_this_machine(house: House) -> None:
+    house.agent()
+    stranger = house.runtime()
+
+    refused = house.cli.run("config", "set", "identity_guard.cross_worktree", "loud")
+    assert refused.status == 1
+    assert "identity_guard.cross_worktree" in refused.err
+    house.cli("config", "set", "identity_guard.cross_worktree", "off")
+    assert stranger.thrum("team").err == ""
+    shown = house.cli.json("config", "show")["identity_guard"]
+    assert shown["cross_worktree"] == {"value": "off", "source": "config.json"}
+    assert shown["dead_pid_auto_reclaim"] == {"value": "warn", "source": "default"}
+
+    for wrapped in (False, True):
+        modes = {"cross_worktree": "warn"}
+        house.overlay.write_text(json.dumps({"identity_guard": modes} if wrapped else modes))
+        assert stranger.thrum("team").err.startswith('Warning: identity guard "cross_worktree" fired')
+    house.overlay.unlink()
+    assert stranger.thrum("team").err == ""
+
+
+def test_an_overlay_that_cannot_be_understood_refuses_and_says_so(house: House) -> None:
+    claude = house.agent()
+    house.overlay.write_text('{"cross_worktree": "of')
+
+    for runner in (claude.thrum, house.cli.run):
+        done = runner("team")
+        assert done.status == 1
+        assert done.err.startswith(
+            f'Error: identity guard "identity_guard" fired: overlay_damaged\n  file: {house.overlay}\n  problem: is no JSON'
+        )
+    whoami = house.cli.run("whoami")
+    assert whoami.status == 0
+    assert "overlay_damaged" in whoami.err
+    assert house.cli.run("send", "hello", "--to", "@alice").status == 0
+
+    house.overlay.write_text("{}")
+    assert house.cli.run("team").err == ""
+
+
+AUDIT = """
+import os, sys
+
+if sys.orig_argv[1:4] == ["-m", "thrum_kernel", "daemon"] and "run" in sys.orig_argv:
+    told = os.open(os.path.join(os.environ["HOME"], "audit"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    STARTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system")
+
+    def hook(event, arguments):
+        if event in STARTS:
+            os.write(told, f"start {event} {arguments[0]!r}\\n".encode())
+        elif event == "open" and str(arguments[0]).endswith("/stat"):
+            os.write(told, f"look {arguments[0]}\\n".encode())
+
+    sys.addaudithook(hook)
+"""
+
+
+def test_a_judged_command_is_one_look_at_the_processes_and_starts_none(outdoors: House) -> None:
+    watched = outdoors.folder / "watched"
+    watched.mkdir()
+    (watched / "sitecustomize.py").write_text(AUDIT)
+    above = os.environ.get("PYTHONPATH", "")
+    outdoors.cli = outdoors.cli.at(
+        outdoors.cli.cwd, PYTHONPATH=os.pathsep.join(filter(None, (str(watched), above)))
+    )
+    outdoors.cli("init", "--non-interactive", "--roles", "skip")
+    audit = Path(outdoors.cli.env["HOME"]) / "audit"
+    outdoors.agent()
+    stranger = outdoors.runtime()
+    outdoors.set(cross_worktree="warn")
+    try:
+        stranger.thrum("session", "list")
+        assert any(line.startswith("start ") for line in audit.read_text().splitlines())  # git, at init
+        audit.write_text("")
+
+        done = stranger.thrum("session", "list")
+
+        assert done.status == 0
+        assert "cross_worktree" in done.err
+        said = audit.read_text().splitlines()
+        assert [line for line in said if line.startswith("start ")] == []
+        assert said.count(f"look /proc/{stranger.pid}/stat") == 1
+    finally:
+        stop_daemon(outdoors.cli)
+    shutil.rmtree(watched)
