@@ -1,0 +1,82 @@
+"""The guard and the hint in a real daemon."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from thrum_kernel.testing.harness import Cli, Repo
+
+WORDS = ("--role", "implementer", "--module", "acme")
+
+
+@dataclass
+class Team:
+    """Alice and Bob are of the team, Mallory is not."""
+
+    alice: Cli
+    bob: Cli
+    mallory: Cli
+
+
+@pytest.fixture
+def team(daemon: Cli, repo: Repo) -> Team:
+    members = {}
+    for name in ("alice", "bob", "mallory"):
+        members[name] = daemon.at(repo.worktree(name).path)
+        members[name]("quickstart", name, *WORDS)
+    members["alice"]("config", "set", "acme_guard.team", json.dumps(["alice", "bob"]))
+    return Team(**members)
+
+
+def guard_messages(team: Team) -> None:
+    team.alice("config", "set", "plugins.messaging_guards", json.dumps(["acme_guard"]))
+
+
+def test_a_member_is_refused_to_write_outside_and_told_why(team: Team) -> None:
+    guard_messages(team)
+
+    refused = team.alice.refused("send", "psst", "--to", "@mallory")
+
+    assert 'guard "acme_guard" fired: outside_team' in refused
+    assert "outside: @mallory" in refused
+    assert "acme_guard.team" in refused
+    assert team.mallory.json("inbox")["messages"] == []
+    team.alice("send", "hello", "--to", "@bob")
+    assert "hello" in team.bob("inbox")
+
+
+def test_an_audience_is_allowed_by_name(team: Team) -> None:
+    guard_messages(team)
+    assert "outside: @everyone" in team.alice.refused("send", "all of you", "--to", "@everyone")
+
+    team.alice("config", "set", "acme_guard.audiences", json.dumps(["everyone"]))
+
+    team.alice("send", "all of you", "--to", "@everyone")
+    assert "all of you" in team.mallory("inbox")
+
+
+def test_who_is_not_of_the_team_writes_in_and_is_answered(team: Team) -> None:
+    guard_messages(team)
+
+    sent = team.mallory.json("send", "a question", "--to", "@alice")
+    team.alice("reply", sent["message_id"], "an answer")
+
+    assert "an answer" in team.mallory("inbox")
+
+
+def test_nobody_is_judged_until_a_person_names_the_guard(team: Team) -> None:
+    team.alice("send", "psst", "--to", "@mallory")
+
+    assert "psst" in team.mallory("inbox")
+
+
+def test_a_new_member_is_told_who_is_in_the_team(team: Team) -> None:
+    told = team.alice.run("quickstart", "alice", *WORDS)
+
+    assert "acme_guard.team-only" in told.out + told.err
+    assert "@bob" in told.out + told.err
+    other = team.mallory.run("quickstart", "mallory", *WORDS)
+    assert "acme_guard" not in other.out + other.err
