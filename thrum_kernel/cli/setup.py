@@ -137,15 +137,15 @@ class Setup:
         if place is None:
             return []
         if wishes.stealth:
-            return [_ignoring(_exclude(place), mode=0o644)]
-        return [_ignoring(self._paths.repo / ".gitignore", mode=0o644)]
+            return [ignoring(_exclude(place), mode=0o644)]
+        return [ignoring(self._paths.repo / ".gitignore", mode=0o644)]
 
     def _ignored_here(self) -> list[FileChange]:
         """A branch that does not ignore ``.thrum`` yet must not show the worktree's own as untracked."""
         place = gitdir.locate(self._paths.worktree)
         if place is None or _is_ignored(_read(self._paths.worktree / ".gitignore"), IGNORED[0]):
             return []
-        return [_ignoring(_exclude(place), mode=0o644)]
+        return [ignoring(_exclude(place), mode=0o644)]
 
     def _config(self) -> FileChange | None:
         path = self._paths.config
@@ -211,7 +211,19 @@ def _change(path: Path, data: bytes, *, mode: int = 0o600) -> FileChange:
     return FileChange(path, data, action, mode=mode)
 
 
-def _ignoring(path: Path, *, mode: int) -> FileChange:
+def unignored(repo: Path, place: Place) -> list[str]:
+    """The lines of ours that neither ``.gitignore`` nor ``.git/info/exclude`` has."""
+    held = [_read(repo / ".gitignore"), _read(_exclude(place))]
+    return [line for line in IGNORED if not any(_is_ignored(data, line) for data in held)]
+
+
+def ignore_file(repo: Path, place: Place) -> Path:
+    """Where our lines are, or belong: ``.git/info/exclude`` after ``init --stealth``, else ``.gitignore``."""
+    is_stealth = _is_ignored(_read(_exclude(place)), IGNORED[0])
+    return _exclude(place) if is_stealth else repo / ".gitignore"
+
+
+def ignoring(path: Path, *, mode: int) -> FileChange:
     """*path* with the lines of ours that it lacks below what it holds."""
     before = _read(path)
     missing = [line for line in IGNORED if not _is_ignored(before, line)]

@@ -11,6 +11,7 @@ from thrum_kernel.cli.commands import (
     configs,
     contexts,
     daemons,
+    doctoring,
     initializing,
     logs,
     orientation,
@@ -41,6 +42,7 @@ REGISTRARS: tuple[Callable[[Group], None], ...] = (
     configs.register,
     claude_md.register,
     daemons.register,
+    doctoring.register,
     plugins.register,
     logs.register,
 )

@@ -1,0 +1,9 @@
+"""The kernel's own checks: the machine, the project, identities, the log."""
+
+from __future__ import annotations
+
+from thrum_kernel.api import Check
+from thrum_kernel.briefing.checkups import log, machine, people, project
+
+KERNEL: tuple[Check, ...] = (*machine.CHECKS, *project.CHECKS, *people.CHECKS, *log.CHECKS)
+"""In the order shown."""
