@@ -1,7 +1,7 @@
 # Everything works on a fresh machine with Python 3.11+, git and make: the targets make .venv themselves.
 PY = .venv/bin/python
 
-.PHONY: setup demo test soak check format bench wheels docs clean
+.PHONY: setup demo test alone soak check format bench wheels docs clean
 
 setup:
 	@sh scripts/setup.sh
@@ -11,6 +11,9 @@ demo: setup          ## two agents in a scratch repository: register, message, r
 
 test: wheels         ## every check, with counts that end within ten minutes
 	$(PY) -m pytest
+
+alone: wheels        ## the tests of each plugin where no other one is installed
+	@sh scripts/alone.sh
 
 soak: wheels         ## the same checks with the full counts
 	THRUM_SOAK=1 $(PY) -m pytest
