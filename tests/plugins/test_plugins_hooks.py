@@ -319,6 +319,23 @@ def test_a_guard_that_fails_denies_what_it_judges_uncalled_until_it_is_enabled(c
     run(story)
 
 
+def test_a_guard_that_failed_does_not_deny_what_mends_it() -> None:
+    async def story() -> None:
+        table = Table()
+        guards = Guards(table.hooks, messaging_guards=tuple)
+        guards.add(table.add("culprit", bad_of("x"), "thrum_guard"), ["command:*"])
+
+        async def asked(words: str) -> str | None:
+            return outcome(await guards.judge(GuardedCall(kind="command", name=words, caller=ALICE)))
+
+        assert await asked("plugin enable") == "warn"
+        assert await asked("daemon restart") == "warn"
+        assert await asked("team") == "deny"
+        table.dog.close()
+
+    run(story)
+
+
 def test_a_scope_names_commands_and_kinds() -> None:
     async def story() -> None:
         table = Table()

@@ -1,7 +1,7 @@
 """Guards: who judges what, the strictest verdict, and failing closed.
 
 A guard that fails or hangs denies the call and, from then on, everything in its scope, at once and uncalled, until it
-is enabled again. Kernel messaging is judged only by plugins that ``plugins.messaging_guards`` names.
+is enabled again; only the commands with which one does that are warned of it and go on. Kernel messaging is judged only by plugins that ``plugins.messaging_guards`` names.
 
 Source: DESIGN.md D6.
 """
@@ -42,6 +42,9 @@ MESSAGING_COMMANDS: Final = frozenset(
     }
 )
 """First words of the commands that kernel messaging is made of."""
+
+MENDING: Final = frozenset({"config", "daemon", "doctor", "help", "plugin", "version"})
+"""First words of the commands with which a guard that failed is looked at and mended: it warns, and they go on."""
 
 _RANK: Final = {"allow": 0, "warn": 1, "deny": 2}
 
@@ -163,8 +166,9 @@ class Guards:
 
     def _closed(self, guard: Guard, why: str, call: GuardedCall) -> Verdict:
         plugin = guard.bound.plugin
+        is_mending = call.kind == "command" and call.name.partition(" ")[0] in MENDING
         return Verdict(
-            outcome="deny",
+            outcome="warn" if is_mending else "deny",
             guard=plugin.name,
             reason="guard_failed",
             facts={"plugin": plugin.label, "failure": why, "refused": f"{call.kind} {call.name}"},
