@@ -52,7 +52,7 @@ def team(cli: Cli, repo: Repo) -> Iterator[Team]:
     """A team without role templates."""
     cli("init", "--non-interactive")
     impl, test = repo.worktree("impl"), repo.worktree("test")
-    cli("quickstart", "--name", "coord", "--role", "coordinator", "--module", "main")
-    cli.at(impl.path)("quickstart", "--name", "impl_a", "--role", "implementer", "--module", "auth")
-    cli.at(test.path)("quickstart", "--name", "test_b", "--role", "tester", "--module", "auth")
+    cli("agent", "register", "--name", "coord", "--role", "coordinator", "--module", "main")
+    cli.at(impl.path)("agent", "register", "--name", "impl_a", "--role", "implementer", "--module", "auth")
+    cli.at(test.path)("agent", "register", "--name", "test_b", "--role", "tester", "--module", "auth")
     yield Team(repo, impl, test, cli)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import ANY
 
 from conftest import Team
 from thrum_roles.shipped import catalogue
@@ -39,13 +40,15 @@ def test_deploy_writes_each_preamble_into_its_own_worktree(team: Team) -> None:
     assert "secret" not in text + team.preamble("coord")
     written = {path.name for path in (team.main.path / ".thrum" / "context").iterdir()}
     assert not {"impl_a_preamble.md", "test_b_preamble.md"} & written
-    assert team.main.git("status", "--porcelain") == "", "nothing of ours shows in the user's repository"
+    assert team.impl.git("status", "--porcelain") == "", "nothing of ours shows in the user's repository"
 
 
 def test_deploy_of_one_agent_adds_its_overlay_and_leaves_the_others(team: Team) -> None:
     for role in ("implementer", "coordinator"):
         team.template(role, OWN)
-    (team.impl.path / ".thrum" / "context" / "impl_a.md").write_text("Mind the tests.\n")
+    overlay = team.impl.path / ".thrum" / "context" / "impl_a.md"
+    overlay.parent.mkdir(exist_ok=True)
+    overlay.write_text("Mind the tests.\n")
     team.cli.at(team.impl.path)("context", "save", stdin=b"what I did")
     before = team.preamble("coord")
 
@@ -84,12 +87,6 @@ def test_a_malformed_template_is_named_with_its_line_and_nothing_is_written(team
     assert "line 3" in team.cli("roles", "list")
     briefing = team.cli.at(team.test.path)("prime")
     assert "# Role: tester" in briefing and f"{path}: line 3" in briefing
-
-
-def test_what_cannot_be_deployed_is_refused(team: Team) -> None:
-    assert "agent nobody not found" in team.cli.refused("roles", "deploy", "--agent", "nobody")
-    said = team.cli.refused("roles", "deploy", "--agent", "test_b")
-    assert "role tester has no template in .thrum/role_templates/" in said
 
 
 def test_a_briefing_has_the_role_before_anything_is_deployed(team: Team) -> None:
@@ -177,7 +174,8 @@ def test_answers_are_saved_then_written_then_deployed(team: Team) -> None:
     assert "## Scope\n\nYou may change what belongs to the module `auth`" in team.preamble("impl_a")
 
 
-def test_save_config_refuses_what_it_does_not_know_and_saves_nothing(team: Team) -> None:
+def test_what_is_refused_changes_nothing(team: Team) -> None:
+    stranger = team.cli.at(team.main.worktree("stranger").path)
     before = (team.main.path / ".thrum" / "config.json").read_bytes()
     cases = {
         b'{"roles": {}, "colour": "red"}': 'unknown key "colour"',
@@ -190,22 +188,15 @@ def test_save_config_refuses_what_it_does_not_know_and_saves_nothing(team: Team)
 
     for data, said in cases.items():
         assert said in team.cli.refused("roles", "save-config", stdin=data)
+    assert "no answers about roles are saved" in team.cli.refused("roles", "refresh")
+    assert "agent nobody not found" in team.cli.refused("roles", "deploy", "--agent", "nobody")
+    said = team.cli.refused("roles", "deploy", "--agent", "test_b")
+    assert "role tester has no template in .thrum/role_templates/" in said
+    assert 'anonymous caller cannot invoke "roles.deploy"' in stranger.refused("roles", "deploy")
+    assert stranger.json("roles", "list") == {"templates": [], "without_template": ANY}
 
     assert (team.main.path / ".thrum" / "config.json").read_bytes() == before
-
-
-def test_refresh_with_nothing_to_go_by_says_what_to_do(team: Team) -> None:
-    said = team.cli.refused("roles", "refresh")
-
-    assert "no answers about roles are saved" in said and "save-config" in said
-
-
-def test_who_is_registered_nowhere_may_look_and_not_write(team: Team) -> None:
-    team.template("implementer", OWN)
-    stranger = team.cli.at(team.main.worktree("stranger").path)
-
-    assert [each["role"] for each in stranger.json("roles", "list")["templates"]] == ["implementer"]
-    assert 'anonymous caller cannot invoke "roles.deploy"' in stranger.refused("roles", "deploy")
+    assert not (team.main.path / ".thrum" / "role_templates").exists()
 
 
 def test_print_needs_neither_daemon_nor_repository(cli: Cli, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from thrum_roles.init_step import check, chosen, step
 from thrum_roles.repository import RepositoryTemplates
 from thrum_roles.shipped import ROLES, catalogue
 
+from thrum_kernel.briefing.wizard import Wizard
 from thrum_kernel.errors import UsageError
 
 
@@ -161,6 +162,34 @@ def test_any_other_answer_is_refused_before_anything_is_written(tmp_path: Path, 
         with pytest.raises(UsageError):
             plan(tmp_path, answer)
     assert list(tmp_path.iterdir()) == []
+
+
+@dataclass
+class Typed:
+    """A terminal where these lines are typed."""
+
+    lines: list[str]
+    shown: str = ""
+
+    def tell(self, text: str) -> None:
+        self.shown += text
+
+    def ask(self, prompt: str) -> str:
+        self.shown += prompt
+        return self.lines.pop(0)
+
+
+@pytest.mark.parametrize(("typed", "choice"), [("", "enhanced"), ("2", "default"), ("skip", "skip")])
+def test_the_wizard_numbers_the_choices_and_enter_takes_the_first(
+    tmp_path: Path, typed: str, choice: str
+) -> None:
+    terminal = Typed(["7", typed])
+
+    answers = Wizard(terminal).ask([STEP], WritingPlan(tmp_path))
+
+    assert answers == {"roles": choice}
+    assert "\n  1) Enhanced" in terminal.shown and "\n  2) Default" in terminal.shown
+    assert terminal.shown.endswith("Choose [1]: ")
 
 
 def question(repo: Path) -> Any:

@@ -47,14 +47,19 @@ def thrum_checks(ctx: PluginContext) -> Sequence[Check]:
 
 @hookimpl
 async def thrum_preamble(ctx: PluginContext, agent: AgentInfo) -> str:
-    """The rendered template of the agent's role; without one, who the agent is.
+    """The rendered template of the agent's role; without one that can be used, who the agent is.
 
-    Raises:
-        FileDamaged: the template cannot be read or understood; the briefing goes on without it.
+    A template that is damaged is told of in the text itself: whoever reads it must know that something is missing.
     """
     fields = fields_of(agent, repo=ctx.paths.repo, coordinator=await coordinator_name(ctx))
     templates = RepositoryTemplates(ctx.paths.thrum)
-    text: str | None = await ctx.in_thread(role_text, templates, ctx.settings.role_config, agent.role, fields)
+    try:
+        text: str | None = await ctx.in_thread(
+            role_text, templates, ctx.settings.role_config, agent.role, fields
+        )
+    except FileDamaged as error:
+        ctx.log.warning("the template of role %s cannot be used: %s", agent.role, error)
+        return f"{header(fields)}\nThe template of your role cannot be used; tell whoever looks after it: `{error}`\n"
     return header(fields) if text is None else text
 
 
