@@ -155,9 +155,11 @@ class Prime:
         """
         me = await self._me(call)
         agent = None if me is None else self._agent_info(me, call.caller)
-        warnings = [] if agent is None else await self._guard(call.caller, agent, params)
-        if me is not None:
-            me, refusal = await self._refreshed(await self._me(call) or me, call.caller, params)
+        warnings: list[str] = []
+        if me is not None and agent is not None:
+            warnings, is_new = await self._guard(call.caller, agent, params)
+            me = (await self._me(call) or me) if is_new else me
+            me, refusal = await self._refreshed(me, call.caller, params)
             warnings += refusal
         alone = self._is_alone()
         team, mail, work, health, own = await asyncio.gather(
@@ -212,8 +214,10 @@ class Prime:
             display=me.get("display", ""),
         )
 
-    async def _guard(self, caller: Caller, agent: AgentInfo, params: PrimeParams) -> list[str]:
-        """Ask the guards, and let the caller's runtime be the agent's where the one it had has ended; the warnings.
+    async def _guard(self, caller: Caller, agent: AgentInfo, params: PrimeParams) -> tuple[list[str], bool]:
+        """Ask the guards, and let the caller's runtime be the agent's where the one it had has ended.
+
+        Gives the guards' warnings, and whether the agent has a new runtime.
 
         Raises:
             GuardFired: the briefing is not this caller's to have.
@@ -233,7 +237,7 @@ class Prime:
         warnings = _told(await self._hooks.judge(asked))
         mine = next((subject for subject in subjects if subject.name == agent.name), None)
         if mine is None or mine.is_running or not caller.runtime_pid or caller.source != "worktree":
-            return warnings
+            return warnings, False
         try:
             if mine.pid:
                 warnings += _told(await self._hooks.judge(dataclasses.replace(asked, kind="reclaim")))
@@ -243,8 +247,8 @@ class Prime:
                 {"name": agent.name, "role": agent.role, "module": agent.module, "runtime": caller.runtime},
             )
         except ThrumError as refusal:  # it stays as it is: nobody is refused a briefing for that
-            warnings.append(str(refusal))
-        return warnings
+            return [*warnings, str(refusal)], False
+        return warnings, True
 
     async def _refreshed(
         self, me: dict[str, Any], caller: Caller, params: PrimeParams

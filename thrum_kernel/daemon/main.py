@@ -141,6 +141,7 @@ class Daemon:
             state=self.keeper.refusal,
             identify=lambda call, error: self.plugged.identify(call, error),
             provided_by=provider_of_method,
+            absent=lambda method: self.plugged.host.why_absent(method),
             long_poll_limit_s=LONG_POLL_LIMIT_S,
         )
         self.plugged = Plugged(
@@ -468,7 +469,7 @@ class Daemon:
 
     def _listed_commands(self) -> list[CommandEntry]:
         return [
-            CommandEntry(words, summary(command), command.owner)
+            CommandEntry(words, summary(command) if command.owner else "", command.owner)
             for words, command in self.commands.tree.root.commands()
             if words and not command.hidden
         ]
