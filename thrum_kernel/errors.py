@@ -266,21 +266,28 @@ class IdentityAmbiguous(IdentityError):
 
     Attributes:
         candidates: names of the identity files that fit, sorted.
+        damaged: what is wrong with files beside them, any of which may be the caller's.
     """
 
     rpc_code = -32012
 
-    def __init__(self, candidates: Sequence[str]) -> None:
+    def __init__(self, candidates: Sequence[str], *, damaged: Sequence[FileDamaged] = ()) -> None:
         self.candidates = tuple(sorted(candidates))
+        self.damaged = tuple(damaged)
 
     def __str__(self) -> str:
-        return (
-            f"cannot auto-select identity: {len(self.candidates)} identity files found in .thrum/identities/\n"
-            f"  Available: {', '.join(self.candidates)}"
-        )
+        count = len(self.candidates) + len(self.damaged)
+        lines = [
+            f"cannot auto-select identity: {count} identity files found in .thrum/identities/",
+            f"  Available: {', '.join(self.candidates)}",
+            *(f"  Damaged: {problem}" for problem in self.damaged),
+        ]
+        return "\n".join(lines)
 
     @property
     def hint(self) -> str:
+        if self.damaged:
+            return "mend or remove the damaged file, or set THRUM_NAME to one that is available"
         return "set THRUM_NAME to one of them, or run from that agent's worktree"
 
 
@@ -479,19 +486,23 @@ class MethodNotFound(ThrumError):
     Attributes:
         method: its name.
         provided_by: the distribution that would add it, when known.
+        why: why the plugin that is there for it does not give it; empty when none is.
     """
 
     rpc_code = -32601
 
-    def __init__(self, method: str, *, provided_by: str | None = None) -> None:
+    def __init__(self, method: str, *, provided_by: str | None = None, why: str = "") -> None:
         self.method = method
         self.provided_by = provided_by
+        self.why = why
 
     def __str__(self) -> str:
         return f"method '{self.method}' is not registered"
 
     @property
     def hint(self) -> str:
+        if self.why:
+            return self.why
         return f"install {self.provided_by} from where this thrum came from" if self.provided_by else ""
 
 

@@ -13,7 +13,7 @@ from agents_house import House, Processes, git
 
 from thrum_kernel.agents.worktrees import Worktrees
 from thrum_kernel.clock import SystemClock
-from thrum_kernel.errors import GuardFired, IdentityMissing, Refused
+from thrum_kernel.errors import GuardFired, IdentityAmbiguous, IdentityMissing, Refused
 from thrum_kernel.events.core import AgentRegister, SessionEnd, SessionStart
 from thrum_kernel.identity import files, probe
 from thrum_kernel.identity.model import AgentName, Identity
@@ -98,6 +98,21 @@ def test_a_start_registers_identities_it_does_not_know_without_a_session(
             assert (await house.call("agent.whoami", processes.at(worktree)))["agent_id"] == "bob"
             again = await house.agents.reconcile()
             assert again.registered == []
+
+    asyncio.run(main())
+
+
+def test_nobody_is_taken_for_the_agent_beside_a_damaged_file(repo: Path, processes: Processes) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            await house.register(processes.at(repo), "alice")
+            await house.register(processes.at(repo), "bob")
+            file = identities(repo) / "bob.json"
+            good = file.read_bytes()
+            file.write_bytes(good[:20])
+            with pytest.raises(IdentityAmbiguous, match=r"Damaged: .*bob\.json"):
+                await house.call("agent.whoami", processes.at(repo))
+            file.write_bytes(good)
 
     asyncio.run(main())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thrum_kernel.errors import GuardFired, IdentityAmbiguous, IdentityMissing
+from thrum_kernel.errors import FileDamaged, GuardFired, IdentityAmbiguous, IdentityMissing
 from thrum_kernel.identity.facts import Facts, Folder, Process
 from thrum_kernel.identity.model import AgentName, Identity
 from thrum_kernel.identity.resolve import resolve
@@ -154,3 +154,17 @@ def test_flags_come_before_environment_before_file() -> None:
 
     assert agent == AgentName(name="ada", role="flag", module="env", display="env")
     assert overridden(identity, env={}) == identity
+
+
+def test_beside_a_damaged_file_nothing_is_taken_for_being_the_only_one() -> None:
+    bob = Identity(agent=AgentName(name="bob", role="r", module="m"), worktree="/w/here")
+    damaged = [FileDamaged("/w/here/.thrum/identities/ada.json", "is empty")]
+    here = Path("/w/here")
+
+    with pytest.raises(
+        IdentityAmbiguous, match=r"2 identity files .*\n.*bob\n  Damaged: .*ada\.json: is empty"
+    ):
+        select([bob], worktree=here, env={}, damaged=damaged)
+    assert select([bob], worktree=here, env={"THRUM_NAME": "bob"}, damaged=damaged).identity == bob
+    with pytest.raises(FileDamaged):
+        select([], worktree=here, env={}, damaged=damaged)

@@ -158,9 +158,9 @@ def whoami_from_files(
         GuardFired: ``THRUM_AGENT_ID`` claims another identity.
     """
     found = files.read_all(folder_of(worktree))
-    if not found.identities and found.problems:
-        raise found.problems[0]
-    chosen = select.select(found.identities, worktree=worktree, env=env, facts=facts).identity
+    chosen = select.select(
+        found.identities, worktree=worktree, env=env, facts=facts, damaged=found.problems
+    ).identity
     claim = env.get("THRUM_AGENT_ID", "")
     if claim and claim != chosen.name:
         raise GuardFired(

@@ -68,9 +68,7 @@ def set_own_status(
     check_status(status)
     folder = folder_of(worktree)
     found = files.read_all(folder)
-    if not found.identities and found.problems:
-        raise found.problems[0]
-    chosen = select.select(found.identities, worktree=worktree, env=env, facts=facts)
+    chosen = select.select(found.identities, worktree=worktree, env=env, facts=facts, damaged=found.problems)
     files.update(folder, chosen.identity.name, status_change(status, clock), clock=clock)
     return StatusSet(agent=chosen.identity.name, status=status)
 

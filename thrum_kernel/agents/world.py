@@ -33,7 +33,7 @@ class AmbiguousHere(IdentityAmbiguous):
     """
 
     def __init__(self, error: IdentityAmbiguous, caller: Caller) -> None:
-        super().__init__(error.candidates)
+        super().__init__(error.candidates, damaged=error.damaged)
         self.caller = caller
 
 
@@ -117,12 +117,15 @@ class WorldKeeper:
 
         Raises:
             StrangerHere: the claim or the place contradicts what ranks above it.
-            AmbiguousHere: several agents are registered where it stands.
+            AmbiguousHere: several agents are registered where it stands, or one beside a damaged identity file,
+                which may be the caller's.
         """
         found = self.current(facts.cwd)
         place = self._place(facts)
         try:
             caller = resolve(facts, found, claim, named=named, token_principal=token_principal)
+            if caller.source == "worktree" and caller.agent_id not in (claim, named):
+                self._refuse_beside_damage(caller.agent_id, place)
         except IdentityAmbiguous as error:
             raise AmbiguousHere(error, self._nobody(facts, place, "several identities fit here")) from error
         except GuardFired as error:
@@ -143,6 +146,12 @@ class WorldKeeper:
         return next(
             (self._places[folder.inode] for folder in facts.folders if folder.inode in self._places), None
         )
+
+    def _refuse_beside_damage(self, name: str, place: Path | None) -> None:
+        """Nobody is taken for an agent because another's file cannot be read."""
+        here = self._worktrees.at(place) if place is not None else None
+        if here is not None and here.problems:
+            raise IdentityAmbiguous([name], damaged=here.problems)
 
     def _nobody(self, facts: Facts, place: Path | None, reason: str) -> Caller:
         runtime = facts.runtime

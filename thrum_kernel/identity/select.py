@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from thrum_kernel.errors import IdentityAmbiguous, IdentityMissing
+from thrum_kernel.errors import FileDamaged, IdentityAmbiguous, IdentityMissing
 from thrum_kernel.identity.facts import Facts
 from thrum_kernel.identity.model import Identity
 
@@ -36,7 +36,12 @@ class Selected:
 
 
 def select(
-    identities: Iterable[Identity], *, worktree: Path, env: Mapping[str, str], facts: Facts | None = None
+    identities: Iterable[Identity],
+    *,
+    worktree: Path,
+    env: Mapping[str, str],
+    facts: Facts | None = None,
+    damaged: Sequence[FileDamaged] = (),
 ) -> Selected:
     """Choose among the *identities* of a worktree's folder; their order makes no difference.
 
@@ -45,27 +50,32 @@ def select(
         worktree: root of the worktree one stands in.
         env: the caller's environment; ``THRUM_NAME`` is read.
         facts: the caller's processes, when they could be read.
+        damaged: files of the folder that cannot be used; any of them may be the caller's, so nothing is taken for
+            being the only one.
 
     Raises:
+        FileDamaged: there are none but damaged ones.
         IdentityMissing: there are none.
         IdentityAmbiguous: several fit and none is named.
     """
     found = sorted(identities, key=lambda identity: identity.name)
+    if not found and damaged:
+        raise damaged[0]
     if not found:
         raise IdentityMissing(str(worktree))
     name = env.get("THRUM_NAME", "").strip()
     named = next((identity for identity in found if name and identity.name == name), None)
     if named is not None:
         return Selected(named, "THRUM_NAME")
-    if len(found) == 1:
+    if len(found) == 1 and not damaged:
         return Selected(found[0], "only", name)
     running = _running_above(found, facts)
     if running is not None:
         return Selected(running, "pid", name)
     local = [identity for identity in found if _is_of(identity, worktree)]
-    if len(local) == 1:
+    if len(local) == 1 and not damaged:
         return Selected(local[0], "worktree", name)
-    raise IdentityAmbiguous([identity.name for identity in local or found])
+    raise IdentityAmbiguous([identity.name for identity in local or found], damaged=damaged)
 
 
 def overridden(identity: Identity, *, env: Mapping[str, str], role: str = "", module: str = "") -> Identity:
