@@ -63,6 +63,16 @@ def test_restart_is_another_process(daemon: Lifecycle, where: Paths) -> None:
     assert not where.stopped.exists()
 
 
+def test_restart_with_a_damaged_configuration_leaves_the_daemon_alone(
+    daemon: Lifecycle, where: Paths
+) -> None:
+    pid = daemon.start().pid
+    where.config.write_bytes(b'{"half')
+    with pytest.raises(FileDamaged):
+        daemon.restart()
+    assert process.is_running(pid)
+
+
 def test_start_of_one_that_ends_says_its_last_words(where: Paths) -> None:
     script = "import sys; sys.exit('Error: the disk is on fire')"
     lifecycle = Lifecycle(where, {}, words=lambda repo, **_: [sys.executable, "-c", script])

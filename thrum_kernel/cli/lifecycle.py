@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from thrum_kernel.cli import interrupts, process
 from thrum_kernel.cli.process import Running
 from thrum_kernel.errors import DaemonError, DaemonNotRunning, NotInitialized
-from thrum_kernel.jsonio import write_atomic
+from thrum_kernel.jsonio import read_object, write_atomic
 from thrum_kernel.paths import Paths
 
 
@@ -106,8 +106,11 @@ class Lifecycle:
         """End the daemon, if there is one, and start another when its process is gone.
 
         Raises:
+            FileDamaged: the configuration cannot be read, so no other would start; the one that runs goes on.
             DaemonError: the old one does not end, or the new one does not come up.
         """
+        with contextlib.suppress(FileNotFoundError):
+            read_object(self._paths.config)
         process.stop(self._paths.pid_file)
         return self.start(local=local, force=force)
 

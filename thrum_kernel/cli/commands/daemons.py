@@ -158,7 +158,7 @@ def token(
         "token.mint", **given({"user": bare_name(user or ""), "ttl_s": ttl_s, "label": label, "link": link})
     )
     good = view_of(run).time(made["expires_at"])
-    run.out.note(f"Speaks for {made['principal']}, good until {good}. Keep it secret: whoever has it is you.")
+    run.out.note(f"Speaks for {made['principal']}, expires {good}. Keep it secret: whoever has it is you.")
     show(run, made, [str(made.get("url") or made.get("token"))])
 
 
