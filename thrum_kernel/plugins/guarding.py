@@ -1,7 +1,8 @@
 """Guards: who judges what, the strictest verdict, and failing closed.
 
 A guard that fails or hangs denies the call and, from then on, everything in its scope, at once and uncalled, until it
-is enabled again; only the commands with which one does that are warned of it and go on. Kernel messaging is judged only by plugins that ``plugins.messaging_guards`` names.
+is enabled again; only the commands with which one does that are warned of it and go on. Kernel messaging is judged only
+by plugins that ``plugins.messaging_guards`` names.
 
 Source: DESIGN.md D6.
 """
