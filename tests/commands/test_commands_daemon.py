@@ -152,8 +152,8 @@ def test_status_shows_identity_plugins_and_counts(daemon: Lifecycle, where: Path
         },
         "counts": {"messages": 2, "agents": 1},
         "plugins": [
-            {"name": "tmux", "version": "1", "state": "active"},
-            {"name": "x", "state": "failed", "error": "no"},
+            {"name": "tmux", "distribution": "thrum-tmux", "version": "1", "state": "active"},
+            {"name": "x", "distribution": "thrum-x", "state": "failed", "error": "no"},
         ],
         "services": [{"name": "kernel.publish", "state": "restarting", "error": "boom", "restarts": 1}],
         "warnings": ["clock skew 3 s"],
@@ -177,8 +177,9 @@ def test_status_shows_identity_plugins_and_counts(daemon: Lifecycle, where: Path
         "  Host:      h\n"
         "  Path:      /p\n"
         "Plugins:\n"
-        "  tmux 1 active\n"
-        "  x  failed: no\n"
+        "  tmux  active    thrum-tmux 1\n"
+        "  x     failed    thrum-x\n"
+        "      failed: no\n"
     )
     shown = run("daemon", "status", "--json", cwd=where.repo, answers={"daemon.status": answer}).json
     assert (shown["running"], shown["pid"], shown["uptime"]) == (True, pid, "1m 5s")
