@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from plugin_site import Site
 
+from thrum_kernel.errors import MethodNotFound
 from thrum_kernel.testing.harness import Cli, Repo, request
 
 DIARY = '''
@@ -500,6 +501,10 @@ def test_a_failing_plugin_is_named_in_list_status_log_and_where_its_command_is_a
     assert house.log().count("acme-broken") == 1
     assert "plugin broken (acme-broken 1.0) is failed" in house.cli.refused("broken", "do")
     assert "acme-broken" in house.cli.in_process()("plugin", "list")
+    with pytest.raises(AssertionError) as raised:
+        house.call("broken.do")
+    assert isinstance(raised.value.__cause__, MethodNotFound)
+    assert "plugin broken (acme-broken 1.0) is failed" in str(raised.value.__cause__.hint)
 
 
 def test_strict_stops_the_start(house: House) -> None:

@@ -95,6 +95,7 @@ class Dispatcher:
         state: the error to answer while the cache cannot be asked (`Projecting`), or None.
         identify: asked when the kernel's order leaves several identities.
         provided_by: the distribution that would add an unknown method, or None.
+        absent: why a plugin that is there does not give its method; empty when none is.
         limit_s, long_poll_limit_s: how long a request may take.
     """
 
@@ -106,6 +107,7 @@ class Dispatcher:
         state: Callable[[], DaemonError | None] = lambda: None,
         identify: Identify | None = None,
         provided_by: Callable[[str], str | None] = lambda method: None,
+        absent: Callable[[str], str] = lambda method: "",
         limit_s: float = REQUEST_LIMIT_S,
         long_poll_limit_s: float = LONG_POLL_LIMIT_S,
         now: Callable[[], float] = time.monotonic,
@@ -116,6 +118,7 @@ class Dispatcher:
         self._state = state
         self._identify = identify
         self._provided_by = provided_by
+        self._absent = absent
         self._limits_s = (limit_s, long_poll_limit_s)
         self._draining = False
         self._active = 0
@@ -270,7 +273,7 @@ class Dispatcher:
         entry = self._entries.get(name)
         if entry is None:
             refusal = self._state()  # plugins add their methods before the cache can be asked
-            raise refusal or MethodNotFound(name, provided_by=self._provided_by(name))
+            raise refusal or MethodNotFound(name, provided_by=self._provided_by(name), why=self._absent(name))
         if transport not in entry.transports:
             raise MethodNotFound(name)
         return entry

@@ -34,7 +34,7 @@ from thrum_kernel.errors import PluginError, ThrumError
 from thrum_kernel.identity.processes import RUNTIMES
 from thrum_kernel.paths import Paths
 from thrum_kernel.plugins import discovery, team
-from thrum_kernel.plugins.claims import Claims, matches
+from thrum_kernel.plugins.claims import Claims, covers, matches
 from thrum_kernel.plugins.context import plugin_paths
 from thrum_kernel.plugins.discovery import Wishes
 from thrum_kernel.plugins.guarding import Guards
@@ -167,6 +167,17 @@ class PluginHost:
         """A plugin by its name; the loaded one where there are several."""
         found = [plugin for plugin in self.plugins if plugin.name == name]
         return next((plugin for plugin in found if plugin in self.loaded), found[0] if found else None)
+
+    def why_absent(self, method: str) -> str:
+        """Why the plugin that has a method in its namespace does not give it; empty when none is there."""
+        for plugin in self.plugins:
+            if plugin.manifest is not None:
+                is_its = covers(plugin.manifest, "method", method)
+            else:
+                is_its = method.startswith(f"{plugin.name}.")
+            if is_its and plugin not in self.loaded:
+                return f"plugin {plugin.label} is {plugin.state}: {plugin.error}"
+        return ""
 
     @property
     def projected_tables(self) -> list[str]:
