@@ -18,6 +18,7 @@ LOOKING: dict[str, tuple[str, ...]] = {
     "context preamble": (),
     "context show": (),
     "daemon logs": (),
+    "doctor": (),
     "daemon start": (),
     "daemon status": (),
     "daemon unit": (),
