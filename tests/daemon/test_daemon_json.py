@@ -129,7 +129,7 @@ def known(house: House) -> dict[str, str]:
 def one_value(house: House, known: dict[str, str], words: list[str], stdin: bytes = b"some text\n") -> object:
     done = house.alice.run(*words, "--json", stdin=stdin)
     assert "Traceback" not in done.err, done.err
-    assert done.status == 0, (words, done.out, done.err)
+    assert done.status in ((0, 1) if words[0] == "doctor" else (0,)), (words, done.out, done.err)  # it judges
     return json.loads(done.out)  # fails on none, on more than one and on anything around it
 
 
