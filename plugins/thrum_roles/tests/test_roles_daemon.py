@@ -27,6 +27,7 @@ def everything(root: Path) -> dict[str, bytes]:
 def test_deploy_writes_each_preamble_into_its_own_worktree(team: Team) -> None:
     team.template("implementer", f"{OWN}In {{{{.WorktreePath}}}} of {{{{.RepoRoot}}}}.\n")
     team.template("coordinator", OWN)
+    seen = [repo.git("status", "--porcelain") for repo in (team.main, team.impl)]
 
     said = team.cli.at(team.impl.path)("roles", "deploy")
 
@@ -40,7 +41,7 @@ def test_deploy_writes_each_preamble_into_its_own_worktree(team: Team) -> None:
     assert "secret" not in text + team.preamble("coord")
     written = {path.name for path in (team.main.path / ".thrum" / "context").iterdir()}
     assert not {"impl_a_preamble.md", "test_b_preamble.md"} & written
-    assert team.impl.git("status", "--porcelain") == "", "nothing of ours shows in the user's repository"
+    assert [repo.git("status", "--porcelain") for repo in (team.main, team.impl)] == seen
 
 
 def test_deploy_of_one_agent_adds_its_overlay_and_leaves_the_others(team: Team) -> None:
