@@ -104,6 +104,8 @@ class ConfigMethods:
                 handler=self.set,
                 summary="Change one value of config.json",
                 mutates=True,
+                anonymous=True,  # who may reach the socket may edit the file: it is the same with no daemon
+                transports=frozenset({"unix", "internal"}),
                 while_projecting=True,
             ),
         )
