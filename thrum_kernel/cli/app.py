@@ -87,11 +87,13 @@ class Tree:
     Attributes:
         absent: why there is no command that starts with a word (its plugin failed, or is not installed); empty when
             that is not known.
+        broken: told of a plugin's command that cannot be imported, each time it is wanted.
     """
 
     def __init__(self, root: Group) -> None:
         self.root = root
         self.absent: Callable[[str], str] = lambda word: ""
+        self.broken: Callable[[Command, PluginError], object] = lambda command, error: None
         self._building = threading.Lock()
         self._capturing = threading.Lock()
         self._global_params: list[Any] | None = None
@@ -241,7 +243,11 @@ class Tree:
         from thrum_kernel.cli.parsing import LeafCommand
 
         if isinstance(command.function, str):
-            command.function = _load(command.function, command.owner)
+            try:
+                command.function = _load(command.function, command.owner)
+            except PluginError as error:
+                self.broken(command, error)
+                raise
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
         settings: dict[str, Any] = {"help": command.help or None, "hidden": command.hidden, **command.typer}
         app.command(command.name, cls=LeafCommand, add_help_option=False, **settings)(

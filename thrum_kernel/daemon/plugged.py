@@ -35,11 +35,12 @@ from thrum_kernel.bus.dispatch import Dispatcher, Guard
 from thrum_kernel.bus.topics import Topics
 from thrum_kernel.cli import plugged as commands
 from thrum_kernel.cli.app import Tree
+from thrum_kernel.cli.command import Command
 from thrum_kernel.clock import Clock
 from thrum_kernel.commit import Committer
 from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.projecting import ProjectionKeeper
-from thrum_kernel.errors import IdentityAmbiguous, NotFound, Refused, UsageError
+from thrum_kernel.errors import IdentityAmbiguous, NotFound, PluginError, Refused, UsageError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.plugins.claims import KERNEL
 from thrum_kernel.plugins.confined import Owns, Reader
@@ -145,6 +146,7 @@ class Plugged:
         """
         self._tree = tree
         tree.absent = lambda word: commands.absent(self.host.plugins, word)
+        tree.broken = self._command_broken
         self._reserve(tree)
         await self.host.load()
         self._follow_tables()
@@ -271,7 +273,7 @@ class Plugged:
             self.host.unload(plugin, "plugins.disabled in config.json")
             self._follow_guards()
             self._follow_rungs()
-            return row(plugin)
+            return row(plugin, self._service_troubles(plugin))
 
     async def rebuild(self, name: str) -> int:
         """Fill its tables anew; how many statements make them. Raises NotFound, Refused."""
@@ -374,6 +376,15 @@ class Plugged:
         assert self._tree is not None
         return commands.add(self._tree.root, manifest, owner)
 
+    def _command_broken(self, command: Command, error: PluginError) -> None:
+        """A command cannot be imported: named with its plugin, and logged the first time."""
+        subject = f"command {command.name}"
+        for plugin in self.host.plugins:
+            if plugin.label == command.owner:
+                if plugin.troubles.get(subject) != str(error):
+                    _log.error("%s", error)
+                plugin.troubles[subject] = str(error)
+
     def _follow_tables(self) -> None:
         if self.host.projected_tables:
             assert self._registry is not None
@@ -441,6 +452,9 @@ class Plugged:
             state = self._supervisor.states.get(name)
             if state is not None and state.error:
                 found[f"service {name}"] = f"{state.state}: {state.error}"
+        for name in self._supervisor.left_behind:
+            if name.startswith(f"{plugin.name}."):
+                found[f"service {name}"] = "ignores its cancellation; left behind until the daemon ends"
         return found
 
     def _named(self, name: str) -> Plugin:

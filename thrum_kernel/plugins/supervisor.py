@@ -105,14 +105,16 @@ class Supervisor:
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - the supervisor's purpose
-                _log.error(
+                text = f"{type(error).__name__}: {error}"
+                _log.log(
+                    logging.DEBUG if text == state.error else logging.ERROR,
                     "service %s%s failed: %s",
                     service.name,
                     state.owner,
-                    f"{type(error).__name__}: {error}",
+                    text,
                     exc_info=error if not state.restarts else None,
                 )
-                state.error = f"{type(error).__name__}: {error}"
+                state.error = text
             else:
                 state.state = "ended"
                 up.set()

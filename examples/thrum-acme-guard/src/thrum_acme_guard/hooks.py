@@ -34,7 +34,7 @@ async def thrum_guard(ctx: PluginContext, call: GuardedCall) -> Verdict | None:
 
 @hookimpl
 async def thrum_hints(ctx: PluginContext, moment: Moment) -> Sequence[Hint]:
-    """Tells a new member who is in the team before the first message is refused."""
+    """Tells a member who looks at everybody whom a message may go to."""
     team: Sequence[str] = ctx.settings.team
     if moment.phase != "after" or moment.caller.agent_id not in team:
         return []
@@ -44,7 +44,7 @@ async def thrum_hints(ctx: PluginContext, moment: Moment) -> Sequence[Hint]:
             code="acme_guard.team-only",
             severity="info",
             message=f"you write within your team: {_listed(others) or 'nobody else is in it yet'}",
-            options=(HintOption(label="see it", cmd="thrum config get acme_guard.team"),),
+            options=(HintOption(label="whose it is", cmd="thrum plugin show acme_guard"),),
         )
     ]
 

@@ -10,5 +10,5 @@ MANIFEST = PluginManifest(
     api=API_LEVEL,
     hooks="thrum_acme_guard.hooks",
     settings="thrum_acme_guard.settings:Settings",
-    hints=("quickstart",),
+    hints=("team",),
 )
