@@ -86,6 +86,8 @@ def test_a_malformed_template_is_named_with_its_line_and_nothing_is_written(team
     assert said.startswith(f"Error: {path}: line 3: there is no field .Wrong\n")
     assert team.preamble("coord") == before
     assert "line 3" in team.cli("roles", "list")
+    looked = json.loads(team.cli.run("doctor", "--json").out)
+    assert f"{path}: line 3: there is no field .Wrong" in json.dumps(looked)
     briefing = team.cli.at(team.test.path)("prime")
     assert "# Role: tester" in briefing and f"{path}: line 3" in briefing
 
