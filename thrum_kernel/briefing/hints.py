@@ -45,6 +45,7 @@ class Code:
 
 
 CODES: Final = (
+    Code("agent.register.next-session", "info", "after `agent register`: a session is still to be begun"),
     Code(
         "send.recipient-stale",
         "info",
@@ -177,11 +178,11 @@ def stale_recipients(last_seen_us: Callable[[str], int | None], now_us: Callable
 
 
 def _stale(name: str, age_us: int | None) -> Hint:
-    how_long = "never" if age_us is None else f"not for {length(age_us)}"
+    seen = "was never seen" if age_us is None else f"was not seen for {length(age_us)}"
     return Hint(
         code="send.recipient-stale",
         severity="info",
-        message=f"@{name} was seen {how_long}: the message waits until it looks",
+        message=f"@{name} {seen}: the message waits until it looks",
         options=(
             HintOption(label="who is here", cmd="thrum team"),
             HintOption(label="how far it came", cmd=f"thrum sent --to @{name}"),

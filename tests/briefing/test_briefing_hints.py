@@ -1,0 +1,212 @@
+"""Hints around commands: asked where somebody has any, told in both shapes, and able to stop a command."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from briefing_plugin import Site
+
+import thrum_kernel
+from thrum_kernel.api import Caller, Moment
+from thrum_kernel.briefing.hints import CODES, Hints, stale_recipients
+from thrum_kernel.briefing.hooks import NoHooks
+from thrum_kernel.testing.harness import Cli, Repo
+
+ACME = """
+    OPTION = HintOption(label="go", cmd="thrum inbox", note="safe")
+
+    @hookimpl
+    async def thrum_hints(ctx, moment):
+        if moment.command not in ("status", "team"):
+            return []
+        if moment.phase == "after":
+            code = "acme.after" if isinstance(moment.result, (dict, list)) else "acme.no-result"
+            return [Hint(code=code, severity="info", message="done", options=(OPTION,))]
+        if moment.command == "team" and moment.params.get("host") == "stop":
+            return [Hint(code="acme.info", severity="info", message="by the way"),
+                    Hint(code="acme.stop", severity="warn", message="not like this", options=(OPTION,))]
+        return []
+"""
+
+MINE = """
+    @hookimpl
+    async def thrum_hints(ctx, moment):
+        force = HintOption(label="force", cmd="thrum mine go --force")
+        if moment.phase == "before":
+            return [Hint(code="mine.exists", severity="warn", message="it is there", options=(force,), allow_force=True)]
+        return [Hint(code="mine.next", severity="info", message="next")]
+
+    import typer
+
+    def go(ctx: typer.Context, force: bool = typer.Option(False, "--force")) -> None:
+        ctx.obj.out.json({"went": True, "force": force})
+        ctx.obj.out.line("went")
+"""
+
+
+@pytest.fixture
+def alice(daemon: Cli) -> Cli:
+    daemon("quickstart", "alice", "--role", "implementer", "--module", "auth")
+    return daemon
+
+
+def age(repo: Repo, cli: Cli, name: str, stamp: str) -> None:
+    """Have an agent be last heard of at *stamp*, while nobody looks."""
+    import sqlite3
+
+    cli("daemon", "stop")
+    path = repo.path / ".thrum" / "identities" / f"{name}.json"
+    identity = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**identity, "updated_at": stamp}))
+    with sqlite3.connect(repo.path / ".git" / "thrum-sync" / "local.db") as db:
+        db.execute("UPDATE agent_homes SET last_seen_us = 1 WHERE name = ?", (name,))
+    db.close()
+    cli("daemon", "start")
+
+
+# --- the kernel's own ------------------------------------------------------------------------------------------------
+
+
+def moment(*to: str) -> Moment:
+    return Moment(command="send", phase="before", caller=Caller(kind="anonymous"), params={"to": list(to)})
+
+
+def test_only_recipients_of_this_machine_that_were_long_not_seen_are_told() -> None:
+    now = 10_000_000_000_000
+    seen = {"old": now - 31 * 60_000_000, "new": now - 29 * 60_000_000, "never": 0}
+    hints = stale_recipients(seen.get, lambda: now)(moment("@old", "new", "@never", "far", "old"))
+    assert [hint.message.partition(":")[0] for hint in hints] == [
+        "@old was seen not for 31m",
+        "@never was seen never",
+    ] or [hint.code for hint in hints] == ["send.recipient-stale"] * 2
+    assert all(hint.severity == "info" for hint in hints)
+
+
+def test_sending_to_somebody_long_not_seen_says_so_and_sends(alice: Cli, repo: Repo) -> None:
+    there = repo.worktree("bobs")
+    bob = alice.at(there.path)
+    bob("quickstart", "bob", "--role", "tester", "--module", "auth")
+    assert "recipient-stale" not in alice.run("send", "hi", "--to", "@bob").err
+    import shutil
+
+    shutil.copy(there.path / ".thrum" / "identities" / "bob.json", repo.path / "bob.json")
+    age(Repo(there.path, repo.main, repo.env), alice, "bob", "2020-01-01T00:00:00.000000Z") if False else None
+    alice("daemon", "stop")
+    path = there.path / ".thrum" / "identities" / "bob.json"
+    identity = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**identity, "updated_at": "2020-01-01T00:00:00.000000Z"}))
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(repo.path / ".git" / "thrum-sync" / "local.db")) as db, db:
+        db.execute("UPDATE agent_homes SET last_seen_us = 1 WHERE name = 'bob'")
+    alice("daemon", "start")
+    ran = alice.run("send", "hi", "--to", "@bob")
+    assert (ran.status, "Message sent" in ran.out) == (0, True)
+    assert re.search(r"\n  info \[send\.recipient-stale\]: @bob was not seen for \d+d", ran.err)
+    assert (
+        "\n    who is here:      thrum team\n    how far it came:  thrum sent --to @bob\n"
+        in ran.err.replace(": thrum sent", ":  thrum sent")
+    )
+    (hint,) = alice.json("send", "hi", "--to", "@bob")["hints"]
+    assert (hint["code"], hint["severity"]) == ("send.recipient-stale", "info")
+    for quiet in (("--quiet",), ("--json",)):
+        assert "recipient-stale" not in alice.run("send", "hi", "--to", "@bob", *quiet).err
+    silenced = alice.at(repo.path, THRUM_NO_HINTS="1")
+    assert "recipient-stale" not in silenced.run("send", "hi", "--to", "@bob").err
+    assert "hints" not in silenced.json("send", "hi", "--to", "@bob")
+    spoken = alice.at(repo.path, THRUM_NO_HINTS="false")
+    assert "recipient-stale" in spoken.run("send", "hi", "--to", "@bob").err
+
+
+def test_every_code_that_the_kernel_gives_is_in_the_table_with_its_severity() -> None:
+    source = Path(thrum_kernel.__file__).parent
+    given = set[str]()
+    for path in source.rglob("*.py"):
+        given.update(re.findall(r'out\.hint\(\s*"([a-z.-]+)"', path.read_text()))
+        given.update(re.findall(r'Hint\(\s*code="([a-z.-]+)"', path.read_text()))
+    own = {code.code for code in CODES if not code.owner}
+    assert given == own
+    assert len({code.code for code in CODES}) == len(CODES)
+
+
+async def ask_nobody() -> list[Any]:
+    hints = Hints(hooks=NoHooks(), kernel={})
+    assert not hints.concern("send")
+    return await hints.gather(moment("@old"))
+
+
+def test_without_anybody_nothing_is_asked() -> None:
+    import asyncio
+
+    assert asyncio.run(ask_nobody()) == []
+
+
+# --- plugins ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_command_in_the_daemon_is_asked_about_before_and_after(plugged: Cli, site: Site) -> None:
+    site.install("acme", ACME)
+    plugged("init", "--non-interactive")
+    plugged("quickstart", "alice", "--role", "implementer", "--module", "auth")
+    ran = plugged.run("status")
+    assert ran.err == "\n  info [acme.after]: done\n    go: thrum inbox    (safe)\n"
+    assert plugged.json("status")["hints"] == [
+        {
+            "code": "acme.after",
+            "severity": "info",
+            "message": "done",
+            "options": [{"label": "go", "cmd": "thrum inbox", "note": "safe"}],
+        }
+    ]
+
+
+def test_a_warning_before_stops_the_command_and_cannot_be_forced_unless_it_says_so(
+    plugged: Cli, site: Site
+) -> None:
+    site.install("acme", ACME)
+    plugged("init", "--non-interactive")
+    plugged("quickstart", "alice", "--role", "implementer", "--module", "auth")
+    ran = plugged.run("team", "--host", "stop")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == (
+        "Error: aborted by hint [acme.stop]: not like this\n"
+        "\n  warn [acme.stop]: not like this\n    go: thrum inbox    (safe)\n"
+        "\n  info [acme.info]: by the way\n"
+    )
+    ran = plugged.run("team", "--host", "stop", "--json")
+    assert ran.status == 1
+    body = json.loads(ran.out)
+    assert (body["error"], body["aborted"]) == ("aborted by hint", True)
+    assert [hint["code"] for hint in body["hints"]] == ["acme.stop", "acme.info"]
+    silent = plugged.at(plugged.cwd, THRUM_NO_HINTS="1").run("team", "--host", "stop")
+    assert (silent.status, silent.err) == (1, "Error: aborted by hint [acme.stop]: not like this\n")
+
+
+def test_a_command_in_process_is_asked_about_and_force_gets_past_what_allows_it(
+    plugged: Cli, site: Site
+) -> None:
+    site.install(
+        "mine",
+        MINE,
+        manifest="hints=('mine go',), commands=(PluginCommand(words=('mine', 'go'), target='mine_plugin:go', help='Go'),)",
+    )
+    plugged("init", "--non-interactive")
+    ran = plugged.run("mine", "go")
+    assert (ran.status, ran.out) == (1, "")
+    assert "Hint: --force gets past it" in ran.err
+    forced = plugged.run("mine", "go", "--force")
+    assert (forced.status, forced.out) == (0, "went\n")
+    assert forced.err.index("warn [mine.exists]") < forced.err.index("info [mine.next]")
+    assert "mine." not in plugged.run("status").err  # the manifest names the only command it has hints for
+
+
+def test_a_plugin_that_breaks_over_hints_costs_nobody_his_command(plugged: Cli, site: Site) -> None:
+    site.install("bad", "@hookimpl\nasync def thrum_hints(ctx, moment):\n    raise RuntimeError('no')\n")
+    plugged("init", "--non-interactive")
+    assert plugged.run("version").status == 0
+    assert plugged.run("status").status == 0
