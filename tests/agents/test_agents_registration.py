@@ -11,6 +11,7 @@ from agents_house import House, Processes
 
 from thrum_kernel.errors import GuardFired, InvalidName, ParamsInvalid, Refused
 from thrum_kernel.events.core import AgentRegister, SessionEnd, SessionStart
+from thrum_kernel.identity.model import Identity
 
 
 def test_register_writes_event_file_and_session_when_the_name_is_new(
@@ -315,5 +316,30 @@ def test_a_claim_to_be_somebody_else_is_refused(repo: Path, worktree: Path, proc
             await house.register(processes.at(worktree), "bob")
             with pytest.raises(GuardFired, match="identity_mismatch"):
                 await house.call("agent.whoami", processes.at(worktree), caller_agent_id="alice")
+
+    asyncio.run(main())
+
+
+def test_a_judge_sees_what_is_to_be_written_and_can_refuse_it(repo: Path, processes: Processes) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            here = processes.at(repo)
+            await house.register(here, "alice")
+            seen: list[tuple[Path, str, str]] = []
+
+            async def judge(worktree: Path, identity: Identity) -> None:
+                seen.append((worktree, identity.name, identity.agent_status))
+                if identity.agent_status == "blocked":
+                    raise GuardFired("a_guard", "because")
+
+            house.agents.files.judge = judge
+            await house.call("agent.set-status", here, agent="alice", status="idle")
+            with pytest.raises(GuardFired, match="because"):
+                await house.call("agent.set-status", here, agent="alice", status="blocked")
+            await house.agents.update_identity("alice", lambda identity: identity)
+
+            assert seen == [(repo, "alice", "idle"), (repo, "alice", "blocked")]
+            written = json.loads((repo / ".thrum" / "identities" / "alice.json").read_text())
+            assert written["agent_status"] == "idle"
 
     asyncio.run(main())

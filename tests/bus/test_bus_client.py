@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bus_house import House, Serve, until
+from bus_house import ALICE, House, Serve, until
 
 from thrum_kernel.bus.call import Grant
 from thrum_kernel.bus.remote import remote_error
@@ -207,6 +207,26 @@ async def test_the_blocking_api_numbers_its_calls(serve: Serve, house: House) ->
     assert await in_thread(command) == [{"number": 1}, {"number": 2}]
     assert await in_thread(command) == [{"number": 1}, {"number": 2}]  # tried again: nothing happened twice
     assert house.kept == ["a", "b"]
+
+
+async def test_what_guards_warn_of_is_told_beside_the_answer(serve: Serve, house: House) -> None:
+    async def guard(call: Any, params: Any) -> None:
+        if params.text == "odd":
+            call.warnings.append("that is odd")
+
+    dispatcher = house.dispatcher(guards=[guard])
+    server = await serve(dispatcher=dispatcher)
+    heard: list[str] = []
+
+    def command() -> list[Any]:
+        with SocketApi(server.path, request_id="r") as api:
+            api.on_warning = heard.append
+            return [api.call("keep_now", text="odd"), api.call("keep_now", text="even")]
+
+    assert await in_thread(command) == [{"number": 1}, {"number": 2}]
+    assert heard == ["that is odd"]
+    await dispatcher.call("keep_now", {"text": "odd"}, caller=ALICE, warned=heard.append)
+    assert heard == ["that is odd"] * 2
 
 
 async def test_the_blocking_api_connects_again_after_a_restart(serve: Serve, house: House) -> None:

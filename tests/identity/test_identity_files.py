@@ -183,6 +183,19 @@ def test_quarantine_keeps_earlier_ones(folder: Path) -> None:
     assert files.read_all(folder) == files.Found((), ())
 
 
+def test_what_gave_its_place_up_stays_beside_and_is_no_identity(folder: Path) -> None:
+    kept = []
+    for intent in ("one", "two"):
+        files.write(folder, identity("ada", intent=intent), clock=CLOCK)
+        kept.append(files.retire(folder, "ada"))
+
+    assert [path.name for path in kept if path] == ["ada.json.deleted", "ada.json.deleted.1"]
+    assert [json.loads(path.read_text())["intent"] for path in kept if path] == ["one", "two"]
+    assert files.read_all(folder) == files.Found((), ())
+    assert files.retire(folder, "ada") is None
+    assert files.retire(folder / "nowhere", "ada") is None
+
+
 def test_remove_removes_one(folder: Path) -> None:
     files.write(folder, identity("ada"), clock=CLOCK)
     files.write(folder, identity("bob"), clock=CLOCK)
