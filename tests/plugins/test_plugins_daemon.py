@@ -513,3 +513,63 @@ def test_strict_stops_the_start(house: House) -> None:
 
     strict = house.cli.at(house.repo.path, THRUM_PLUGINS_STRICT="1")
     assert "acme-broken" in strict.refused("daemon", "start")
+
+
+def test_local_events_and_topics_reach_plugins_and_no_journal(house: House) -> None:
+    house.site.install(
+        "ticker",
+        hooks="""
+        class Tick(Event, kw_only=True, tag="ticker.tick"):
+            number: int
+        class No(msgspec.Struct): "Nothing."
+        heard = []
+        @hookimpl
+        def thrum_event_types(ctx): return [EventType("ticker.tick", Tick, scope="local")]
+        @hookimpl
+        def thrum_methods(ctx):
+            async def tick(call, params):
+                end = ctx.subscribe("ticker.tick", lambda payload: heard.append(payload["number"]))
+                ctx.subscribe("ticker.news", lambda payload: heard.append(payload))
+                await ctx.emit("ticker.tick", number=7)
+                ctx.publish("news", "extra")
+                await asyncio.sleep(0.05)
+                end()
+                await ctx.emit("ticker.tick", number=8)
+                return "ok"
+            return [
+                Method("ticker.tick", No, str, tick, "Tick", anonymous=True),
+                Method("ticker.heard", No, list, lambda call, params: sorted(map(str, heard)), "Heard", anonymous=True),
+            ]
+        @hookimpl
+        async def thrum_event_committed(ctx, event):
+            if event.type == "ticker.tick":
+                heard.append(f"hook {event.number}")
+        """,
+    )
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    house.call("ticker.tick")
+
+    wait_for(lambda: house.call("ticker.heard"), ["7", "extra", "hook 7", "hook 8"])
+    journals = list((house.repo.path / ".git" / "thrum-sync" / "journal").glob("*.jsonl"))
+    assert journals and not any("ticker.tick" in journal.read_text() for journal in journals)
+
+
+def test_config_show_tells_a_plugin_s_settings_with_where_they_come_from(house: House) -> None:
+    house.site.install(
+        "lamp",
+        has_hooks=True,
+        manifest='settings="site_lamp.settings:Settings"',
+        modules={
+            "settings": "from pydantic import BaseModel\nclass Settings(BaseModel):\n    level: int = 3\n"
+        },
+    )
+    house.start()
+    assert house.cli.json("config", "show")["lamp"]["level"] == {"value": 3, "source": "default"}
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    house.cli("config", "set", "lamp.level", "5")
+
+    assert house.cli.json("config", "show")["lamp"]["level"] == {"value": 5, "source": "config.json"}
+    assert "Lamp" in house.cli("config", "show")
+    house.cli("daemon", "stop")
+    assert house.cli.json("config", "show")["lamp"]["level"] == {"value": 5, "source": "config.json"}

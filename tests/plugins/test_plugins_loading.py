@@ -233,6 +233,54 @@ def test_a_bad_manifest_is_refused_with_every_mistake(
     assert told in failure(project, site, "bad")[1]
 
 
+EVERYTHING = """
+class E(Event, kw_only=True, tag="bad.done"):
+    text: str = ""
+class P(msgspec.Struct): "Nothing."
+@hookimpl
+def thrum_event_types(ctx): return [EventType("bad.done", E)]
+@hookimpl
+def thrum_projectors(ctx): return [Projector("bad.done", print)]
+@hookimpl
+def thrum_methods(ctx): return [Method("bad.do", P, dict, print, "Do")]
+@hookimpl
+def thrum_services(ctx): return [Service("bad.loop", print)]
+@hookimpl
+def thrum_runtime_presets(ctx): return [RuntimePreset(name="x", display_name="X", command="x", processes=("xd",))]
+@hookimpl
+def thrum_init_steps(ctx): return [InitStep(name="s", order=1, run=print)]
+@hookimpl
+def thrum_checks(ctx): return [Check(subject="s", look=print)]
+@hookimpl
+def thrum_guard_scope(ctx): return ["command:*"]
+@hookimpl
+async def thrum_guard(ctx, call): return None
+@hookimpl
+def thrum_migrations(ctx): return Tables(projected=("CREATE TABLE bad_t (x)", "NO SQL"))
+"""
+
+
+def test_one_that_fails_last_has_everything_taken_back(project: paths.Paths, site: Site) -> None:
+    site.install(
+        "bad",
+        hooks=EVERYTHING,
+        manifest='settings="site_bad.settings:Settings"',
+        modules={
+            "settings": "from pydantic import BaseModel\nclass Settings(BaseModel):\n    level: int = 1\n"
+        },
+    )
+    with loaded(project, site) as host:
+        assert one(host, "bad").phase == "migrated"
+        assert "bad.done" not in host._registry.types  # type: ignore[attr-defined]
+        assert host._registry.projectors._rules == {}  # type: ignore[attr-defined]
+        assert host._registry._names == set()  # type: ignore[attr-defined]
+        assert host.presets == {} and "xd" not in host.process_names
+        assert host.projected_tables == [] and host.init_steps == [] and host.checks == []
+        assert not host.implements("thrum_guard") and not host.guards.judge_methods
+        assert host.settings.sections.get("bad") is None
+        assert not host.claims.names("method") and not host.claims.names("table")
+
+
 def test_another_api_level_is_refused_and_says_what_to_do(project: paths.Paths, site: Site) -> None:
     for level, name in ((2, "newer"), (0, "older")):
         site.install(

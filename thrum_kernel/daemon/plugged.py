@@ -158,8 +158,7 @@ class Plugged:
         self._rungs = rungs
         if self.host.loaded:
             self._unwatch = self.host.watchdog.watch_tasks(asyncio.get_running_loop())
-        for plugin in list(self.host.loaded):
-            await self._begin(plugin)
+        await asyncio.gather(*(self._begin(plugin) for plugin in list(self.host.loaded)))
 
     async def stop(self) -> None:
         """End their feeds; services end with the supervisor."""
@@ -302,8 +301,11 @@ class Plugged:
         plugin.state = "active"
         self._follow_rungs()
         await self._feed(plugin)
-        for service in self.host.services(plugin):
-            await self._supervisor.start(self._watched(plugin, service), owner=plugin.label)
+        starts = [
+            self._supervisor.start(self._watched(plugin, service), owner=plugin.label)
+            for service in self.host.services(plugin)
+        ]
+        await asyncio.gather(*starts)  # one that does not say that it is up holds up no other
 
     async def _take_in(self, plugin: Plugin) -> None:
         """A plugin came while the daemon runs."""

@@ -13,9 +13,9 @@ arguments it does not need, and is marked::
 ``settings``, ``log``, ``clock`` and ``paths`` may be used; the rest only from then on.
 
 Every call is isolated. One that raises is logged once with the plugin and its distribution, and the others go on.
-One that takes longer than ``plugins.hook_timeout`` (seconds, 5) is cancelled and counts as failed. Hooks that adds
-fail their plugin: it is not loaded, everything it had registered is taken back, and `thrum plugin list` says why. Of
-the others, one that fails five times in a row is switched off until the daemon starts anew or ``thrum plugin enable
+One that takes longer than ``plugins.hook_timeout`` (seconds, 5) is cancelled and counts as failed. A hook that
+adds something fails its plugin: it is not loaded, everything it had registered is taken back, and `thrum plugin list`
+says why. Of the others, one that fails five times in a row is switched off until the daemon starts anew or ``thrum plugin enable
 NAME``; ``plugin.degraded`` is then published. A guard that fails refuses what it judges: see `thrum_guard`.
 
 The modes of results: **collect** what every plugin returned, put together · **all** nothing is returned · **first**
