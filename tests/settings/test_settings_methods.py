@@ -117,5 +117,5 @@ def test_both_methods_are_declared(path: Path) -> None:
 
     assert set(declared) == {"config.show", "config.set"}
     assert declared["config.set"].mutates
-    assert not declared["config.set"].anonymous
+    assert declared["config.set"].transports == {"unix", "internal"}
     assert declared["config.show"].anonymous
