@@ -1,89 +1,207 @@
-"""Wheels of everything in a fresh environment: exactly the plugins that were asked for, each alone, all together."""
+"""Plugins as they are installed: wheels of everything in fresh environments, from another folder, with no network."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from wheels import ROOT, WHEELHOUSE, build_wheel, install_into, make_environment, pip, run
 
 from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
 
-ROOT = Path(__file__).parents[2]
-WHEELHOUSE = ROOT / "dist" / "wheelhouse"
-PLUGINS = sorted(path.parent.name.removeprefix("thrum_") for path in ROOT.glob("plugins/*/pyproject.toml"))
+OURS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
+EXAMPLES = ("thrum-acme-guard", "thrum-acme-runtime")
 
 
+@dataclass(frozen=True)
 class Environment:
-    """A virtual environment whose packages come from the wheelhouse alone."""
+    """A virtual environment.
 
-    def __init__(self, path: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", str(path)], check=True)
-        self.path = path
+    Attributes:
+        programs: its ``bin``.
+    """
 
-    def install(self, *packages: str) -> None:
-        self._pip("install", "--no-index", "--find-links", str(WHEELHOUSE), *packages)
+    programs: Path
 
-    def uninstall(self, *packages: str) -> None:
-        self._pip("uninstall", "-y", *packages)
+    @contextmanager
+    def having(self, *distributions: str, links: Path = WHEELHOUSE) -> Iterator[None]:
+        """Distributions that it has for a while."""
+        found_in = ("--find-links", str(WHEELHOUSE), "--find-links", str(links))
+        pip(self.programs, "install", "--no-index", *found_in, *distributions)
+        yield
+        pip(self.programs, "uninstall", "-y", *distributions)
 
-    def _pip(self, *words: str) -> None:
-        python = str(self.path / "bin" / "python")
-        command = [python, "-m", "pip", "-q", "--disable-pip-version-check", *words]
-        subprocess.run(command, check=True, cwd=self.path)
 
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[Environment]:
-    if not list(WHEELHOUSE.glob("thrum_*.whl")):
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The kernel alone."""
+    if not list(WHEELHOUSE.glob("thrum-*.whl")):
         pytest.fail("no wheels in dist/wheelhouse: run the tests with `make test`, or `make wheels` first")
-    made = Environment(tmp_path / "env")
-    yield made
-    shutil.rmtree(made.path)
+    return Environment(make_environment(tmp_path_factory.mktemp("kernel") / "env", "thrum"))
 
 
-@pytest.fixture
-def cli(environment: Environment, repo: Repo, thrum_spawner: Spawner) -> Iterator[Cli]:
-    """The command of that environment, typed in a repository elsewhere, with every plugin it has."""
-    env = {name: value for name, value in repo.env.items() if not name.startswith("THRUM_PLUGINS_")}
-    env = {**env, "PATH": f"{environment.path / 'bin'}:{env['PATH']}"}
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheels of the examples."""
+    folder = tmp_path_factory.mktemp("examples")
+    for name in EXAMPLES:
+        build_wheel(ROOT / "examples" / name, folder)
+    return folder
+
+
+@dataclass
+class Team:
+    """A project in which alice, bob and mallory are agents; its daemon is that of an environment."""
+
+    cli: Cli
+    agents: dict[str, Cli]
+
+    def exchange(self) -> None:
+        """A message goes from alice to bob."""
+        sent = self.agents["alice"].json("send", "are you there?", "--to", "@bob")
+        inbox = self.agents["bob"].json("inbox")["messages"]
+        assert sent["message_id"] in {message["message_id"] for message in inbox}
+
+    def plugins(self) -> dict[str, str]:
+        """The state of every plugin that the daemon has."""
+        rows: list[dict[str, Any]] = self.cli.json("plugin", "list")["plugins"]
+        return {row["name"]: row["state"] for row in rows}
+
+
+@contextmanager
+def team(programs: Path, repo: Repo, spawner: Spawner) -> Iterator[Team]:
+    """A project whose ``thrum`` is that of *programs*."""
+    env = {**repo.env, "PATH": f"{programs}:{repo.env['PATH']}"}
     env.pop("PYTHONPATH", None)
-    made = Cli(thrum_spawner, repo.path, env, ("thrum",))
-    yield made
-    stop_daemon(made)
-
-
-def states(cli: Cli) -> dict[str, str]:
-    return {plugin["name"]: plugin["state"] for plugin in cli.json("plugin", "list")["plugins"]}
-
-
-def test_extras_give_exactly_those_plugins_and_they_work_together(environment: Environment, cli: Cli) -> None:
-    environment.install("thrum[runtimes,guards]")
+    env.pop("THRUM_PLUGINS_DISABLE", None)
+    cli = Cli(spawner, repo.path, env, ("thrum",))
     cli("init", "--non-interactive")
-    assert states(cli) == {"guards": "active", "runtimes": "active"}
-    assert "thrum-roles" in cli.refused("roles", "list")
-    cli("daemon", "stop")
+    agents = {name: cli.at(repo.worktree(name).path) for name in ("alice", "bob", "mallory")}
+    try:
+        for name, agent in agents.items():
+            agent("quickstart", name, "--role", "implementer", "--module", "acme")
+        yield Team(cli, agents)
+    finally:
+        stop_daemon(cli)
 
-    environment.install("thrum[all]")
-    cli("daemon", "start")
-    assert states(cli) == dict.fromkeys(PLUGINS, "active")
+
+def test_the_extras_bring_exactly_their_plugins(
+    tmp_path: Path, repo: Repo, thrum_spawner: Spawner, environment: Environment
+) -> None:
+    programs = make_environment(tmp_path / "env", "thrum[runtimes,guards]")
+
+    with team(programs, repo, thrum_spawner) as members:
+        members.exchange()
+        assert members.plugins() == {"guards": "active", "runtimes": "active"}
 
 
-def test_the_kernel_works_alone_and_with_each_plugin_alone(environment: Environment, cli: Cli) -> None:
-    environment.install("thrum")
-    cli("init", "--non-interactive")
-    assert states(cli) == {}
-    cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
-    for plugin in PLUGINS:
-        environment.install(f"thrum-{plugin}")
-        cli("daemon", "restart")
+def test_the_kernel_alone_works(environment: Environment, repo: Repo, thrum_spawner: Spawner) -> None:
+    with team(environment.programs, repo, thrum_spawner) as members:
+        members.exchange()
+        assert members.plugins() == {}
 
-        assert states(cli) == {plugin: "active"}
-        sent = cli.json("send", f"with {plugin}", "--to", "@everyone")
-        assert json.dumps(sent["message_id"]) in json.dumps(cli.json("sent"))
-        environment.uninstall(f"thrum-{plugin}")
+
+@pytest.mark.parametrize("package", OURS)
+def test_each_plugin_alone_works_with_the_kernel(
+    environment: Environment, repo: Repo, thrum_spawner: Spawner, package: str
+) -> None:
+    distribution = package.replace("_", "-")
+    with environment.having(distribution), team(environment.programs, repo, thrum_spawner) as members:
+        members.exchange()
+        assert members.plugins() == {package.removeprefix("thrum_"): "active"}
+
+
+def test_all_together_work(
+    environment: Environment, repo: Repo, thrum_spawner: Spawner, examples: Path
+) -> None:
+    names = [*(package.replace("_", "-") for package in OURS), *EXAMPLES]
+    with (
+        environment.having(*names, links=examples),
+        team(environment.programs, repo, thrum_spawner) as members,
+    ):
+        members.exchange()
+        expected = {name.removeprefix("thrum-").replace("-", "_") for name in names}
+        assert members.plugins() == dict.fromkeys(expected, "active")
+        presets = {preset["name"] for preset in members.cli.json("runtime", "list")["presets"]}
+        assert {"acme", "claude"} <= presets
+
+
+def test_a_teams_guard_refuses_from_its_wheel_and_without_it_messages_pass(
+    environment: Environment, repo: Repo, thrum_spawner: Spawner, examples: Path
+) -> None:
+    to_mallory = ("send", "psst", "--to", "@mallory")
+    with team(environment.programs, repo, thrum_spawner) as members:
+        alice = members.agents["alice"]
+        with environment.having("thrum-acme-guard", links=examples):
+            alice("daemon", "restart")
+            alice("config", "set", "acme_guard.team", json.dumps(["alice", "bob"]))
+            alice("config", "set", "plugins.messaging_guards", json.dumps(["acme_guard"]))
+
+            refused = alice.refused(*to_mallory)
+
+            assert 'guard "acme_guard" fired: outside_team' in refused and "@mallory" in refused
+            members.exchange()
+            assert members.agents["mallory"].json("inbox")["messages"] == []
+        alice("daemon", "restart")
+
+        alice(*to_mallory)
+
+        assert "psst" in members.agents["mallory"]("inbox")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_tests_of_an_example_pass_where_its_wheel_is_installed(
+    name: str, examples: Path, tmp_path: Path
+) -> None:
+    (wheel,) = examples.glob(f"{name.replace('-', '_')}-*.whl")
+    target = tmp_path / "installed"
+
+    told = own_tests(wheel, target, ROOT / "examples" / name)
+
+    assert " passed" in told and "failed" not in told
+
+
+def test_a_new_plugin_with_all_its_parts_installs_and_passes_its_own_tests(cli: Cli, tmp_path: Path) -> None:
+    cli("plugin", "new", "acme_all", "--with", "guard,service,table,preset,command", "--into", str(tmp_path))
+    project = tmp_path / "thrum-acme-all"
+    wheel = build_wheel(project, tmp_path)
+
+    told = own_tests(wheel, tmp_path / "installed", project)
+
+    assert " passed" in told and "failed" not in told
+    run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--cache-dir",
+            str(tmp_path / "mypy"),
+            str(project / "src"),
+        ]
+    )
+    run([sys.executable, "-m", "ruff", "check", "--no-cache", "--line-length", "110", str(project)])
+
+
+def own_tests(wheel: Path, target: Path, project: Path) -> str:
+    """What pytest says of a project's tests where its wheel is installed beside thrum; its source is not on the path."""
+    install_into(target, wheel)
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        str(project / "pyproject.toml"),
+    ]
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(target), "PYTHONDONTWRITEBYTECODE": "1"}
+    return run([*words, "--rootdir", str(project), str(project / "tests")], cwd=project, env=env)
