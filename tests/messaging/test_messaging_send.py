@@ -398,3 +398,9 @@ async def test_asserted_caller_is_shown(world: World) -> None:
     await world.bus.call("message.send", {"content": "x", "to": "bob"}, caller=asserted)
 
     assert (await world.call("bob", "message.list", for_agent="bob"))["messages"][0]["asserted"] is True
+
+
+@pytest.mark.parametrize("to", [[""], ["@"], ["@bob", ""], "@"])
+async def test_an_empty_recipient_is_not_everybody(world: World, to: Any) -> None:
+    with pytest.raises(UsageError, match="a recipient is empty"):
+        await world.send("alice", to=to)

@@ -46,8 +46,18 @@ def labels(texts: Sequence[str] | None, *, flag: str) -> list[dict[str, str]]:
 
 
 def names(texts: Sequence[str] | None) -> list[str]:
-    """Every name of a repeatable flag, in order, ``@`` kept off; commas separate several in one word."""
-    return [bare_name(word) for text in texts or () for word in text.split(",") if word.strip()]
+    """Every name of a repeatable flag, in order, ``@`` kept off; commas separate several in one word.
+
+    Raises:
+        UsageError: one names nobody, as ``--to "$UNSET"`` does: it must not mean everybody.
+    """
+    found: list[str] = []
+    for text in texts or ():
+        here = [bare_name(word) for word in text.split(",") if word.strip()]
+        if not here or "" in here:
+            raise UsageError("a recipient is empty", hint="name it like this: --to @agent_name")
+        found += here
+    return found
 
 
 def check_choice(flag: str, value: str, allowed: Sequence[str]) -> None:

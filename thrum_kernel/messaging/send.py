@@ -173,10 +173,10 @@ class Sending:
         return Place(parent, ids.thread_id(parent.ulid), makes_thread=True)
 
     def _audience(self, sender: Sender, params: SendParams, place: Place) -> Audience:
-        to = (params.to,) if isinstance(params.to, str) else tuple(params.to)
+        to = tuple(params.to) if not isinstance(params.to, str) else (params.to,) if params.to else ()
         request = Request(
             sender.ref,
-            to=tuple(name for name in to if name),
+            to=to,
             mentions=tuple(params.mentions),
             parent=self._parent(place.parent) if place.parent is not None else None,
             thread=self._participants(place.thread_id) if place.thread_id and place.parent is None else None,
