@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +57,13 @@ def alice(daemon: Cli) -> Cli:
     return daemon
 
 
-def age(repo: Repo, cli: Cli, name: str, stamp: str) -> None:
-    """Have an agent be last heard of at *stamp*, while nobody looks."""
-    import sqlite3
-
+def make_old(repo: Repo, cli: Cli, identity: Path, name: str) -> None:
+    """Have an agent be last heard of years ago, while nobody looks."""
     cli("daemon", "stop")
-    path = repo.path / ".thrum" / "identities" / f"{name}.json"
-    identity = json.loads(path.read_bytes())
-    path.write_text(json.dumps({**identity, "updated_at": stamp}))
-    with sqlite3.connect(repo.path / ".git" / "thrum-sync" / "local.db") as db:
+    told = json.loads(identity.read_bytes())
+    identity.write_text(json.dumps({**told, "updated_at": "2020-01-01T00:00:00.000000Z"}))
+    with closing(sqlite3.connect(repo.main / ".git" / "thrum-sync" / "local.db")) as db, db:
         db.execute("UPDATE agent_homes SET last_seen_us = 1 WHERE name = ?", (name,))
-    db.close()
     cli("daemon", "start")
 
 
@@ -79,11 +78,11 @@ def test_only_recipients_of_this_machine_that_were_long_not_seen_are_told() -> N
     now = 10_000_000_000_000
     seen = {"old": now - 31 * 60_000_000, "new": now - 29 * 60_000_000, "never": 0}
     hints = stale_recipients(seen.get, lambda: now)(moment("@old", "new", "@never", "far", "old"))
+    assert [(hint.code, hint.severity) for hint in hints] == [("send.recipient-stale", "info")] * 2
     assert [hint.message.partition(":")[0] for hint in hints] == [
-        "@old was seen not for 31m",
-        "@never was seen never",
-    ] or [hint.code for hint in hints] == ["send.recipient-stale"] * 2
-    assert all(hint.severity == "info" for hint in hints)
+        "@old was not seen for 31m",
+        "@never was never seen",
+    ]
 
 
 def test_sending_to_somebody_long_not_seen_says_so_and_sends(alice: Cli, repo: Repo) -> None:
@@ -91,27 +90,11 @@ def test_sending_to_somebody_long_not_seen_says_so_and_sends(alice: Cli, repo: R
     bob = alice.at(there.path)
     bob("quickstart", "bob", "--role", "tester", "--module", "auth")
     assert "recipient-stale" not in alice.run("send", "hi", "--to", "@bob").err
-    import shutil
-
-    shutil.copy(there.path / ".thrum" / "identities" / "bob.json", repo.path / "bob.json")
-    age(Repo(there.path, repo.main, repo.env), alice, "bob", "2020-01-01T00:00:00.000000Z") if False else None
-    alice("daemon", "stop")
-    path = there.path / ".thrum" / "identities" / "bob.json"
-    identity = json.loads(path.read_bytes())
-    path.write_text(json.dumps({**identity, "updated_at": "2020-01-01T00:00:00.000000Z"}))
-    import sqlite3
-    from contextlib import closing
-
-    with closing(sqlite3.connect(repo.path / ".git" / "thrum-sync" / "local.db")) as db, db:
-        db.execute("UPDATE agent_homes SET last_seen_us = 1 WHERE name = 'bob'")
-    alice("daemon", "start")
+    make_old(repo, alice, there.path / ".thrum" / "identities" / "bob.json", "bob")
     ran = alice.run("send", "hi", "--to", "@bob")
     assert (ran.status, "Message sent" in ran.out) == (0, True)
     assert re.search(r"\n  info \[send\.recipient-stale\]: @bob was not seen for \d+d", ran.err)
-    assert (
-        "\n    who is here:      thrum team\n    how far it came:  thrum sent --to @bob\n"
-        in ran.err.replace(": thrum sent", ":  thrum sent")
-    )
+    assert "\n    who is here:     thrum team\n    how far it came: thrum sent --to @bob\n" in ran.err
     (hint,) = alice.json("send", "hi", "--to", "@bob")["hints"]
     assert (hint["code"], hint["severity"]) == ("send.recipient-stale", "info")
     for quiet in (("--quiet",), ("--json",)):
@@ -141,8 +124,6 @@ async def ask_nobody() -> list[Any]:
 
 
 def test_without_anybody_nothing_is_asked() -> None:
-    import asyncio
-
     assert asyncio.run(ask_nobody()) == []
 
 
