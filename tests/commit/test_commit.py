@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -26,7 +26,8 @@ class RecordingJournal:
         self.lines: list[bytes] = []
         self.ended = False
 
-    def append(self, lines: Sequence[bytes]) -> None:
+    def append(self, lines: Sequence[bytes], *, syncing: Callable[[], object]) -> None:
+        syncing()
         self.book.gate.wait(10)
         if self.book.failures:
             raise self.book.failures.pop()
@@ -61,6 +62,9 @@ class Book:
             raise self.projection_error
         self.projected.extend(items)
         return Applied(events=tuple(item.event for item in items if isinstance(item.event, Event)))
+
+    def is_pure(self, events: Sequence[Event]) -> bool:
+        return False
 
     def committer(self) -> Committer:
         return Committer(

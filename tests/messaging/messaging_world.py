@@ -49,7 +49,8 @@ class MemoryJournal:
         self.writer = writer
         self.lines: list[bytes] = world.log.setdefault(writer, [])
 
-    def append(self, lines: Sequence[bytes]) -> None:
+    def append(self, lines: Sequence[bytes], *, syncing: Callable[[], object]) -> None:
+        syncing()
         self.lines.extend(lines)
 
     def end(self) -> None:

@@ -10,10 +10,13 @@ Source: DESIGN.md D1, "Journal".
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.commit.requests import RequestIndex
@@ -21,7 +24,10 @@ from thrum_kernel.commit.writer_thread import WriterThread
 from thrum_kernel.errors import Projecting, ShuttingDown, StoreError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.ids import HybridClock, event_id
-from thrum_kernel.projection.apply import Projected, Projector
+from thrum_kernel.projection.apply import Prepared, Projected, Projector
+
+_LINGER_S: Final = 0.0005
+"""So long the loop stands still for the sync of an event that came alone, where the last one took no longer."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +39,7 @@ class JournalFile(Protocol):
 
     @property
     def writer(self) -> str: ...
-    def append(self, lines: Sequence[bytes]) -> None: ...
+    def append(self, lines: Sequence[bytes], *, syncing: Callable[[], object]) -> None: ...
     def end(self) -> object: ...
 
 
@@ -92,6 +98,8 @@ class Committer:
         self._journal: JournalFile | None = None
         self._waiting: list[_Waiting] = []
         self._is_writing = False
+        self._rotating = 0
+        self._append_s = float("inf")
         self._settled: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._thread = WriterThread(self._loop, name="thrum-journal")
@@ -142,9 +150,13 @@ class Committer:
 
     async def rotate(self) -> None:
         """End the current journal; the next event begins a new writer."""
-        await self.settle()
-        if self._journal is not None:
-            await self._thread.run(self._end_journal)
+        self._rotating += 1
+        try:
+            await self.settle()
+            if self._journal is not None:
+                await self._thread.run(self._end_journal)
+        finally:
+            self._rotating -= 1
 
     async def settle(self) -> None:
         """Wait until everything taken so far is durable and projected, or failed."""
@@ -163,25 +175,74 @@ class Committer:
         """Hand what waits to the journal's thread. Callbacks and no task: every turn of the loop delays a sender."""
         batch = self._take()
         if batch:
-            self._thread.start(lambda: self._append(batch), lambda _, error: self._written(batch, error))
+            if self._is_quick(batch):
+                self._write_at_once(batch)
+            else:
+                job = self._thread.start(lambda: self._append(batch))
+                job.tell(lambda _, error: self._written(batch, error))
             return
         self._is_writing = False
         if self._settled is not None:
             self._settled.set_result(None)
             self._settled = None
 
+    def _is_quick(self, batch: list[_Waiting]) -> bool:
+        """Whether a batch is one sender's, nobody else waits, and the disk is likely to be done with it in no time."""
+        return (
+            len(batch) == 1
+            and not self._waiting
+            and self._append_s <= _LINGER_S
+            and self._journal is not None
+            and not self._rotating
+            and self._projector.is_pure(batch[0].events)
+        )
+
+    def _write_at_once(self, batch: list[_Waiting]) -> None:
+        """Project while the sync is running, and see both through without another turn of the loop.
+
+        Nothing else runs on the loop meanwhile, so nobody sees what is not durable; a sync that fails or takes its
+        time leaves no trace. Standing still is cheaper than two changes between threads, and ends after `_LINGER_S`.
+        """
+        until = time.perf_counter() + _LINGER_S
+        numbered, syncing = _locked(), _locked()
+        job = self._thread.start(lambda: self._append(batch, numbered.acquire, syncing.release))
+        with contextlib.suppress(Exception):  # the thread will come to the same and tell
+            self._number(batch)  # while the thread wakes up
+        numbered.release()
+        prepared = None
+        # The thread first: it could not begin to sync while projecting keeps the interpreter to itself.
+        if syncing.acquire(timeout=_LINGER_S):
+            prepared = self._prepare(batch)
+        if job.is_over(within_s=max(until - time.perf_counter(), 0)):
+            if prepared is not None and job.error is not None:
+                prepared.undo()
+            self._written(batch, job.error, prepared)
+            return
+        if prepared is not None:
+            prepared.undo()
+        job.tell(lambda _, error: self._written(batch, error))
+
+    def _prepare(self, batch: list[_Waiting]) -> Prepared | None:
+        """The batch projected but for the commit; None where that fails: it will again once it is durable."""
+        try:
+            return self._projector.prepare(self._places(batch))
+        except Exception:  # noqa: BLE001 - nothing is durable yet: judged then
+            return None
+
     def _take(self) -> list[_Waiting]:
         batch, self._waiting = self._waiting, []
         return batch
 
-    def _written(self, batch: list[_Waiting], error: BaseException | None) -> None:
+    def _written(
+        self, batch: list[_Waiting], error: BaseException | None, prepared: Prepared | None = None
+    ) -> None:
         """On the loop: the batch is on disk, or failed."""
         try:
             if error is not None:
                 _log.error("journal: %s", error, exc_info=None if isinstance(error, StoreError) else error)
             else:
                 self.requests.add(event for item in batch for event in item.events)
-                counted = self._project(batch)
+                counted = self._project(batch, prepared)
                 for event in counted:
                     self._tell(event)
                 if self.hearers:
@@ -191,25 +252,42 @@ class Committer:
                 _settle_with(item.done, error)
             self._next_batch()
 
-    def _append(self, batch: list[_Waiting]) -> None:
-        """Number, encode and append; in the journal's thread. Numbers are given only here, so they have no gaps."""
+    def _append(
+        self,
+        batch: list[_Waiting],
+        ready: Callable[[], object] = lambda: None,
+        syncing: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Number, encode and append; in the journal's thread.
+
+        Args:
+            ready: returns when the batch may be looked at.
+            syncing: told when nothing is left but the sync.
+        """
+        ready()
         try:
             self._still_ours()
             if self._journal is None:
                 self._open_journal()
             assert self._journal is not None
-            sequence = self.last_sequence
-            for item in batch:
-                item.lines.clear()
-                for event in item.events:
-                    sequence += 1
-                    event.sequence = sequence
-                    item.lines.append(self._types.encode(event))
-            self._journal.append([line for item in batch for line in item.lines])
-            self.durable = (self._journal.writer, sequence)
+            self._number(batch)
+            began = time.perf_counter()
+            self._journal.append([line for item in batch for line in item.lines], syncing=syncing)
+            self._append_s = time.perf_counter() - began
+            self.durable = (self._journal.writer, self.last_sequence + sum(len(item.lines) for item in batch))
         except StoreError:
             self._abandon_journal()
             raise
+
+    def _number(self, batch: list[_Waiting]) -> None:
+        """Number and encode what was not yet, on from what is durable."""
+        sequence = self.last_sequence
+        for item in batch:
+            if not item.lines:
+                for number, event in enumerate(item.events, sequence + 1):
+                    event.sequence = number
+                item.lines = [self._types.encode(event) for event in item.events]
+            sequence += len(item.lines)
 
     def _open_journal(self) -> None:
         writer = self._ids.next_ulid()
@@ -228,16 +306,17 @@ class Committer:
             self._previous = self.durable
             self._journal = None
 
-    def _project(self, batch: list[_Waiting]) -> Sequence[Event]:
-        """Project what is durable now; the events that count now."""
-        events = [event for item in batch for event in item.events]
-        lines = [line for item in batch for line in item.lines]
-        items = [
+    def _places(self, batch: list[_Waiting]) -> list[Projected]:
+        return [
             Projected(self.writer, self.daemon_id, event.sequence, event, line)
-            for event, line in zip(events, lines, strict=True)
+            for item in batch
+            for event, line in zip(item.events, item.lines, strict=True)
         ]
+
+    def _project(self, batch: list[_Waiting], prepared: Prepared | None) -> Sequence[Event]:
+        """Project what is durable now; the events that count now."""
         try:
-            applied = self._projector.apply(items)
+            applied = prepared.keep() if prepared is not None else self._projector.apply(self._places(batch))
         except Projecting:
             return ()  # the rebuild that is running takes them from the journal
         except Exception as error:  # noqa: BLE001 - the events are durable: the cache is rebuilt, the send succeeded
@@ -266,6 +345,12 @@ class Committer:
         for event in counted:
             for hearer in self.hearers:
                 hearer(event, self.writer if id(event) in fresh else "", event.sequence)
+
+
+def _locked() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 def _settle_with(future: asyncio.Future[None], error: BaseException | None) -> None:
