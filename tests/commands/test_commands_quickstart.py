@@ -35,7 +35,7 @@ def quickstart(where: Paths, *words: str, answers: dict[str, Any] | None = None,
         *("quickstart", *words),
         answers={**ANSWERS, **(answers or {})},
         cwd=where.repo,
-        env={"HOME": str(home), **more.pop("env", {})},
+        env={"HOME": str(home), "THRUM_PLUGINS_AUTOLOAD": "0", **more.pop("env", {})},
         **more,
     )
 
