@@ -12,7 +12,7 @@ from thrum_kernel import paths
 from thrum_kernel.api import Check, Finding
 from thrum_kernel.briefing import checkups as kernel
 from thrum_kernel.briefing.doctor import Appointment, Diagnosis, Ground, examine
-from thrum_kernel.cli import checkups
+from thrum_kernel.cli import checkups, process
 from thrum_kernel.cli.command import Group, Run, command, run_of
 from thrum_kernel.cli.commands.view import show
 from thrum_kernel.errors import ThrumError
@@ -55,7 +55,11 @@ def _ground(run: Run) -> Iterator[tuple[Ground, PluginHost | None]]:
     settings = SettingsFile(where.config)
     with in_process.host(where, settings, env=inv.env) as host:
 
+        is_up = process.is_answering(where.socket)
+
         def ask(method: str, **params: Any) -> Any:
+            if not is_up:
+                return None
             try:
                 return run.call(method, **params)
             except ThrumError:
