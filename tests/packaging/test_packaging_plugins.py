@@ -176,18 +176,9 @@ def test_a_new_plugin_with_all_its_parts_installs_and_passes_its_own_tests(cli: 
     told = own_tests(wheel, tmp_path / "installed", project)
 
     assert " passed" in told and "failed" not in told
-    run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--strict",
-            "--cache-dir",
-            str(tmp_path / "mypy"),
-            str(project / "src"),
-        ]
-    )
-    run([sys.executable, "-m", "ruff", "check", "--no-cache", "--line-length", "110", str(project)])
+    python = [sys.executable, "-m"]
+    run([*python, "mypy", "--strict", "--cache-dir", str(tmp_path / "mypy"), "src"], cwd=project)
+    run([*python, "ruff", "check", "--no-cache", "."], cwd=project)
 
 
 def own_tests(wheel: Path, target: Path, project: Path) -> str:

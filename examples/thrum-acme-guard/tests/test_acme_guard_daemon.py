@@ -35,7 +35,8 @@ def guard_messages(team: Team) -> None:
     team.alice("config", "set", "plugins.messaging_guards", json.dumps(["acme_guard"]))
 
 
-def test_a_member_is_refused_to_write_outside_and_told_why(team: Team) -> None:
+def test_a_member_is_refused_to_write_outside_once_a_person_names_the_guard(team: Team) -> None:
+    team.alice("send", "unjudged", "--to", "@mallory")
     guard_messages(team)
 
     refused = team.alice.refused("send", "psst", "--to", "@mallory")
@@ -43,34 +44,23 @@ def test_a_member_is_refused_to_write_outside_and_told_why(team: Team) -> None:
     assert 'guard "acme_guard" fired: outside_team' in refused
     assert "outside: @mallory" in refused
     assert "acme_guard.team" in refused
-    assert team.mallory.json("inbox")["messages"] == []
+    told = team.mallory("inbox")
+    assert "unjudged" in told and "psst" not in told
     team.alice("send", "hello", "--to", "@bob")
     assert "hello" in team.bob("inbox")
 
 
-def test_an_audience_is_allowed_by_name(team: Team) -> None:
+def test_an_audience_is_allowed_by_name_and_an_outsider_is_answered(team: Team) -> None:
     guard_messages(team)
     assert "outside: @everyone" in team.alice.refused("send", "all of you", "--to", "@everyone")
 
     team.alice("config", "set", "acme_guard.audiences", json.dumps(["everyone"]))
-
     team.alice("send", "all of you", "--to", "@everyone")
-    assert "all of you" in team.mallory("inbox")
+    asked = team.mallory.json("send", "a question", "--to", "@alice")
+    team.alice("reply", asked["message_id"], "an answer")
 
-
-def test_who_is_not_of_the_team_writes_in_and_is_answered(team: Team) -> None:
-    guard_messages(team)
-
-    sent = team.mallory.json("send", "a question", "--to", "@alice")
-    team.alice("reply", sent["message_id"], "an answer")
-
-    assert "an answer" in team.mallory("inbox")
-
-
-def test_nobody_is_judged_until_a_person_names_the_guard(team: Team) -> None:
-    team.alice("send", "psst", "--to", "@mallory")
-
-    assert "psst" in team.mallory("inbox")
+    told = team.mallory("inbox")
+    assert "all of you" in told and "an answer" in told
 
 
 def test_a_member_who_looks_at_everybody_is_told_whom_to_write_to(team: Team) -> None:
