@@ -67,3 +67,17 @@ async def test_search_for_nothing_or_by_nobody_is_refused(world: World) -> None:
         await search(world, "bob", "x", from_agent="@nobody")
     with pytest.raises(Refused):
         await search(world, "", "x", mine=True)
+
+
+async def test_search_is_narrowed_to_what_waits_and_to_what_names_the_caller(world: World) -> None:
+    read = await world.send("alice", "needle read", to="bob")
+    await world.send("alice", "needle waiting", to="bob")
+    await world.send("alice", "needle role", mentions=["implementer"])
+    await world.send("alice", "needle other", to="carol")
+    await world.call("bob", "message.markRead", message_ids=[read])
+
+    unread = await search(world, "bob", "needle", unread=True)
+    named = await search(world, "bob", "needle", mentions=True)
+
+    assert sorted(unread) == ["needle role", "needle waiting"]
+    assert sorted(named) == ["needle read", "needle role", "needle waiting"]

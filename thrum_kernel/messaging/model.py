@@ -323,7 +323,11 @@ class WaitResult(Lean, kw_only=True):
 
 
 class SearchParams(Params, kw_only=True):
-    """``query`` in words; further filters as in the inbox. ``mine`` keeps what the caller sent or received."""
+    """``query`` in words; further filters as in the inbox.
+
+    ``mine`` keeps what the caller sent or received, ``unread`` what waits for it, ``mentions`` what addressed its name
+    or its role.
+    """
 
     query: str
     from_agent: str = ""
@@ -331,6 +335,8 @@ class SearchParams(Params, kw_only=True):
     thread_id: str = ""
     created_after: str = ""
     mine: bool = False
+    unread: bool = False
+    mentions: bool = False
     page_size: int = 10
     page: int = 1
 

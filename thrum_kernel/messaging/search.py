@@ -28,20 +28,28 @@ class Searching:
         Raises:
             UsageError: no words, a page out of range, or a time that is none.
             NotFound: an unknown author.
-            Refused: ``mine`` without a registered caller.
+            Refused: ``mine``, ``unread`` or ``mentions`` without a registered caller.
             Projecting: the index is being filled.
         """
         limit, offset = paging(params.page, params.page_size)
         author = self._people.find(params.from_agent).id if params.from_agent else None
-        party = self._people.known(call.caller).id if params.mine else None
+        wants_self = params.mine or params.unread or params.mentions
+        reader = self._people.known(call.caller) if wants_self else None
         filter_ = Filter(
             author=author,
             scope=(params.scope.type, params.scope.value) if params.scope else None,
+            mention=(reader.name, reader.role) if reader is not None and params.mentions else None,
             thread=params.thread_id or None,
             after_us=moment(params.created_after, "created_after") if params.created_after else None,
         )
         found = await self._search.find(
-            params.query, party=party, filter_=filter_, limit=limit, offset=offset
+            params.query,
+            party=reader.id if reader is not None and params.mine else None,
+            recipient=reader.id if reader is not None and params.unread else None,
+            unread=params.unread,
+            filter_=filter_,
+            limit=limit,
+            offset=offset,
         )
         pages = -(-found.total // limit)
         return SearchResult(

@@ -127,6 +127,8 @@ def search(
         str | None, typer.Option("--since", metavar="DURATION|DATE", help="Only newer messages, e.g. 7d.")
     ] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only what you sent or received.")] = False,
+    unread: Annotated[bool, typer.Option("--unread", help="Only what waits for you.")] = False,
+    mentions: Annotated[bool, typer.Option("--mentions", help="Only what names you or your role.")] = False,
     page_size: PageSize = 10,
     limit: Limit = 0,
     page: Page = 1,
@@ -145,11 +147,14 @@ def search(
         "thread_id": thread,
         "created_after": format_us(cutoff) if cutoff is not None else "",
         "mine": mine,
+        "unread": unread,
+        "mentions": mentions,
     }
     found = run.call("message.search", query=text, **given(wanted), **pages)
     flags: dict[str, object] = {"--from": at(bare_name(sender or "")), "--scope": scope}
     flags |= {"--thread": thread, "--since": since}
-    flags |= {"--mine": mine, "--page-size": (pages["page_size"], 10)}
+    flags |= {"--mine": mine, "--unread": unread, "--mentions": mentions}
+    flags |= {"--page-size": (pages["page_size"], 10)}
     more = again(f'thrum search "{text}"', flags)
     show(run, found, hit_lines(found, view, query=text, again=more))
 
