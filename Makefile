@@ -10,13 +10,13 @@ demo: setup          ## two agents in a scratch repository: register, message, r
 	@$(PY) examples/demo.py
 
 test: wheels         ## every check, with counts that end within ten minutes
-	$(PY) -m pytest
+	$(PY) -m pytest -n 4 --dist loadfile
 
 alone: wheels        ## the tests of each plugin where no other one is installed
 	@sh scripts/alone.sh
 
 soak: wheels         ## the same checks with the full counts
-	THRUM_SOAK=1 $(PY) -m pytest
+	THRUM_SOAK=1 $(PY) -m pytest -n 4 --dist loadfile
 
 check: setup         ## format, lint, types, dependency direction, generated docs
 	$(PY) -m ruff format --check .
