@@ -4,6 +4,7 @@
 - ``cli.md``: every command of the tree with its help.
 - ``errors.md``: every error, its code, exit status and meaning.
 - ``hooks.md``: every hook, from the docstrings of the hookspecs.
+- ``hints.md``: every code of a hint.
 """
 
 from __future__ import annotations
@@ -141,6 +142,25 @@ def hooks_page() -> str:
     return f"# Hooks\n\n{_NOTE}\n{about}\n\n" + "\n".join([*rows, "", *parts])
 
 
+def hints_page() -> str:
+    """The page about hints."""
+    from thrum_kernel.briefing.hints import CODES
+
+    rows = ["| code | severity | given | `--force` | by |", "|---|---|---|---|---|"]
+    for code in CODES:
+        force = "gets past it" if code.can_force else ""
+        owner = f"plugin {code.owner}" if code.owner else "thrum"
+        rows.append(f"| `{code.code}` | {code.severity} | {code.meaning} | {force} | {owner} |")
+    return (
+        f"# Hints\n\n{_NOTE}\nA hint has a code that stays. For people it comes after the answer, on standard error;"
+        " with `--json` it is in\n`hints` of the object, each with `code`, `severity`, `message` and `options` (`label`,"
+        " `cmd`, `note`); beside an array or\na scalar it goes to standard error. `--quiet` and `THRUM_NO_HINTS=1` leave"
+        " hints out, the latter in JSON too.\n\nA `warn` hint before a command stops it: exit status 1, and with `--json`"
+        ' `{"error": "aborted by hint", "aborted":\ntrue, "hints": […]}`. Where it says so, `--force` gets past'
+        " it.\n\n" + "\n".join(rows) + "\n"
+    )
+
+
 def _markdown(text: str) -> str:
     """A docstring as Markdown: its code marks are one backtick, its example a code block."""
     text = text.replace("``", "`")
@@ -185,6 +205,7 @@ def pages() -> dict[str, Callable[[], str]]:
         "cli.md": cli_page,
         "errors.md": errors_page,
         "hooks.md": hooks_page,
+        "hints.md": hints_page,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import re
 import sqlite3
@@ -115,6 +116,15 @@ def test_every_code_that_the_kernel_gives_is_in_the_table_with_its_severity() ->
     own = {code.code for code in CODES if not code.owner}
     assert given == own
     assert len({code.code for code in CODES}) == len(CODES)
+
+
+def test_the_page_about_hints_is_current() -> None:
+    root = Path(thrum_kernel.__file__).parents[1]
+    spec = importlib.util.spec_from_file_location("thrum_docs_generate_hints", root / "docs" / "generate.py")
+    assert spec is not None and spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert generate.hints_page() == (root / "docs" / "reference" / "hints.md").read_text(), "run `make docs`"
 
 
 async def ask_nobody() -> list[Any]:
