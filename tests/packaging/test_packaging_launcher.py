@@ -159,6 +159,7 @@ def test_an_installation_of_the_user_finds_the_python_of_its_folder(wheel: Path,
         "--disable-pip-version-check",
         "--no-deps",
         "--no-index",
+        "--ignore-installed",  # else pip takes away the thrum that runs these tests
     ]
     subprocess.run([*words, "--prefix", str(base), "--no-warn-script-location", str(wheel)], check=True)
     version = sysconfig_folder()
