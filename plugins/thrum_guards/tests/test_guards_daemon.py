@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import House
+from guards_house import House
 
 MODES = ("strict", "warn", "off")
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import House
+from guards_house import House
 
 from thrum_kernel.testing.harness import stop_daemon
 
@@ -127,6 +127,21 @@ def test_an_overlay_that_cannot_be_understood_refuses_and_says_so(house: House) 
 
     house.overlay.write_text("{}")
     assert house.cli.run("team").err == ""
+
+
+def test_doctor_shows_how_strict_they_are(house: House) -> None:
+    def shown() -> tuple[str, str]:
+        findings = json.loads(house.cli.run("doctor", "--json").out)["findings"]
+        (found,) = [each for each in findings if each["subject"] == "identity guards"]
+        return found["level"], found["text"]
+
+    assert shown() == ("ok", "7 strict, 1 warn")
+    house.set(prime_ownership="off")
+    assert shown() == ("warning", "off: prime_ownership")
+    house.overlay.write_text("[")
+    level, text = shown()
+    assert level == "error"
+    assert str(house.overlay) in text
 
 
 AUDIT = """
