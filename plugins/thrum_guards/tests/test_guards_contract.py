@@ -1,11 +1,9 @@
-"""The contract that every plugin keeps."""
+"""What every plugin keeps."""
 
 from __future__ import annotations
-
-from thrum_guards.plugin import MANIFEST
 
 from thrum_kernel.testing.conformance import PluginContract
 
 
-class TestGuards(PluginContract):
-    manifest = MANIFEST
+class TestContract(PluginContract):
+    plugin = "guards"
