@@ -54,7 +54,6 @@ def _ground(run: Run) -> Iterator[tuple[Ground, PluginHost | None]]:
         return
     settings = SettingsFile(where.config)
     with in_process.host(where, settings, env=inv.env) as host:
-
         is_up = process.is_answering(where.socket)
 
         def ask(method: str, **params: Any) -> Any:
