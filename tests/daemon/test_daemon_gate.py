@@ -29,6 +29,10 @@ class Judges:
     says: dict[str, Verdict | None]
     asked: list[GuardedCall] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.says
+
     def wanted(self, call: GuardedCall) -> Sequence[Any]:
         return [self] if call.kind in self.says else []
 

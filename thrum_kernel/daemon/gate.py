@@ -46,6 +46,8 @@ class Judged(msgspec.Struct, kw_only=True):
 class Judges(Protocol):
     """Who judges (`plugins.guarding.Guards`)."""
 
+    @property
+    def is_empty(self) -> bool: ...
     def wanted(self, call: GuardedCall) -> Sequence[Any]: ...
     async def enforce(self, call: GuardedCall) -> Verdict | None: ...
 
@@ -103,6 +105,8 @@ class Gate:
 
     def concerns(self, command: str) -> bool:
         """Whether anybody judges that command, e.g. ``agent list``."""
+        if self._guards.is_empty:
+            return False
         return bool(self._guards.wanted(GuardedCall(kind="command", name=command, caller=NOBODY)))
 
     async def before(self, command: str, *, args: Sequence[str], tmux_pane: str, caller: Caller) -> list[str]:

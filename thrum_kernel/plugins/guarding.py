@@ -103,6 +103,11 @@ class Guards:
         """Whether any guard judges methods at all."""
         return any("." in name for guard in self._guards for name in guard.exact if ":" not in name)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no guard at all."""
+        return not self._guards
+
     def wanted(self, call: GuardedCall) -> list[Guard]:
         """Who judges *call*."""
         found = [guard for guard in self._guards if guard.judges(call)]
