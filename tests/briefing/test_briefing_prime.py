@@ -175,6 +175,15 @@ def test_the_projects_state_comes_from_the_shared_folder(bob: Cli, repo: Repo) -
     assert "# Project State" in shown and "All green." in shown and "secret" not in shown
 
 
+def test_a_text_that_cannot_be_used_is_left_out_and_told(alice: Cli, repo: Repo, tmp_path: Path) -> None:
+    alice("context", "save", "--file", "-", stdin=b"remember the milk\n")
+    (tmp_path / "secret.md").write_text("secret")
+    (repo.path / ".thrum" / "context" / "project_state.md").symlink_to(tmp_path / "secret.md")
+    ran = alice.run("prime")
+    assert (ran.status, "remember the milk" in ran.out, "secret\n" in ran.out) == (0, True, False)
+    assert "Warning: left out of the briefing:" in ran.err
+
+
 def test_a_saved_preamble_counts_more_than_a_role_and_a_role_more_than_the_default() -> None:
     default = DEFAULT_PREAMBLE.strip()
     assert wording.preamble("", "", "", alone=False) == default
@@ -275,6 +284,26 @@ def test_the_branch_in_the_identity_file_follows_on_every_run(alice: Cli, repo: 
     repo.git("switch", "-q", "--detach")
     alice("prime")
     assert identity_of(repo).get("branch", "") == ""
+
+
+def test_a_runtime_that_begins_where_the_old_one_ended_becomes_the_agents(
+    alice: Cli, repo: Repo, tmp_path: Path
+) -> None:
+    runtime = tmp_path / "claude"
+    runtime.write_text('#!/bin/sh\n"$@"\nexit $?\n')
+    runtime.chmod(0o755)
+    within = Cli(alice.spawner, alice.cwd, alice.env, (str(runtime), *alice.program))
+    first = within.json("prime")
+    assert (first["runtime"], first["identity"]["agent_id"]) == ("claude", "alice")
+    mine = identity_of(repo)
+    assert (mine["preferred_runtime"], mine["runtime"]) == ("claude", "claude")
+    assert mine["agent_pid"] > 0
+    second = within.json("prime")
+    assert identity_of(repo)["agent_pid"] not in (0, mine["agent_pid"])
+    assert second["session"]["session_id"]
+    assert second["agents"]["active"] == 1
+    alice("prime")  # a person at a shell takes nobody's place
+    assert identity_of(repo)["preferred_runtime"] == "claude"
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ Source: spec/features.md §12.2; spec/decisions.md "init, prime…"; issue "Plug
 from __future__ import annotations
 
 import asyncio
-import base64
 import dataclasses
 import functools
 import logging
@@ -50,12 +49,12 @@ from thrum_kernel.briefing.model import (
     PrimeParams,
 )
 from thrum_kernel.briefing.terminal import place_of
+from thrum_kernel.briefing.texts import read_texts
 from thrum_kernel.clock import Clock
 from thrum_kernel.errors import AnonymousCaller, GuardFired, IdentityMissing, ThrumError
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import SessionStart
 from thrum_kernel.identity.model import Identity
-from thrum_kernel.identity.subjects import of_worktree
 from thrum_kernel.paths import THRUM_FOLDER, Paths
 
 RECENT: Final = 5
@@ -71,6 +70,7 @@ class Rooms(Protocol):
 
     async def everyone_now(self) -> Sequence[Any]: ...
     async def work_now(self, name: str) -> Mapping[str, Any]: ...
+    def identities_in(self, worktree: Path) -> tuple[IdentityFacts, ...]: ...
     async def update_identity(
         self, name: str, change: Callable[[Identity | None], Identity | None]
     ) -> Identity | None: ...
@@ -84,6 +84,7 @@ class _Own:
     project_state: str = ""
     saved: str = ""
     sections: Sequence[PrimeSection] = ()
+    warnings: Sequence[str] = ()
 
 
 class Prime:
@@ -96,7 +97,6 @@ class Prime:
         is_alone: whether single-agent mode is on.
         entries: every listed command of the tree.
         is_woken: whether something tells agents when a message comes.
-        subjects: the identities of a worktree with their processes; blocking.
         env: the daemon's own environment.
     """
 
@@ -111,7 +111,6 @@ class Prime:
         is_alone: Callable[[], bool],
         entries: Callable[[], Iterable[CommandEntry]],
         is_woken: Callable[[], bool] = lambda: False,
-        subjects: Callable[[Path], tuple[IdentityFacts, ...]] = of_worktree,
         env: Mapping[str, str] = os.environ,
     ) -> None:
         self._ask = ask
@@ -122,7 +121,6 @@ class Prime:
         self._is_alone = is_alone
         self._entries = entries
         self._is_woken = is_woken
-        self._subjects = subjects
         self._env = env
         self._warming: set[asyncio.Task[Any]] = set()
 
@@ -159,16 +157,17 @@ class Prime:
         if me is not None and agent is not None:
             warnings, is_new = await self._guard(call.caller, agent, params)
             me = (await self._me(call) or me) if is_new else me
-            me, refusal = await self._refreshed(me, call.caller, params)
-            warnings += refusal
         alone = self._is_alone()
-        team, mail, work, health, own = await asyncio.gather(
+        (me, refusal), team, mail, work, health, own = await asyncio.gather(
+            self._refreshed(me, call.caller, params),
             self._team(),
             self._mail(call.caller, me),
             self._work(me, call.caller),
             self._ask(call.caller, "health", {}),
-            self._own(call.caller, agent, alone=alone),
+            self._own(agent, alone=alone),
         )
+        work.branch = (me or {}).get("branch") or work.branch
+        warnings += [*refusal, *own.warnings]
         listed = commands.shown(self._entries(), alone=alone)
         added = {section.key: section.data for section in own.sections}
         briefing = Briefing(
@@ -222,7 +221,7 @@ class Prime:
         Raises:
             GuardFired: the briefing is not this caller's to have.
         """
-        subjects = await asyncio.to_thread(self._subjects, agent.worktree)
+        subjects = self._agents.identities_in(agent.worktree)
         asked = GuardedCall(
             kind="prime",
             name=agent.name,
@@ -251,9 +250,11 @@ class Prime:
         return warnings, True
 
     async def _refreshed(
-        self, me: dict[str, Any], caller: Caller, params: PrimeParams
-    ) -> tuple[dict[str, Any], list[str]]:
+        self, me: dict[str, Any] | None, caller: Caller, params: PrimeParams
+    ) -> tuple[dict[str, Any] | None, list[str]]:
         """*me* with the identity file brought up to date, and why that is refused: it costs nobody the briefing."""
+        if me is None:
+            return None, []
         worktree = Path(me.get("worktree") or self._paths.worktree)
         branch, pane = await asyncio.gather(
             asyncio.to_thread(_branch, worktree), self._pane(caller, params, str(me.get("tmux_session", "")))
@@ -311,28 +312,26 @@ class Prime:
         if not found:
             return BriefedWork(branch=me.get("branch", ""), error="git tells nothing of this worktree")
         return BriefedWork(
-            branch=me.get("branch") or found["branch"],
+            branch=found["branch"],
             uncommitted_files=list(found["uncommitted_files"]),
             unmerged_commits=msgspec.to_builtins(found["unmerged_commits"]),
             git_updated_at=found["git_updated_at"],
         )
 
-    async def _own(self, caller: Caller, agent: AgentInfo | None, *, alone: bool) -> _Own:
+    async def _own(self, agent: AgentInfo | None, *, alone: bool) -> _Own:
         if agent is None:
             return _Own()
-        wanted = {"agent_name": agent.name, "include_overlay": True, "include_project": True}
-        shown, role_text, sections = await asyncio.gather(
-            self._ask(caller, "context.show", wanted),
+        texts, role_text, sections = await asyncio.gather(
+            asyncio.to_thread(read_texts, agent, self._paths.thrum),
             self._hooks.preamble(agent),
             self._hooks.prime(agent),
         )
         return _Own(
-            preamble=wording.preamble(
-                _text(shown.get("preamble")), role_text or "", _text(shown.get("overlay")), alone=alone
-            ),
-            project_state=wording.project_state(_text(shown.get("project_state")), role=agent.role),
-            saved=_text(shown.get("content")),
+            preamble=wording.preamble(texts.preamble, role_text or "", texts.overlay, alone=alone),
+            project_state=wording.project_state(texts.project, role=agent.role),
+            saved=texts.saved,
             sections=_accepted(sections),
+            warnings=texts.warnings,
         )
 
     def _setting(self) -> text.Setting:
@@ -392,7 +391,3 @@ def _branch(worktree: Path) -> str | None:
         return git.branch(worktree)
     except (ThrumError, OSError):
         return None
-
-
-def _text(encoded: str | None) -> str:
-    return base64.b64decode(encoded).decode(errors="replace") if encoded else ""
