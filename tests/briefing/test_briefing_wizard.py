@@ -231,8 +231,7 @@ def test_answers_count_and_flags_remove_their_questions(typed: Any, repo: Repo, 
     }
 
 
-@pytest.mark.parametrize("at", range(len(PROMPTS)))
-@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["ctrl-c", "ctrl-d"])
+@pytest.mark.parametrize(("at", "key"), [*((at, "\x03") for at in range(len(PROMPTS))), (0, "\x04")])
 def test_an_interrupt_at_a_prompt_changes_nothing(typed: Any, repo: Repo, at: int, key: str) -> None:
     (repo.path / ".gitignore").write_bytes(b"*.pyc\r\nno newline at the end")
     before = tree_of(repo.path)
