@@ -65,7 +65,6 @@ from thrum_kernel.identity.model import Identity
 from thrum_kernel.jsonio import read_object, write_object
 from thrum_kernel.messaging import LOCAL_MIGRATIONS as MESSAGING_MIGRATIONS
 from thrum_kernel.messaging import Messaging
-from thrum_kernel.messaging.push import NOTIFICATION
 from thrum_kernel.messaging.quota import Limits
 from thrum_kernel.plugins.catalogue import provider_of_method
 from thrum_kernel.plugins.cursors import MIGRATION as CURSORS_MIGRATION
@@ -513,7 +512,7 @@ class Daemon:
         """What a connection hears once it has shown whose it is; nothing can be told while projecting."""
         if self.keeper.refusal() is not None:
             return []
-        return [(topic, NOTIFICATION) for topic in self.messaging.topics_for(caller)]
+        return self.messaging.topics_for(caller)
 
     def _incarnation_of(self, name: str) -> str:
         agent = self.agents.roster.find_local(name)
