@@ -414,3 +414,43 @@ async def test_subscribe_to_more_than_one_thing_or_as_nobody_is_refused(world: W
         await world.call("bob", "subscribe", mention="x", all=True)
     with pytest.raises(Refused):
         await world.call("", "subscribe", all=True)
+
+
+def threads_told(ear: Ear) -> list[dict[str, Any]]:
+    return [f["params"] for f in ear.frames if f["method"] == "notification.thread.updated"]
+
+
+async def test_message_in_a_thread_tells_everyone_in_it_how_the_thread_stands(world: World) -> None:
+    alice, bob, carol = Ear(world), Ear(world), Ear(world)
+    for ear, name in ((alice, "alice"), (bob, "bob"), (carol, "carol")):
+        await ear.subscribe(name)
+    root = await world.send("alice", "question", to="@bob")
+    assert threads_told(bob) == []  # no thread yet
+
+    await world.call("bob", "message.markRead", message_ids=[root])
+    sent = await world.call("bob", "message.send", content="answer", reply_to=root)
+
+    (told,) = threads_told(alice)
+    assert told == {
+        "thread_id": sent["thread_id"],
+        "message_count": 2,
+        "unread_count": 1,
+        "last_activity": sent["created_at"],
+        "last_sender": "bob",
+        "preview": "answer",
+        "timestamp": sent["created_at"],
+    }
+    assert [news["unread_count"] for news in threads_told(bob)] == [0]  # the author's other connections, too
+    assert threads_told(carol) == []
+
+
+async def test_thread_news_keep_to_what_a_session_subscribed_to(world: World) -> None:
+    bob, carol = Ear(world), Ear(world)
+    await bob.subscribe("bob", mention="@coordinator")
+    await carol.subscribe("carol", all=True)
+    root = await world.send("alice", "question", to="@bob")
+
+    await world.send("alice", "more", reply_to=root)
+
+    assert threads_told(bob) == []
+    assert [news["preview"] for news in threads_told(carol)] == ["more"]

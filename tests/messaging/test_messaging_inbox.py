@@ -291,3 +291,34 @@ async def test_long_names_are_shown_where_the_bare_one_means_another(world: Worl
     assert found["agent_id"] == "bob@away"
     assert await world.texts("alice", author_id="@bob@away") == ["from away"]
     assert await world.texts("alice", author_id="@bob") == []
+
+
+async def test_scope_of_a_group_or_everyone_finds_what_was_addressed_to_it(world: World) -> None:
+    await world.call("alice", "group.create", name="ops")
+    await world.call("alice", "group.member.add", group="ops", member_type="agent", member_value="bob")
+    await world.send("alice", "to the group", mentions=["@ops"])
+    await world.send("alice", "to all")
+    await world.send("alice", "labelled", to="@bob", scopes=[{"type": "group", "value": "ops"}])
+    group, everyone = {"type": "group", "value": "ops"}, {"type": "broadcast", "value": "everyone"}
+
+    assert await world.texts("bob", scope=group) == ["labelled", "to the group"]
+    assert await world.texts("bob", scope=everyone) == ["to all"]
+    assert await world.texts("bob", scope={"type": "group", "value": "everyone"}) == []
+    unaddressed = await world.call("carol", "message.list", scope=group)
+    assert unaddressed["total"] == 2
+    await world.search.settle()
+    found = await world.call("bob", "message.search", query="to", scope=group)
+    assert [hit["message"]["body"]["content"] for hit in found["hits"]] == ["to the group"]
+
+
+async def test_sorted_by_update_an_edited_message_comes_first(world: World) -> None:
+    first = await world.send("alice", "1", to="@bob")
+    await world.send("alice", "2", to="@bob")
+    await world.call("alice", "message.edit", message_id=first, content="1, edited")
+    await world.send("alice", "3", to="@bob")
+
+    assert await world.texts("bob", sort_by="updated_at") == ["3", "1, edited", "2"]
+    assert await world.texts("bob", sort_by="updated_at", sort_order="asc") == ["2", "1, edited", "3"]
+    assert await world.texts("bob") == ["3", "2", "1, edited"]
+    listed = await world.call("bob", "message.list", sort_by="updated_at", page_size=2)
+    assert [message["body"]["content"] for message in listed["messages"]] == ["3", "1, edited"]

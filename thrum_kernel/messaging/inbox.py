@@ -300,6 +300,8 @@ def moment(text: str, name: str) -> int:
 
 
 def _order(params: ListParams) -> Order:
+    if params.sort_by == "updated_at" and not params.chronological:
+        return "changed_first" if params.sort_order == "asc" else "changed"
     if params.sort_order:
         return "oldest" if params.sort_order == "asc" else "newest"
     return "chronological" if params.chronological else "newest"

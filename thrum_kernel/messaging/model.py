@@ -183,8 +183,9 @@ class ListParams(Params, kw_only=True):
     """What of the messages to list; all filters must hold.
 
     ``for_agent`` keeps what is addressed to that agent and must be the caller, unless a user asks; ``mine`` is the
-    same for whoever calls. ``mark_shown``
-    marks what is in the page and addressed to the caller as read, once the client has taken the answer.
+    same for whoever calls. A ``scope`` of type ``group`` or ``broadcast`` also finds what was sent to that group or to
+    everyone. ``sort_by`` ``updated_at`` goes by the last edit, of a message without any by its own time.
+    ``mark_shown`` marks what is in the page and addressed to the caller as read, once the client has taken the answer.
     """
 
     scope: Tag | None = None

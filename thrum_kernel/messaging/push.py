@@ -4,6 +4,8 @@ An agent's connections listen on the topic of that agent. What is pushed there i
 of its open sessions narrows or widens that by subscriptions. The frame's payload is encoded once a message; a
 subscription's own part is spliced in.
 
+Messages in a thread are told once more as news of the thread (`thread_news`).
+
 Source: spec/kernel.md §9.3; spec/decisions.md, "Messaging".
 """
 
@@ -27,6 +29,7 @@ from thrum_kernel.messaging import body
 from thrum_kernel.messaging.ground import Ground
 from thrum_kernel.messaging.model import Lean, Params, Result, Tag
 from thrum_kernel.messaging.people import People
+from thrum_kernel.messaging.thread_news import THREAD_UPDATED, ThreadPush, thread_topic_of
 from thrum_kernel.projection import queries
 
 NOTIFICATION = "notification.message"
@@ -122,6 +125,11 @@ def topic_of(incarnation: str) -> str:
     return f"messages.{incarnation}"
 
 
+def topics_of(incarnation: str) -> list[tuple[str, str]]:
+    """Every topic that an agent's connections listen on, with the method that it is pushed as."""
+    return [(topic_of(incarnation), NOTIFICATION), (thread_topic_of(incarnation), THREAD_UPDATED)]
+
+
 class Push:
     """Publishes messages, and keeps the subscriptions.
 
@@ -142,6 +150,7 @@ class Push:
         self._people = people
         self._publish = publish
         self._listeners = listeners
+        self._threads = ThreadPush(ground, publish=publish, listeners=listeners)
         self._subscriptions: dict[int, Subscription] | None = None
         self._ids = itertools.count(1)
 
@@ -158,7 +167,8 @@ class Push:
             raise UsageError("scope, mention and all are mutually exclusive")
         row = self._people.known(call.caller)
         session_id = self._people.session(row)
-        call.subscribe(topic_of(row.incarnation), as_method=NOTIFICATION)
+        for topic, method in topics_of(row.incarnation):
+            call.subscribe(topic, as_method=method)
         now_us = self._ground.clock.now_us()
         if params.scope is None and not params.mention and not params.all:
             return Subscribed(subscription_id=0, created_at=format_us(now_us))
@@ -214,11 +224,15 @@ class Push:
         """A committed event, local or synced."""
         if isinstance(event, MessageCreate):
             if self._is_awaited(event):
-                self._push(self._created(event))
-        elif isinstance(event, MessageEdit):
-            told = self._edited(event)
-            if told is not None:
+                told = self._created(event)
                 self._push(told)
+                if event.thread_id:
+                    hearers = {*self._hearers(told), event.incarnation}
+                    self._threads.tell(event.thread_id, hearers, timestamp=event.timestamp)
+        elif isinstance(event, MessageEdit):
+            changed = self._edited(event)
+            if changed is not None:
+                self._push(changed)
         elif isinstance(event, SessionEnd):
             ended = [s for s in self._known().values() if s.session_id == event.session_id]
             for subscription in ended:
@@ -230,20 +244,23 @@ class Push:
         """Whether anybody may listen, so that nothing is built for nobody."""
         if self._known() or self._listeners(NOTIFICATION):
             return True
+        if event.thread_id and self._listeners(thread_topic_of(event.incarnation)):
+            return True
         return any(self._listeners(topic_of(recipient.incarnation)) for recipient in event.recipients)
 
-    def _push(self, told: _Told) -> None:
+    def _hearers(self, told: _Told) -> dict[str, Subscription | None]:
+        """Whom to tell, by incarnation, with the subscription that asks for it; None where none narrows."""
         narrowed = {subscription.incarnation for subscription in self._known().values()}
         matching = {s.incarnation: s for s in reversed(self._known().values()) if _matches(s, told)}
+        return dict.fromkeys(told.recipients - narrowed) | matching
+
+    def _push(self, told: _Told) -> None:
         raw = b""
-        for incarnation in told.recipients - narrowed:
+        for incarnation, subscription in self._hearers(told).items():
             if self._listeners(topic_of(incarnation)):
                 raw = raw or _encoded(told)
-                self._publish(topic_of(incarnation), msgspec.Raw(raw))
-        for incarnation, subscription in matching.items():
-            if self._listeners(topic_of(incarnation)):
-                raw = raw or _encoded(told)
-                self._publish(topic_of(incarnation), msgspec.Raw(_with_match(raw, subscription)))
+                payload = raw if subscription is None else _with_match(raw, subscription)
+                self._publish(topic_of(incarnation), msgspec.Raw(payload))
         if self._listeners(NOTIFICATION):
             self._publish(NOTIFICATION, msgspec.json.decode(raw or _encoded(told)))
 

@@ -23,7 +23,7 @@ from thrum_kernel.messaging.inbox import Inbox
 from thrum_kernel.messaging.methods import methods
 from thrum_kernel.messaging.model import Priority
 from thrum_kernel.messaging.people import People
-from thrum_kernel.messaging.push import SUBSCRIPTIONS_MIGRATION, Push, topic_of
+from thrum_kernel.messaging.push import SUBSCRIPTIONS_MIGRATION, Push, topics_of
 from thrum_kernel.messaging.quota import Limits, Quota
 from thrum_kernel.messaging.receipts import MARKS_MIGRATION, Receipts
 from thrum_kernel.messaging.search import Searching
@@ -166,10 +166,10 @@ class Messaging:
             self.receipts.mark(reader, keys, "read" if evidence.fact == "read" else "seen")
             self.waker.notice(incarnation)
 
-    def topics_for(self, caller: Caller) -> list[str]:
-        """The topics that a connection of this caller listens on, as notifications `push.NOTIFICATION`."""
+    def topics_for(self, caller: Caller) -> list[tuple[str, str]]:
+        """The topics that a connection of this caller listens on, with the method that each is pushed as."""
         row = self.people.of(caller)
-        return [topic_of(row.incarnation)] if row is not None else []
+        return topics_of(row.incarnation) if row is not None else []
 
     async def close(self) -> None:
         """Stop waking."""

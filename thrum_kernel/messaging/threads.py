@@ -21,7 +21,6 @@ from thrum_kernel.messaging.send import Place, Sending
 from thrum_kernel.messaging.views import Views
 from thrum_kernel.projection import queries
 from thrum_kernel.projection.queries import ThreadRow
-from thrum_kernel.projection.schema import SCOPE
 
 MAX_TITLE = 200
 
@@ -186,11 +185,12 @@ class Threads:
 
     def _with_scope(self, scope: Tag) -> list[str]:
         """Ids of the threads with a message of that scope, the one with the newest such message first."""
+        kinds = ", ".join(map(str, queries.scope_kinds(scope.type)))
         rows = self._ground.cache.read(
             "SELECT t.thread_id FROM label l JOIN message_label x ON x.label = l.id JOIN message m ON m.id = x.message"
-            " JOIN thread t ON t.id = m.thread WHERE l.kind = ? AND l.type = ? AND l.value = ?"
+            f" JOIN thread t ON t.id = m.thread WHERE l.kind IN ({kinds}) AND l.type = ? AND l.value = ?"
             " GROUP BY t.id ORDER BY max(m.id) DESC",
-            (SCOPE, scope.type, scope.value),
+            (scope.type, scope.value),
         )
         return [row[0] for row in rows]
 

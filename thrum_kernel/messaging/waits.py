@@ -26,7 +26,7 @@ from thrum_kernel.messaging.position import Place, Position
 from thrum_kernel.messaging.views import Views
 from thrum_kernel.projection import queries
 from thrum_kernel.projection.queries import AgentRow
-from thrum_kernel.projection.schema import AUDIENCE, SCOPE
+from thrum_kernel.projection.schema import AUDIENCE
 
 POSITIONS_MIGRATION = Migration(
     "messaging.0003_wait_positions",
@@ -337,7 +337,7 @@ def _matches(wanted: Wanted, event: MessageCreate) -> bool:
     """Whether a message has the scope and the mention that a wait asks for."""
     if wanted.scope is not None:
         type_, value = wanted.scope
-        labels = event.audience if type_ in ("group", "broadcast") else event.scopes
+        labels = [*event.scopes, *event.audience] if AUDIENCE in queries.scope_kinds(type_) else event.scopes
         if not any((label.type, label.value) == (type_, value) for label in labels):
             return False
     return not wanted.mention or any(
@@ -353,9 +353,9 @@ def _clause(wanted: Wanted) -> tuple[str, list[object]]:
         "EXISTS (SELECT 1 FROM message_label x JOIN label l ON l.id = x.label WHERE x.message = m.id AND {})"
     )
     if wanted.scope is not None:
-        kind = AUDIENCE if wanted.scope[0] in ("group", "broadcast") else SCOPE
-        parts.append(has.format("l.kind = ? AND l.type = ? AND l.value = ?"))
-        params += [kind, *wanted.scope]
+        kinds = ", ".join(map(str, queries.scope_kinds(wanted.scope[0])))
+        parts.append(has.format(f"l.kind IN ({kinds}) AND l.type = ? AND l.value = ?"))
+        params += wanted.scope
     if wanted.mention:
         types = ", ".join(f"'{name}'" for name in _AUDIENCES)
         parts.append(has.format(f"l.kind = ? AND l.type IN ({types}) AND l.value = ?"))

@@ -27,8 +27,8 @@ from thrum_kernel.errors import Projecting, UsageError
 from thrum_kernel.ids import key_floor
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.fulltext import TextIndex
-from thrum_kernel.projection.queries.inbox import AFTER_SLACK_US, Filter
-from thrum_kernel.projection.schema import AUDIENCE, REF, SCOPE
+from thrum_kernel.projection.queries.inbox import AFTER_SLACK_US, Filter, scope_kinds
+from thrum_kernel.projection.schema import AUDIENCE, REF
 
 RANKED = 10_000
 """Above so many hits the newest come first and the total is only told as ``10000+``."""
@@ -300,12 +300,12 @@ class _Question:
 def _label_choices(db: sqlite3.Connection, filter_: Filter) -> list[list[int]]:
     """For each condition on labels the keys of those that satisfy it."""
     choices = []
-    for kind, wanted in ((SCOPE, filter_.scope), (REF, filter_.ref)):
-        if wanted is not None:
-            rows = db.execute(
-                "SELECT id FROM cache.label WHERE kind = ? AND type = ? AND value = ?", (kind, *wanted)
-            )
-            choices.append([row[0] for row in rows])
+    for kinds, wanted in _wanted_labels(filter_):
+        listed = ", ".join(map(str, kinds))
+        rows = db.execute(
+            f"SELECT id FROM cache.label WHERE kind IN ({listed}) AND type = ? AND value = ?", wanted
+        )
+        choices.append([row[0] for row in rows])
     if filter_.mention is not None:
         names = msgspec.json.encode(list(filter_.mention)).decode()
         rows = db.execute(
@@ -315,6 +315,16 @@ def _label_choices(db: sqlite3.Connection, filter_: Filter) -> list[list[int]]:
         )
         choices.append([row[0] for row in rows])
     return choices
+
+
+def _wanted_labels(filter_: Filter) -> list[tuple[tuple[int, ...], tuple[str, str]]]:
+    """The labels that must be there: the kinds that each may be of, and its type and value."""
+    found: list[tuple[tuple[int, ...], tuple[str, str]]] = []
+    if filter_.scope is not None:
+        found.append((scope_kinds(filter_.scope[0]), filter_.scope))
+    if filter_.ref is not None:
+        found.append(((REF,), filter_.ref))
+    return found
 
 
 def match_expression(query: str) -> str:

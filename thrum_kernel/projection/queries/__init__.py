@@ -40,6 +40,7 @@ from thrum_kernel.projection.queries.inbox import (
     messages_page,
     outbox_count,
     outbox_page,
+    scope_kinds,
     unread_count,
 )
 from thrum_kernel.projection.queries.log import (
@@ -74,6 +75,7 @@ from thrum_kernel.projection.queries.threads import (
     thread_of_root,
     threads_count,
     threads_page,
+    unread_in_thread,
 )
 
 __all__ = [
@@ -128,6 +130,7 @@ __all__ = [
     "quarantined",
     "recipients",
     "resolve_address",
+    "scope_kinds",
     "sequence_of",
     "session",
     "sessions",
@@ -138,5 +141,6 @@ __all__ = [
     "threads_page",
     "unprojected_types",
     "unread_count",
+    "unread_in_thread",
     "work_contexts",
 ]

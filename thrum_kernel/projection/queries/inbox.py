@@ -18,7 +18,7 @@ from thrum_kernel.ids import key_floor
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.schema import AUDIENCE, REF, SCOPE
 
-Order = Literal["newest", "oldest", "chronological"]
+Order = Literal["newest", "oldest", "chronological", "changed", "changed_first"]
 
 AFTER_SLACK_US = 24 * 3600 * 1_000_000
 """How far a message's ULID may lie before its timestamp and still be found by ``after_us``."""
@@ -27,7 +27,18 @@ _ORDERS = {
     "newest": "{key} DESC",
     "oldest": "{key}",
     "chronological": "coalesce(m.reply_to, m.ulid), m.created_us, m.id",
+    "changed": "coalesce(m.edited_us, m.created_us) DESC, {key} DESC",
+    "changed_first": "coalesce(m.edited_us, m.created_us), {key}",
 }
+_KEY_ORDERS = ("newest", "oldest")
+"""Orders that need no look at the message itself."""
+
+_ADDRESSED_AS_SCOPE = ("group", "broadcast")
+
+
+def scope_kinds(type_: str) -> tuple[int, ...]:
+    """The kinds of `label` that a scope of a type may be: ``group:ops`` also finds what was sent to that group."""
+    return (SCOPE, AUDIENCE) if type_ in _ADDRESSED_AS_SCOPE else (SCOPE,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +48,8 @@ class Filter:
     Attributes:
         author: key of the author.
         not_author: key of an author to leave out.
-        scope, ref: ``(type, value)``.
+        scope: ``(type, value)``; one of a group or broadcast is also what the message was addressed to.
+        ref: ``(type, value)``.
         mention: names or roles, one of which was addressed.
         thread: a thread id.
         after_us: only messages with a later timestamp, microseconds.
@@ -90,7 +102,8 @@ class Where:
         if filter_.not_author is not None:
             self.add("m.author <> ?", filter_.not_author, on_message=True)
         if filter_.scope is not None:
-            self._label("kind = ? AND type = ? AND value = ?", SCOPE, *filter_.scope)
+            kinds = ", ".join(map(str, scope_kinds(filter_.scope[0])))
+            self._label(f"kind IN ({kinds}) AND type = ? AND value = ?", *filter_.scope)
         if filter_.ref is not None:
             self._label("kind = ? AND type = ? AND value = ?", REF, *filter_.ref)
         if filter_.mention is not None:
@@ -139,7 +152,8 @@ def inbox_page(
 ) -> list[PageRow]:
     """Messages delivered to an agent; see `Filter` for the conditions.
 
-    ``chronological`` puts replies behind what they answer: by the message answered or itself, then by time.
+    ``chronological`` puts replies behind what they answer: by the message answered or itself, then by time;
+    ``changed`` goes by the last edit, of a message without any by its own time, the newest first.
     """
     filter_ = Filter(
         author=author,
@@ -172,7 +186,7 @@ def inbox_rows(
 def inbox_sql(agent_key: int, filter_: Filter, *, unread: bool, order: Order) -> tuple[str, list[Any]]:
     """The query of an inbox page, without the last two parameters, limit and offset."""
     where = _inbox_where(agent_key, filter_, unread=unread)
-    if order == "chronological":
+    if order not in _KEY_ORDERS:
         where.joins_message = True
     return (
         f"SELECT d.message, d.read_us, d.seen_us FROM {_inbox_tables(where, unread=unread)}{where.sql}"

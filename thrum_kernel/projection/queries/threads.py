@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.queries.inbox import PageRow
@@ -76,6 +79,17 @@ def thread_messages(
         (reader, thread_id, limit, offset),
     )
     return [PageRow(*row) for row in rows]
+
+
+def unread_in_thread(cache: Cache, thread_id: str, readers: Iterable[int]) -> dict[int, int]:
+    """How many messages of a thread wait for each of *readers*, keys of agents; those without any are left out."""
+    rows = cache.read(
+        "SELECT d.agent, count(*) FROM message m CROSS JOIN delivery d ON d.message = m.id"
+        " WHERE m.thread = (SELECT id FROM thread WHERE thread_id = ?) AND d.read_us IS NULL AND d.hidden = 0"
+        " AND d.agent IN (SELECT value FROM json_each(?)) GROUP BY d.agent",
+        (thread_id, msgspec.json.encode(list(readers)).decode()),
+    )
+    return dict(rows)
 
 
 def thread_of_root(cache: Cache, message_id: str) -> str | None:
