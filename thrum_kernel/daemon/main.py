@@ -107,12 +107,17 @@ SWITCH_S = 0.0005
 
 
 class Daemon:
-    """One daemon: everything composed, from `start` to `stop`. Make it on the loop."""
+    """One daemon: everything composed, from `start` to `stop`. Make it on the loop.
 
-    def __init__(self, opened: Opened, *, clock: Clock) -> None:
+    Args:
+        env: what decides about plugins and the WebSocket's port.
+    """
+
+    def __init__(self, opened: Opened, *, clock: Clock, env: Mapping[str, str] = os.environ) -> None:
         self.opened = opened
         self.ended = asyncio.Event()
         self._clock = clock
+        self._env = env
         self._problem = ""
         self._loop = asyncio.get_running_loop()
         where = opened.paths
@@ -146,7 +151,7 @@ class Daemon:
         self.plugged = Plugged(
             opened=opened,
             clock=clock,
-            env=os.environ,
+            env=env,
             types=self.types,
             message_types=self._message_types,
             projector=self.projector,
@@ -354,7 +359,7 @@ class Daemon:
         where = self.opened.paths
         try:
             ports = wishes(
-                environment=os.environ.get("THRUM_WS_PORT", ""),
+                environment=self._env.get("THRUM_WS_PORT", ""),
                 configured=self.opened.settings.daemon.ws_port,
                 last_run=where.ws_port,
             )
