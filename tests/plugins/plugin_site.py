@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 
 @dataclass(slots=True)
@@ -78,3 +82,15 @@ from thrum_kernel.api import *
 from thrum_kernel.api import Event, hookimpl
 from thrum_kernel.errors import UsageError
 """
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A folder of installed plugins, on this process's path and, by ``PYTHONPATH``, on that of its children."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    made = Site(folder)
+    yield made
+    for name in [name for name in sys.modules if name.partition(".")[0] in made.installed]:
+        del sys.modules[name]

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from thrum_kernel.testing.clock import SettableClock
+    from thrum_kernel.testing.clones import TwoClones
     from thrum_kernel.testing.harness import Cli, Repo
+    from thrum_kernel.testing.kernel import Kernel
     from thrum_kernel.testing.spawner import Spawner
 
 
@@ -59,3 +62,30 @@ def daemon(cli: Cli) -> Cli:
     """`cli` in a repository that is initialised and whose daemon runs."""
     cli("init", "--non-interactive")
     return cli
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """The time of `kernel`: stands at the first moment of 2026 until the test moves it."""
+    from thrum_kernel.testing.clock import SettableClock
+
+    return SettableClock()
+
+
+@pytest.fixture
+def kernel(repo: Repo, clock: SettableClock, isolated_home: dict[str, str]) -> Iterator[Kernel]:
+    """A kernel in this process over `repo`, with every installed plugin active, or the test fails. Fast."""
+    from thrum_kernel.testing.kernel import running
+
+    with running(repo, clock=clock, env={"THRUM_PLUGINS_STRICT": "1", **isolated_home}) as made:
+        yield made
+
+
+@pytest.fixture
+def two_clones(tmp_path: Path, isolated_home: dict[str, str], thrum_spawner: Spawner) -> Iterator[TwoClones]:
+    """Two clones of one bare remote, each initialised and with a daemon of its own that runs."""
+    from thrum_kernel.testing.clones import TwoClones
+
+    made = TwoClones.make(tmp_path / "clones", isolated_home, thrum_spawner)
+    yield made
+    made.stop()
