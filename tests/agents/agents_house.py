@@ -45,8 +45,8 @@ class MemoryJournal:
     def __init__(self, writer: str) -> None:
         self.writer = writer
 
-    def append(self, lines: Sequence[bytes], *, syncing: Callable[[], object]) -> None:
-        syncing()
+    def append(self, lines: Sequence[bytes]) -> None:
+        pass
 
     def end(self) -> None:
         pass

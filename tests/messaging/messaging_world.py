@@ -49,8 +49,7 @@ class MemoryJournal:
         self.writer = writer
         self.lines: list[bytes] = world.log.setdefault(writer, [])
 
-    def append(self, lines: Sequence[bytes], *, syncing: Callable[[], object]) -> None:
-        syncing()
+    def append(self, lines: Sequence[bytes]) -> None:
         self.lines.extend(lines)
 
     def end(self) -> None:

@@ -4,15 +4,16 @@
 for it and then share the next one (group commit). When the journal fails (disk full, failed sync) everything in that
 batch fails, nothing of it is projected, and the next commit begins a new writer.
 
+The journal is written in a thread of its own, but for an event that comes alone to a disk whose last sync took no
+longer than `QUICK_S`: changing threads and back costs more than that sync.
+
 Source: DESIGN.md D1, "Journal".
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,10 +25,10 @@ from thrum_kernel.commit.writer_thread import WriterThread
 from thrum_kernel.errors import Projecting, ShuttingDown, StoreError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.ids import HybridClock, event_id
-from thrum_kernel.projection.apply import Prepared, Projected, Projector
+from thrum_kernel.projection.apply import Projected, Projector
 
-_LINGER_S: Final = 0.0005
-"""So long the loop stands still for the sync of an event that came alone, where the last one took no longer."""
+QUICK_S: Final = 0.0005
+"""An append that took no longer is worth no other thread. One that then does take longer keeps the loop that once."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class JournalFile(Protocol):
 
     @property
     def writer(self) -> str: ...
-    def append(self, lines: Sequence[bytes], *, syncing: Callable[[], object]) -> None: ...
+    def append(self, lines: Sequence[bytes]) -> None: ...
     def end(self) -> object: ...
 
 
@@ -81,6 +82,7 @@ class Committer:
         still_ours: Callable[[], None],
         in_doubt: Callable[[str], None],
         previous: tuple[str, int] | None = None,
+        quick_s: float = QUICK_S,
     ) -> None:
         self.daemon_id = daemon_id
         self.listeners: list[Callable[[Event], None]] = []
@@ -95,10 +97,11 @@ class Committer:
         self._still_ours = still_ours
         self._in_doubt = in_doubt
         self._previous = previous
+        self._quick_s = quick_s
         self._journal: JournalFile | None = None
         self._waiting: list[_Waiting] = []
         self._is_writing = False
-        self._rotating = 0
+        self._is_rotating = False
         self._append_s = float("inf")
         self._settled: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -150,13 +153,13 @@ class Committer:
 
     async def rotate(self) -> None:
         """End the current journal; the next event begins a new writer."""
-        self._rotating += 1
-        try:
-            await self.settle()
-            if self._journal is not None:
+        await self.settle()
+        if self._journal is not None:
+            self._is_rotating = True
+            try:
                 await self._thread.run(self._end_journal)
-        finally:
-            self._rotating -= 1
+            finally:
+                self._is_rotating = False
 
     async def settle(self) -> None:
         """Wait until everything taken so far is durable and projected, or failed."""
@@ -178,8 +181,7 @@ class Committer:
             if self._is_quick(batch):
                 self._write_at_once(batch)
             else:
-                job = self._thread.start(lambda: self._append(batch))
-                job.tell(lambda _, error: self._written(batch, error))
+                self._thread.start(lambda: self._append(batch), lambda _, error: self._written(batch, error))
             return
         self._is_writing = False
         if self._settled is not None:
@@ -187,62 +189,34 @@ class Committer:
             self._settled = None
 
     def _is_quick(self, batch: list[_Waiting]) -> bool:
-        """Whether a batch is one sender's, nobody else waits, and the disk is likely to be done with it in no time."""
+        """Whether a batch is one sender's and the disk is likely to be done with it in no time."""
         return (
             len(batch) == 1
-            and not self._waiting
-            and self._append_s <= _LINGER_S
+            and self._append_s <= self._quick_s
             and self._journal is not None
-            and not self._rotating
-            and self._projector.is_pure(batch[0].events)
+            and not self._is_rotating  # its thread is at the journal
         )
 
     def _write_at_once(self, batch: list[_Waiting]) -> None:
-        """Project while the sync is running, and see both through without another turn of the loop.
-
-        Nothing else runs on the loop meanwhile, so nobody sees what is not durable; a sync that fails or takes its
-        time leaves no trace. Standing still is cheaper than two changes between threads, and ends after `_LINGER_S`.
-        """
-        until = time.perf_counter() + _LINGER_S
-        numbered, syncing = _locked(), _locked()
-        job = self._thread.start(lambda: self._append(batch, numbered.acquire, syncing.release))
-        with contextlib.suppress(Exception):  # the thread will come to the same and tell
-            self._number(batch)  # while the thread wakes up
-        numbered.release()
-        prepared = None
-        # The thread first: it could not begin to sync while projecting keeps the interpreter to itself.
-        if syncing.acquire(timeout=_LINGER_S):
-            prepared = self._prepare(batch)
-        if job.is_over(within_s=max(until - time.perf_counter(), 0)):
-            if prepared is not None and job.error is not None:
-                prepared.undo()
-            self._written(batch, job.error, prepared)
-            return
-        if prepared is not None:
-            prepared.undo()
-        job.tell(lambda _, error: self._written(batch, error))
-
-    def _prepare(self, batch: list[_Waiting]) -> Prepared | None:
-        """The batch projected but for the commit; None where that fails: it will again once it is durable."""
+        error = None
         try:
-            return self._projector.prepare(self._places(batch))
-        except Exception:  # noqa: BLE001 - nothing is durable yet: judged then
-            return None
+            self._append(batch)
+        except BaseException as failure:  # noqa: BLE001 - handed to whoever awaits
+            error = failure
+        self._written(batch, error)
 
     def _take(self) -> list[_Waiting]:
         batch, self._waiting = self._waiting, []
         return batch
 
-    def _written(
-        self, batch: list[_Waiting], error: BaseException | None, prepared: Prepared | None = None
-    ) -> None:
+    def _written(self, batch: list[_Waiting], error: BaseException | None) -> None:
         """On the loop: the batch is on disk, or failed."""
         try:
             if error is not None:
                 _log.error("journal: %s", error, exc_info=None if isinstance(error, StoreError) else error)
             else:
                 self.requests.add(event for item in batch for event in item.events)
-                counted = self._project(batch, prepared)
+                counted = self._project(batch)
                 for event in counted:
                     self._tell(event)
                 if self.hearers:
@@ -252,42 +226,27 @@ class Committer:
                 _settle_with(item.done, error)
             self._next_batch()
 
-    def _append(
-        self,
-        batch: list[_Waiting],
-        ready: Callable[[], object] = lambda: None,
-        syncing: Callable[[], object] = lambda: None,
-    ) -> None:
-        """Number, encode and append; in the journal's thread.
-
-        Args:
-            ready: returns when the batch may be looked at.
-            syncing: told when nothing is left but the sync.
-        """
-        ready()
+    def _append(self, batch: list[_Waiting]) -> None:
+        """Number, encode and append. Numbers are given only here, so they have no gaps."""
         try:
             self._still_ours()
             if self._journal is None:
                 self._open_journal()
             assert self._journal is not None
-            self._number(batch)
+            sequence = self.last_sequence
+            for item in batch:
+                item.lines.clear()
+                for event in item.events:
+                    sequence += 1
+                    event.sequence = sequence
+                    item.lines.append(self._types.encode(event))
             began = time.perf_counter()
-            self._journal.append([line for item in batch for line in item.lines], syncing=syncing)
+            self._journal.append([line for item in batch for line in item.lines])
             self._append_s = time.perf_counter() - began
-            self.durable = (self._journal.writer, self.last_sequence + sum(len(item.lines) for item in batch))
+            self.durable = (self._journal.writer, sequence)
         except StoreError:
             self._abandon_journal()
             raise
-
-    def _number(self, batch: list[_Waiting]) -> None:
-        """Number and encode what was not yet, on from what is durable."""
-        sequence = self.last_sequence
-        for item in batch:
-            if not item.lines:
-                for number, event in enumerate(item.events, sequence + 1):
-                    event.sequence = number
-                item.lines = [self._types.encode(event) for event in item.events]
-            sequence += len(item.lines)
 
     def _open_journal(self) -> None:
         writer = self._ids.next_ulid()
@@ -306,17 +265,16 @@ class Committer:
             self._previous = self.durable
             self._journal = None
 
-    def _places(self, batch: list[_Waiting]) -> list[Projected]:
-        return [
-            Projected(self.writer, self.daemon_id, event.sequence, event, line)
-            for item in batch
-            for event, line in zip(item.events, item.lines, strict=True)
-        ]
-
-    def _project(self, batch: list[_Waiting], prepared: Prepared | None) -> Sequence[Event]:
+    def _project(self, batch: list[_Waiting]) -> Sequence[Event]:
         """Project what is durable now; the events that count now."""
+        events = [event for item in batch for event in item.events]
+        lines = [line for item in batch for line in item.lines]
+        items = [
+            Projected(self.writer, self.daemon_id, event.sequence, event, line)
+            for event, line in zip(events, lines, strict=True)
+        ]
         try:
-            applied = prepared.keep() if prepared is not None else self._projector.apply(self._places(batch))
+            applied = self._projector.apply(items)
         except Projecting:
             return ()  # the rebuild that is running takes them from the journal
         except Exception as error:  # noqa: BLE001 - the events are durable: the cache is rebuilt, the send succeeded
@@ -345,12 +303,6 @@ class Committer:
         for event in counted:
             for hearer in self.hearers:
                 hearer(event, self.writer if id(event) in fresh else "", event.sequence)
-
-
-def _locked() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
 
 
 def _settle_with(future: asyncio.Future[None], error: BaseException | None) -> None:

@@ -83,21 +83,8 @@ class Projector:
         """The cache it writes."""
         return self._cache
 
-    def is_pure(self, events: Iterable[Event]) -> bool:
-        """Whether projecting these touches nothing but the cache, so that it can be undone: no plugin has a rule."""
-        return not any(type(event) in self.projectors for event in events)
-
     def apply(self, items: Sequence[Projected]) -> Applied:
         """Project a batch in one transaction; places that were taken before are passed over.
-
-        Raises:
-            Projecting: the cache is being rebuilt; nothing happened.
-            sqlite3.Error: the cache cannot be written; nothing happened.
-        """
-        return self.prepare(items).keep()
-
-    def prepare(self, items: Sequence[Projected]) -> Prepared:
-        """`apply` up to the commit; nobody else may use the cache before it is kept or undone.
 
         Raises:
             Projecting: the cache is being rebuilt; nothing happened.
@@ -110,7 +97,7 @@ class Projector:
                 intake.take(item, now_us)
                 intake.release()
 
-        return self._prepare(take)
+        return self._run(take)
 
     def apply_lines(self, lines: Iterable[LogLine]) -> Applied:
         """`apply` for lines as they lie in the log; one that is no event is kept and shown as refused."""
@@ -157,11 +144,7 @@ class Projector:
         return self._run(retry)
 
     def _run(self, work: Callable[[Intake], None]) -> Applied:
-        return self._prepare(work).keep()
-
-    def _prepare(self, work: Callable[[Intake], None]) -> Prepared:
-        db = self._cache.begin()
-        try:
+        with self._cache.transaction() as db:
             tables = self._tables
             if tables is None or tables.db is not db:
                 tables = Tables(db, is_sender=self._is_sender)
@@ -173,14 +156,6 @@ class Projector:
             tables.save_places()
             forget_resolved(tables)
             self._trim_changes(tables)
-        except BaseException:
-            self._cache.undo()
-            raise
-        return Prepared(self, intake)
-
-    def _keep(self, intake: Intake) -> Applied:
-        tables = intake.tables
-        self._cache.keep()
         self._tables = tables
         if tables.is_soiled:
             self._cache.scrub()
@@ -195,25 +170,3 @@ class Projector:
         if abs(done - self._trimmed) >= _KEPT_CHANGES:
             tables.db.execute("DELETE FROM change WHERE id <= ?", (done,))
             self._trimmed = done
-
-
-class Prepared:
-    """A batch that is projected and not committed yet: nobody sees it but who reads on the same connection."""
-
-    __slots__ = ("_intake", "_projector")
-
-    def __init__(self, projector: Projector, intake: Intake) -> None:
-        self._projector = projector
-        self._intake = intake
-
-    def keep(self) -> Applied:
-        """Commit it.
-
-        Raises:
-            sqlite3.Error: the cache cannot be written; nothing happened.
-        """
-        return self._projector._keep(self._intake)
-
-    def undo(self) -> None:
-        """As if it had never been prepared."""
-        self._projector.cache.undo()

@@ -107,41 +107,15 @@ class Cache:
         Raises:
             Projecting: the cache is being rebuilt.
         """
-        connection = self.begin()
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
         except BaseException:
-            self.undo()
+            connection.execute("ROLLBACK")
             raise
-        self.keep()
-
-    def begin(self) -> sqlite3.Connection:
-        """Begin a transaction that `keep` or `undo` ends, before anybody else on the loop has a turn.
-
-        Raises:
-            Projecting: the cache is being rebuilt.
-        """
-        connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
-        return connection
-
-    def keep(self) -> None:
-        """Commit what was begun; where that fails it is undone.
-
-        Raises:
-            sqlite3.Error: it cannot be written.
-        """
-        try:
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self.undo()
-            raise
+        connection.execute("COMMIT")
         self._checkpointer.note()
-
-    def undo(self) -> None:
-        """Roll back what was begun, if it still is under way."""
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
     def scrub(self) -> None:
         """Leave no copy of text that was removed: the file is cleared of it, beside the loop."""

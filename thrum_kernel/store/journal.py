@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -123,13 +123,10 @@ class Journal:
         """Whether `append` will refuse: it failed once, or `end` was called."""
         return self._is_ended
 
-    def append(self, lines: Sequence[bytes], *, syncing: Callable[[], object] = lambda: None) -> None:
+    def append(self, lines: Sequence[bytes]) -> None:
         """Make *lines* durable, in order, with one write and one sync; `mark` is then where the journal ends.
 
         Each line is one event without its newline, numbered on from `last` without gaps.
-
-        Args:
-            syncing: called when everything is written and nothing is left but the sync.
 
         Raises:
             ValueError: a line is not what it should be; nothing was written and the journal goes on.
@@ -140,7 +137,7 @@ class Journal:
         self._check(lines)
         data = b"\n".join(lines) + b"\n"
         try:
-            self._store(data, syncing)
+            self._store(data)
         except StoreError as error:
             self._fail(error)
             raise
@@ -161,11 +158,10 @@ class Journal:
             if b"\n" in line or _decode_number(line).sequence != expected:
                 raise ValueError(f"line {expected} of {self.writer} is not one line numbered {expected}")
 
-    def _store(self, data: bytes, syncing: Callable[[], object]) -> None:
+    def _store(self, data: bytes) -> None:
         written = self._file.write(data)
         if written != len(data):
             raise StoreError(f"short write to {self._path}: {written} of {len(data)} bytes")
-        syncing()
         self._file.sync()
         if not self._is_named:
             self._disk.sync_folder(self._path.parent)
