@@ -25,7 +25,9 @@ from thrum_kernel.paths import Paths
 
 CONNECT_S: Final = 5.0
 PATIENCE_S: Final = 0.5
-_POLL_S: Final = 0.1
+POLL_S: Final = 0.1
+RESTART_S: Final = 5.0
+"""How long a daemon that went away is given to be back before another is started."""
 
 
 def is_up(paths: Paths, *, connect: Callable[..., socket.socket] = address.connect) -> bool:
@@ -64,6 +66,18 @@ def ensure(paths: Paths, env: Mapping[str, str]) -> None:
             _start(paths, env)
 
 
+def wait_for_the_next(paths: Paths, env: Mapping[str, str]) -> None:
+    """Return once a daemon takes connections again, the one that is being restarted or else one that is started.
+
+    Raises:
+        DaemonNotRunning, DaemonError: as `ensure`.
+    """
+    deadline = time.monotonic() + RESTART_S
+    while not is_up(paths) and not paths.stopped.exists() and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    ensure(paths, env)
+
+
 def wait_until_projected(api: Api, say: Callable[[str], None], *, patience_s: float = PATIENCE_S) -> None:
     """Return once the daemon has its cache; tells the progress of a rebuild whenever it changes.
 
@@ -78,7 +92,7 @@ def wait_until_projected(api: Api, say: Callable[[str], None], *, patience_s: fl
         if progress != told and time.monotonic() >= speak_from:
             told = progress
             say(told)
-        time.sleep(_POLL_S)
+        time.sleep(POLL_S)
 
 
 def version_skew(api: Api, version: str) -> str:

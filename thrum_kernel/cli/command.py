@@ -117,12 +117,15 @@ class Pending:
         params: its parameters.
         finish: ``(result)`` → exit status (None is 0), or another `Pending`. What it wrote is sent before that.
         failed: ``(error)`` → the same, for an error of the method; None prints it and exits with its status.
+        resume: ``(seconds since it was first asked)`` → the parameters to ask again with, when the daemon was restarted
+            meanwhile or cannot answer yet; None for a method that is not asked again.
     """
 
     method: str
     params: Mapping[str, Any]
     finish: Callable[[Any], int | Pending | None]
     failed: Callable[[ThrumError], int | Pending | None] | None = None
+    resume: Callable[[float], Mapping[str, Any]] | None = None
 
     def after_failure(self, error: ThrumError) -> Callable[[], Outcome]:
         """What goes on after an error of the method."""

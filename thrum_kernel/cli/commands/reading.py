@@ -111,7 +111,11 @@ def wait(
     run = run_of(ctx)
     params = _wait_params(timeout, scope, mention, after, agent_name)
     return Pending(
-        "message.wait", params, finish=lambda result: _arrived(run, result, timeout), failed=_wait_failed
+        "message.wait",
+        params,
+        finish=lambda result: _arrived(run, result, timeout),
+        failed=_wait_failed,
+        resume=lambda waited_s: _resumed(params, waited_s),
     )
 
 
@@ -132,7 +136,7 @@ def search(
     page_size: PageSize = 10,
     limit: Limit = 0,
     page: Page = 1,
-) -> None:
+) -> Pending:
     """Search the text of all messages."""
     run = run_of(ctx)
     text = " ".join(query).strip()
@@ -150,13 +154,18 @@ def search(
         "unread": unread,
         "mentions": mentions,
     }
-    found = run.call("message.search", query=text, **given(wanted), **pages)
+    params = {"query": text, **given(wanted), **pages}
     flags: dict[str, object] = {"--from": at(bare_name(sender or "")), "--scope": scope}
     flags |= {"--thread": thread, "--since": since}
     flags |= {"--mine": mine, "--unread": unread, "--mentions": mentions}
     flags |= {"--page-size": (pages["page_size"], 10)}
     more = again(f'thrum search "{text}"', flags)
-    show(run, found, hit_lines(found, view, query=text, again=more))
+
+    def finish(found: Any) -> None:
+        show(run, found, hit_lines(found, view, query=text, again=more))
+
+    # Right after a start the index is not open yet, and after a rebuild it is being filled.
+    return Pending("message.search", params, finish=finish, resume=lambda waited_s: params)
 
 
 def _mark(run: Run, found: dict[str, Any]) -> None:
@@ -180,6 +189,15 @@ def _wait_params(
             "caller_agent_id": bare_name(agent_name or ""),
         }
     )
+
+
+def _resumed(params: dict[str, Any], waited_s: float) -> dict[str, Any]:
+    """The parameters of a wait that goes on with another daemon: what is left of its time, from the same moment on."""
+    left = {**params, "timeout_ms": max(0, params["timeout_ms"] - round(waited_s * 1000))}
+    if "after" in params:
+        offset_us = parse_offset_us(params["after"], flag="--after") - round(waited_s * 1_000_000)
+        left["after"] = f"{offset_us:+d}us"
+    return left
 
 
 def _arrived(run: Run, result: dict[str, Any], timeout: str) -> int:
