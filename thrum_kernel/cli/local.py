@@ -12,6 +12,7 @@ import errno
 import functools
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -28,13 +29,26 @@ from thrum_kernel.cli.output import STDERR, Output
 from thrum_kernel.cli.protocol import allowed, octets, text
 from thrum_kernel.cli.running import INTERRUPTED, checked, fail, input_failure, step, too_long
 from thrum_kernel.cli.terminal import Terminal
-from thrum_kernel.errors import DaemonNotRunning, MethodNotFound, ThrumError
+from thrum_kernel.errors import (
+    DaemonNotRunning,
+    DaemonUnreachable,
+    MethodNotFound,
+    Projecting,
+    ShuttingDown,
+    ThrumError,
+)
 
 READER_GONE: Final = 141
 """Exit status when the reader of our output went away, as a shell tells it of other programs."""
 
 OURS: Final = ("THRUM_LAUNCHER", "THRUM_REQUEST_ID")
 """Variables by which the thin client tells us where it lies and what its request is called."""
+
+_GONE: Final = (DaemonNotRunning, DaemonUnreachable, ShuttingDown)
+"""What a call ends with when the daemon that answered it stops."""
+
+_MAX_LOSSES: Final = 100
+"""How many daemons may end under one command before it gives up."""
 
 Offline = Callable[[Invocation, paths.Paths], Api]
 """Makes an `Api` over the files of a repository whose daemon does not run."""
@@ -134,17 +148,39 @@ class _InProcess:
             outcome = step(self._answer(api, outcome), self._out)
         return outcome
 
-    def _answer(self, api: PatientApi, pending: Pending) -> Callable[[], Outcome]:
+    def _answer(self, api: _LateApi, pending: Pending) -> Callable[[], Outcome]:
         try:
-            result = api.call_within(None, pending.method, pending.params)
+            result = self._answer_of(api.reach(), pending)
         except ThrumError as error:
             return pending.after_failure(error)
         return lambda: pending.finish(result)
 
+    def _answer_of(self, api: PatientApi, pending: Pending) -> Any:
+        """The answer of a long method; one that can be asked again is, also by the next daemon after a restart."""
+        begun, told, params = time.monotonic(), "", pending.params
+        losses = 0
+        while True:
+            try:
+                return api.call_within(None, pending.method, params)
+            except (Projecting, *_GONE) as error:
+                losses += isinstance(error, _GONE)
+                if pending.resume is None or losses > _MAX_LOSSES:
+                    raise
+                waited_s, problem = time.monotonic() - begun, error
+            if isinstance(problem, _GONE):
+                autostart.wait_for_the_next(self._where(), self._environ)
+            elif str(problem) != told and waited_s >= autostart.PATIENCE_S:
+                told = str(problem)
+                self._out_now(told)
+            time.sleep(autostart.POLL_S)
+            params = pending.resume(time.monotonic() - begun)
+
+    def _where(self) -> paths.Paths:
+        return paths.find(self._run.inv.cwd, repo=self._run.inv.repo or None, env=self._environ)
+
     def _open(self) -> PatientApi:
         """The daemon, started if need be, or its files."""
-        inv = self._run.inv
-        where = paths.find(inv.cwd, repo=inv.repo or None, env=self._environ)
+        inv, where = self._run.inv, self._where()
         if not self._found.is_offline:
             autostart.ensure(where, self._environ)
         elif not autostart.is_up(where):
@@ -231,13 +267,10 @@ class _LateApi:
     """Reaches for the daemon when it is first asked: many commands never do."""
 
     def __init__(self, opened: Callable[[], PatientApi]) -> None:
-        self._open = functools.cache(opened)
+        self.reach = functools.cache(opened)
 
     def call(self, method: str, /, **params: Any) -> Any:
-        return self._open().call(method, **params)
-
-    def call_within(self, timeout_s: float | None, method: str, params: Mapping[str, Any]) -> Any:
-        return self._open().call_within(timeout_s, method, params)
+        return self.reach().call(method, **params)
 
 
 class _AtOnce:

@@ -48,6 +48,7 @@ that the client says it stands in, *claim* is what a method's parameters claim. 
 _THREADS: Final = 32
 _SAY_RUNNING_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 0.1
+_SAY_PROGRESS_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -133,14 +134,14 @@ class CommandServer:
         return found is not None and found.long_poll and not found.mutates
 
     @contextlib.contextmanager
-    def polling(self, method: str) -> Iterator[None]:
-        """The running command awaits *method*; one that may take as long as it likes is not waited for when draining.
+    def polling(self, pending: Pending) -> Iterator[None]:
+        """The running command awaits *pending*; one that can be asked again is not waited for when draining.
 
         Raises:
             CancelledError: it would begin to wait now, and the daemon stops.
         """
         task = asyncio.current_task()
-        if task is None or not self.is_poll(method):
+        if task is None or (pending.resume is None and not self.is_poll(pending.method)):
             yield
             return
         if self.is_draining:
@@ -366,24 +367,33 @@ class Conduct:
     async def _answer(self, pending: Pending) -> Callable[[], Outcome]:
         """Await the method of a long answer; what is left is to finish with its result or its error."""
         try:
-            with self._server.polling(pending.method):
+            with self._server.polling(pending):
                 result = await self._answer_of(pending)
         except ThrumError as error:
             return pending.after_failure(error)
         return lambda: pending.finish(result)
 
     async def _answer_of(self, pending: Pending) -> Any:
-        """The answer of a long method; one that waits anyhow also waits until the cache is there.
+        """The answer of a long method; one that can be asked again is, until the cache or the index is there.
 
-        So a `wait` that a restart cut off goes on with the next daemon, which has just begun to project.
+        So a `wait` that a restart cut off goes on with the next daemon, which has just begun to project. Where nothing
+        but that is waited for, its progress is told.
         """
+        begun, told, params = self._loop.time(), "", pending.params
         while True:
             try:
-                return await self.call(pending.method, pending.params)
-            except Projecting:
-                if not self._server.is_poll(pending.method):
+                return await self.call(pending.method, params)
+            except Projecting as error:
+                if pending.resume is None:
                     raise
+                waited_s, progress = self._loop.time() - begun, str(error)
+            if progress != told and waited_s >= _SAY_PROGRESS_S and not self._server.is_poll(pending.method):
+                told = progress
+                self._output.note(told)
+                self._output.flush()
+                self._connection.send_held()
             await asyncio.sleep(_LOOK_AGAIN_S)
+            params = pending.resume(self._loop.time() - begun)
 
     async def _pass_gate(self, found: Found) -> None:
         """Ask whether the command may run, where somebody judges it; warnings come before its own output.
