@@ -52,6 +52,28 @@ MINE = """
 """
 
 
+AROUND = """
+    @hookimpl
+    async def thrum_hints(ctx, moment):
+        if moment.phase == "after":
+            told = ",".join(sorted(moment.result)) if isinstance(moment.result, dict) else "nothing"
+            return [Hint(code="around.after", severity="info", message=told)]
+        if moment.params.get("role") == "never" or moment.params.get("intent") == "never":
+            return [Hint(code="around.stop", severity="warn", message="not now", allow_force=True)]
+        return []
+"""
+
+GUARD = """
+    @hookimpl
+    def thrum_guard_scope(ctx):
+        return ["prime"]
+
+    @hookimpl
+    async def thrum_guard(ctx, call):
+        return Verdict(outcome="warn", guard="acme", reason="careful")
+"""
+
+
 @pytest.fixture
 def alice(daemon: Cli) -> Cli:
     daemon("quickstart", "alice", "--role", "implementer", "--module", "auth")
@@ -113,6 +135,7 @@ def test_every_code_that_the_kernel_gives_is_in_the_table_with_its_severity() ->
     for path in source.rglob("*.py"):
         given.update(re.findall(r'out\.hint\(\s*"([a-z.-]+)"', path.read_text()))
         given.update(re.findall(r'Hint\(\s*code="([a-z.-]+)"', path.read_text()))
+        given.update(re.findall(r'Hint\(.*"([a-z.-]+)", "warn"', path.read_text()))
     own = {code.code for code in CODES if not code.owner}
     assert given == own
     assert len({code.code for code in CODES}) == len(CODES)
@@ -201,3 +224,51 @@ def test_a_plugin_that_breaks_over_hints_costs_nobody_his_command(plugged: Cli, 
     plugged("init", "--non-interactive")
     assert plugged.run("version").status == 0
     assert plugged.run("status").status == 0
+
+
+def test_commands_that_need_no_daemon_are_asked_about_where_one_runs(plugged: Cli, site: Site) -> None:
+    site.install("around", AROUND, manifest="hints=('init', 'quickstart', 'doctor', 'version')")
+    words = ("quickstart", "alice", "--role", "implementer", "--module", "auth")
+    assert plugged.json("init", "--no-daemon").get("hints", [])[1:] == []  # nobody can be asked
+    assert "around." not in plugged.run("version").err
+    assert plugged.json("daemon", "status")["running"] is False  # and nobody is started for it
+    ran = plugged.run(*words)  # this starts it
+    assert ran.err.endswith("\n  info [around.after]: register,session\n")
+    (hint,) = plugged.json(*words)["hints"]
+    assert hint["code"] == "around.after"
+    stopped = plugged.run(*words, "--intent", "never")
+    assert (stopped.status, stopped.out) == (1, "")
+    assert stopped.err.startswith(
+        "Error: aborted by hint [around.stop]: not now\nHint: --force gets past it\n"
+    )
+    forced = plugged.run(*words, "--intent", "never", "--force")
+    assert (forced.status, "warn [around.stop]" in forced.err) == (0, True)
+    assert "around.after" in plugged.run("doctor").err
+    for program in (plugged, plugged.in_process()):
+        assert "around.after" in program.run("version").err
+        assert program.run("version", "--quiet").err == ""
+        assert program.at(plugged.cwd, THRUM_NO_HINTS="1").run("version").err == ""
+        assert "hints" not in program.at(plugged.cwd, THRUM_NO_HINTS="1").json("version")
+
+
+@pytest.mark.parametrize("is_inside", [True, False], ids=["in the daemon", "in process"])
+def test_a_warning_is_a_line_for_people_and_a_hint_in_json(plugged: Cli, site: Site, is_inside: bool) -> None:
+    site.install("acme", GUARD)
+    plugged("init", "--non-interactive")
+    plugged("quickstart", "alice", "--role", "implementer", "--module", "auth")
+    cli = plugged if is_inside else plugged.in_process()
+    assert cli.run("prime").err == 'Warning: identity guard "acme" fired: careful\n'
+    ran = cli.run("prime", "--json")
+    assert ran.err == ""
+    (hint,) = json.loads(ran.out)["hints"]
+    assert hint == {
+        "code": "runtime.warn",
+        "severity": "warn",
+        "message": 'identity guard "acme" fired: careful',
+        "options": [],
+    }
+    silent = cli.at(plugged.cwd, THRUM_NO_HINTS="1").run("prime", "--json")
+    assert "hints" not in json.loads(silent.out)
+    assert silent.err.startswith(
+        "Warning: identity guard"
+    )  # hints are not wanted; what is wrong is still told

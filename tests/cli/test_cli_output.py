@@ -154,3 +154,42 @@ def test_order_between_streams_is_kept() -> None:
     written.out.close()
 
     assert written.pieces == [(1, b"one\ntwo\n"), (2, b"three\n"), (1, b"\x00\xff")]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("roles.config.body-diff: the template changed", "roles.config.body-diff"),
+        ("the file x.py is gone", "runtime.warn"),
+        ("/a/b.c is gone", "runtime.warn"),
+    ],
+)
+def test_a_warning_is_a_line_and_in_json_a_hint_with_its_own_code_if_it_begins_with_one(
+    text: str, code: str
+) -> None:
+    spoken = Written()
+    spoken.out.warn(text)
+    spoken.out.close()
+    assert (spoken.of(1), spoken.of(2)) == ("", f"Warning: {text}\n")
+    written = Written(as_json=True)
+    written.out.warn(text)
+    written.out.json({"a": 1})
+    written.out.close()
+    assert written.of(2) == ""
+    assert json.loads(written.of(1)) == {
+        "a": 1,
+        "hints": [{"code": code, "severity": "warn", "message": text, "options": []}],
+    }
+
+
+@pytest.mark.parametrize("way", ["array", "failed", "no hints", "raw"])
+def test_a_warning_that_no_json_value_can_hold_is_still_a_line(way: str) -> None:
+    written = Written(as_json=True, quiet=True, env={"THRUM_NO_HINTS": "1"} if way == "no hints" else {})
+    written.out.warn("careful")
+    if way == "raw":
+        written.out.raw(b"bytes")
+    else:
+        written.out.json([1] if way == "array" else {"a": 1})
+    written.out.close(failed=way == "failed")
+    assert written.of(2) == "Warning: careful\n"
+    assert "careful" not in written.of(1)

@@ -55,6 +55,11 @@ CODES: Final = (
     Code(
         "daemon.unit.install", "info", "after `daemon unit`: where the unit goes, and how it is switched on"
     ),
+    Code(
+        "runtime.warn",
+        "warn",
+        "with `--json`: what would be a line `Warning: …`; one that begins with a code of its own has that",
+    ),
     Code("tmux.create.session-exists", "warn", "before: a session of that name is alive", True, "tmux"),
     Code("tmux.create.not-a-worktree", "warn", "before: the folder is no git worktree", owner="tmux"),
     Code("tmux.create.identity-exists-alive", "warn", "before: a live agent has that worktree", owner="tmux"),

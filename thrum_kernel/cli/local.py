@@ -50,6 +50,12 @@ _GONE: Final = (DaemonNotRunning, DaemonUnreachable, ShuttingDown)
 _MAX_LOSSES: Final = 100
 """How many daemons may end under one command before it gives up."""
 
+SETTING_UP: Final = (("init",), ("quickstart",))
+"""Commands that look for a project only where they stand, whatever ``THRUM_HOME`` says."""
+
+HINTS_S: Final = 5.0
+"""How long a command that needs no daemon waits for one to say what hints there are."""
+
 Offline = Callable[[Invocation, paths.Paths], Api]
 """Makes an `Api` over the files of a repository whose daemon does not run."""
 Connect = Callable[[Path, str, str], "SocketApi"]
@@ -125,6 +131,7 @@ class _InProcess:
         self._tree = tree
         self._connect = connect
         self._offline = offline
+        self._is_mute = False
 
     def run(self) -> int:
         try:
@@ -141,7 +148,7 @@ class _InProcess:
             tree=self._tree,
             read=self._read,
             terminal=Terminal.here(),
-            around=None if found.is_offline else Around(" ".join(found.words), self._ask_hints, self._out),
+            around=Around(" ".join(found.words), self._ask_hints, self._out),
         )
         outcome = step(lambda: self._tree.run(found, self._run), self._out)
         while isinstance(outcome, Pending):
@@ -197,7 +204,7 @@ class _InProcess:
             self._out.note(skew)
         self._pass_gate(about)
         api = self._connect(where.socket, inv.request_id, token)
-        api.on_warning = lambda text: self._out.note(f"Warning: {text}")
+        api.on_warning = self._out.warn
         return api
 
     def _pass_gate(self, daemon: Api) -> None:
@@ -223,17 +230,34 @@ class _InProcess:
         result: Any,
         force: bool,
     ) -> list[Hint]:
-        """What the daemon has to say; nothing where it cannot be asked: the command itself tells why."""
+        """What the daemon has to say; nothing where it cannot be asked: the command itself tells why.
+
+        For a command that needs no daemon none is started, and one that does not answer is not asked again.
+        """
         moment = {"command": command, "phase": phase, "params": dict(params), "force": force}
         try:
-            where = paths.find(self._run.inv.cwd, repo=self._run.inv.repo or None, env=self._environ)
-            autostart.ensure(where, self._environ)
-            # Asked apart, as above.
-            api = self._connect(where.socket, "", self._environ.get("THRUM_TOKEN", ""))
-            answer = api.call("hints.ask", **moment, result=msgspec.to_builtins(result))
+            daemon = self._daemon_for_hints()
+            if daemon is None:
+                return []
+            result = msgspec.to_builtins(result)
+            limit_s = HINTS_S if self._found.is_offline else None
+            answer = daemon.call_within(limit_s, "hints.ask", {**moment, "result": result})
         except ThrumError:
+            self._is_mute = True
             return []
         return [msgspec.convert(hint, Hint) for hint in answer["hints"]]
+
+    def _daemon_for_hints(self) -> PatientApi | None:
+        """The daemon, asked apart from the command's own calls; None where the command must do without."""
+        env = self._environ
+        if self._found.words in SETTING_UP:
+            env = {**env, "THRUM_HOME": ""}
+        where = paths.find(self._run.inv.cwd, repo=self._run.inv.repo or None, env=env)
+        if not self._found.is_offline:
+            autostart.ensure(where, self._environ)
+        elif self._is_mute or not autostart.is_up(where):
+            return None
+        return self._connect(where.socket, "", self._environ.get("THRUM_TOKEN", ""))
 
     def _out_now(self, line: str) -> None:
         self._out.note(line)

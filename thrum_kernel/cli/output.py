@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json as stdlib_json
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ Sink = Callable[[int, bytes], None]
 _KEEP = {ord("\n"), ord("\t")}
 _STRIP: Final = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in _KEEP}
 _ESCAPE: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+_CODE: Final = re.compile(r"[a-z][a-z_-]*(\.[a-z][a-z_-]*)+(?=:? )")
 _FLUSH_BYTES: Final = 64 << 10
 _NOTHING: Final = object()
 
@@ -80,6 +82,7 @@ class Output:
         self._pending_bytes = 0
         self._value: Any = _NOTHING
         self._dropped: list[str] = []
+        self._warnings: list[str] = []
         self._wrote_raw = False
         self._aborted = False
         self._hints_wanted = (env or {}).get("THRUM_NO_HINTS", "").lower() in ("", "0", "false")
@@ -122,6 +125,13 @@ class Output:
         """The lines of an error."""
         self.error(str(error), hint=error.hint)
 
+    def warn(self, text: str) -> None:
+        """Something that is wrong and stops nothing: ``Warning: <text>`` on standard error, in JSON mode a hint."""
+        if self.as_json:
+            self._warnings.append(clean(text))
+        else:
+            self.note(f"Warning: {text}")
+
     @property
     def shows_hints(self) -> bool:
         """Whether a hint would reach anybody."""
@@ -159,6 +169,8 @@ class Output:
         """Write the JSON value and the hints, and flush; a *failed* command prints no value, unless `abort` gave one."""
         if self.as_json and (self._aborted or not failed):
             self._close_json()
+        elif self.as_json:
+            self._write_warnings()
         elif not self.quiet and not self.as_json:
             self._write_hints()
         self.flush()
@@ -168,20 +180,30 @@ class Output:
         with self._lock:
             self._pending, self._pending_bytes = [], 0
         self._value, self._dropped, self._wrote_raw, self._aborted = _NOTHING, [], False, False
+        self._warnings.clear()
         self.hints.clear()
         self.answer = None
 
     def _close_json(self) -> None:
         if self._value is _NOTHING:
             if self._wrote_raw:
+                self._write_warnings()
                 return
             self._value = {"message": "\n".join(self._dropped)} if self._dropped else {}
         value = msgspec.to_builtins(self._value)
-        if self.hints and isinstance(value, dict):
-            value = {**value, "hints": [hint.as_json() for hint in self.hints]}
-        elif not self.quiet:
-            self._write_hints()
+        if isinstance(value, dict) and self._hints_wanted:
+            hints = [*map(_warning, self._warnings), *self.hints]
+            value = {**value, "hints": [hint.as_json() for hint in hints]} if hints else value
+        else:
+            self._write_warnings()
+            if not self.quiet:
+                self._write_hints()
         self._write(STDOUT, encode_json(value) + b"\n")
+
+    def _write_warnings(self) -> None:
+        """Warnings that no JSON value can hold."""
+        for text in self._warnings:
+            self.note(f"Warning: {text}")
 
     def _write_hints(self) -> None:
         for hint in sorted(self.hints, key=lambda hint: hint.severity != "warn"):
@@ -198,6 +220,12 @@ class Output:
             full = self._pending_bytes > _FLUSH_BYTES
         if full:
             self.flush()
+
+
+def _warning(text: str) -> Hint:
+    """A warning as a hint: its first word is the code where that looks like one."""
+    found = _CODE.match(text)
+    return Hint(found.group() if found else "runtime.warn", "warn", text)
 
 
 def clean(text: str) -> str:

@@ -348,7 +348,7 @@ class Conduct:
             request_id=request_id,
             transport="unix",  # where the client's connection came in, and what its process may ask for
             shown=self._effects.append,
-            warned=lambda text: self._output.note(f"Warning: {text}"),
+            warned=self._output.warn,
         )
 
     def call_from_thread(self, method: str, params: Mapping[str, Any]) -> Any:

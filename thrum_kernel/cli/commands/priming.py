@@ -37,5 +37,5 @@ def _show(run: Run, found: dict[str, Any]) -> None:
     text = found.pop("text", "")
     sections = found.pop("sections", {})
     for warning in found.get("warnings", ()):
-        run.out.note(f"Warning: {warning}")
+        run.out.warn(warning)
     show(run, {**found, **sections}, text.split("\n"))
