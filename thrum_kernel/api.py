@@ -414,6 +414,9 @@ class PluginManifest:
         commands: see `PluginCommand`.
         methods, nouns, sections, tables, senders, events: names claimed beyond the default namespace, exactly;
             *senders* and *methods* may end in ``*``.
+        overlay: name of a file in ``.thrum/var`` with values for this machine alone, which rank above config.json: keys
+            of the first of *sections*, or of section *name*, with or without the section's name around them. One that
+            cannot be understood is an error, never passed over.
         hints: the commands around which `thrum_hints` is asked, e.g. ``prime``; empty: every command, which costs each
             of them a little.
         history: its cursor over committed events starts at the beginning of the log, not at now.
@@ -433,6 +436,7 @@ class PluginManifest:
     tables: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    overlay: str = ""
     hints: tuple[str, ...] = ()
     history: bool = False
 
@@ -459,7 +463,13 @@ class PluginContext(Protocol):
     def name(self) -> str: ...
     @property
     def settings(self) -> Any:
-        """Its settings as they are now, an instance of the class that its manifest names."""
+        """Its settings as they are now, an instance of the class that its manifest names.
+
+        While what is written cannot be used, those that held before; for a plugin that guards there are none then.
+
+        Raises:
+            FileDamaged: there are none; names the file, and every key that is wrong.
+        """
         ...
 
     @property

@@ -11,6 +11,7 @@ import pytest
 from plugin_site import Site
 
 from thrum_kernel import paths
+from thrum_kernel.api import Caller, GuardedCall
 from thrum_kernel.errors import PluginError
 from thrum_kernel.plugins import discovery, in_process
 from thrum_kernel.plugins.in_process import ProcessHost
@@ -459,6 +460,75 @@ def test_bad_settings_fail_the_plugin_with_the_key(project: paths.Paths, site: S
 
     assert phase == "configured"
     assert "house.level" in error
+
+
+def test_bad_settings_are_told_by_key_and_mended_by_key(project: paths.Paths, site: Site) -> None:
+    site.install("house", manifest='settings="site_house.settings:Settings"', modules={"settings": SETTINGS})
+    project.config.write_text('{"house": {"level": -1}}')
+
+    with loaded(project, site) as host:
+        assert one(host, "house").state == "failed"
+        assert "mend it, then: thrum plugin enable house" in one(host, "house").error
+        (problem,) = host.settings.problems()
+        assert (problem.subject, problem.level) == ("house.level", "error")
+        host.settings.set("house.level", "4")
+        host._path = [str(site.path)]
+        host.run(host.load_again("house"))
+        assert one(host, "house").state == "migrated"
+        assert host.loaded[one(host, "house")].ctx.settings.level == 4
+    assert host.settings.sections.get("house") is None
+
+
+GUARD = """
+@hookimpl
+def thrum_guard_scope(ctx): return ["command:*"]
+@hookimpl
+async def thrum_guard(ctx, call):
+    return Verdict(outcome="deny" if ctx.settings.level > 5 else "allow", guard="house", reason="level")
+"""
+
+
+def test_a_guard_with_bad_settings_stays_and_denies(project: paths.Paths, site: Site) -> None:
+    site.install(
+        "house",
+        hooks=GUARD,
+        manifest='settings="site_house.settings:Settings", overlay="house.json"',
+        modules={"settings": SETTINGS},
+    )
+    asked = GuardedCall(kind="command", name="team", caller=Caller(kind="user", agent_id="user:ada"))
+    project.config.write_text('{"house": {"level": -1}}')
+
+    with loaded(project, site) as host:
+        assert one(host, "house").state == "active"
+        assert "house.level" in one(host, "house").troubles["settings"]
+        denied = host.run(host.guards.judge(asked))
+        assert denied is not None and (denied.outcome, denied.reason) == ("deny", "guard_failed")
+        assert "house.level" in str(denied.facts)
+        host.settings.set("house.level", "4")
+        host.hooks.enable(one(host, "house"))
+        assert host.run(host.guards.judge(asked)).outcome == "allow"
+        assert "settings" not in one(host, "house").troubles
+
+        project.var.mkdir(parents=True, exist_ok=True)
+        (project.var / "house.json").write_text('{"level": 9}')
+        assert host.run(host.guards.judge(asked)).outcome == "deny"
+        assert host.settings.get("house.level").source == "var/house.json"
+        (project.var / "house.json").write_text('{"level": "high"}')
+        denied = host.run(host.guards.judge(asked))
+        assert denied is not None and denied.reason == "guard_failed" and "house.json" in str(denied.facts)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        ('settings="site_house.settings:Settings", overlay="../house.json"', "name of a .json file"),
+        ('overlay="house.json"', "there are no settings"),
+    ],
+)
+def test_an_overlay_is_a_file_of_settings(project: paths.Paths, site: Site, manifest: str, told: str) -> None:
+    site.install("house", manifest=manifest, modules={"settings": SETTINGS})
+
+    assert told in failure(project, site, "house")[1]
 
 
 def test_a_section_of_the_kernel_cannot_be_claimed(project: paths.Paths, site: Site) -> None:

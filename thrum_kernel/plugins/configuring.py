@@ -6,6 +6,7 @@ the keys of the section called like the plugin.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from thrum_kernel.api import PluginManifest
 from thrum_kernel.errors import FileDamaged, UsageError
 from thrum_kernel.plugins.record import LoadFailed
 from thrum_kernel.settings.document import SettingsFile
-from thrum_kernel.settings.sections import Section, mistakes
+from thrum_kernel.settings.sections import UNKNOWN, Section, mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def configured(manifest: PluginManifest, model: type[BaseModel] | None) -> Confi
     """The sections that a plugin's settings make.
 
     Raises:
-        LoadFailed: a claimed section is no field of it, or a field has no default.
+        LoadFailed: a claimed section is no field of it, a field has no default, or what is overlaid has no keys.
     """
     if model is None:
         if manifest.sections:
@@ -79,14 +80,31 @@ def configured(manifest: PluginManifest, model: type[BaseModel] | None) -> Confi
     }
     if rest:
         sections.append(_section(manifest, manifest.name, _own(model, rest, bool(manifest.sections)), None))
+    if manifest.overlay:
+        if not sections[0].is_object:
+            raise LoadFailed(f"section {sections[0].name} has no keys: {manifest.overlay} cannot overlay it")
+        sections[0] = dataclasses.replace(sections[0], overlay=manifest.overlay)
     return Configured(model, tuple(sections), frozenset(manifest.sections))
+
+
+class BadSettings(LoadFailed):
+    """What is written for a plugin cannot be used.
+
+    Attributes:
+        undo: takes its sections back: they stay registered meanwhile, so that each mistake is shown with its key and
+            can be mended with ``config set``.
+    """
+
+    def __init__(self, text: str, undo: list[Callable[[], None]]) -> None:
+        super().__init__(text)
+        self.undo = undo
 
 
 def register(settings: SettingsFile, found: Configured) -> list[Callable[[], None]]:
     """Put the sections into the registry; gives what takes them back.
 
     Raises:
-        LoadFailed: one belongs to somebody else, or what config.json has for it does not fit; names the keys.
+        LoadFailed: one belongs to somebody else.
     """
     undo: list[Callable[[], None]] = []
     try:
@@ -94,30 +112,35 @@ def register(settings: SettingsFile, found: Configured) -> list[Callable[[], Non
             before = settings.sections.get(section.name)
             settings.register_section(section)
             undo.append(_undo(settings, section, before))
-        raw = settings.current().raw
-        wrong = [
-            f"{key}: {text}"
-            for section in found.sections
-            if section.name in raw
-            for key, text in mistakes(section, raw[section.name])
-            if text != "unknown key"
-        ]
-        if wrong:
-            raise LoadFailed(f"bad settings in config.json: {'; '.join(wrong)}")
-    except (UsageError, FileDamaged) as error:
+    except UsageError as error:
         _take_back(undo)
         raise LoadFailed(str(error)) from error
-    except LoadFailed:
-        _take_back(undo)
-        raise
     return undo
 
 
+def wrong(settings: SettingsFile, found: Configured) -> str:
+    """What keeps the values of these sections from being used, with files and keys; empty when nothing does."""
+    try:
+        document = settings.current()
+    except FileDamaged as error:
+        return str(error)
+    overlays = [str(document.damaged[each.name]) for each in found.sections if each.name in document.damaged]
+    keys = [
+        f"{key}: {text}"
+        for section in found.sections
+        if section.name in document.raw
+        for key, text in mistakes(section, document.raw[section.name])
+        if text != UNKNOWN
+    ]
+    in_file = [f"bad settings in config.json: {'; '.join(keys)}"] if keys else []
+    return "; ".join([*in_file, *overlays])
+
+
 def values(settings: SettingsFile, found: Configured, name: str) -> Any:
-    """A plugin's settings as they are now; the defaults of what somebody broke since it was loaded.
+    """A plugin's settings as they are now.
 
     Raises:
-        FileDamaged: config.json cannot be read at all.
+        FileDamaged: what is written cannot be used; names the file, and every key that is wrong.
     """
     if found.model is None:
         return None

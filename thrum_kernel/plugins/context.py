@@ -68,6 +68,7 @@ class Context:
 
     Args:
         kernel: the running daemon; None where there is none (in process, while it is being loaded).
+        never_stale: settings that cannot be used are an error at once, not what held before.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Context:
         paths: PluginPaths,
         watchdog: Watchdog,
         presets: Callable[[], Sequence[RuntimePreset]] = tuple,
+        never_stale: bool = False,
     ) -> None:
         self._plugin = plugin
         self._manifest = manifest
@@ -91,6 +93,7 @@ class Context:
         self._paths = paths
         self._watchdog = watchdog
         self._presets = presets
+        self._never_stale = never_stale
         self._kernel: Kernel | None = None
         self._owns = owner_of(manifest)
         self._held = Belongings()
@@ -109,10 +112,10 @@ class Context:
             if self._known[0] is not document:
                 self._known = (document, values(self._settings, self._configured, self.name))
         except FileDamaged as error:
-            if self._known[0] is None:
-                raise
-            # What held before holds until it is mended; told once for each state of the file.
             self._plugin.troubles["settings"] = str(error)
+            if self._known[0] is None or self._never_stale:
+                raise
+            # What held before holds until it is mended.
             return self._known[1]
         self._plugin.troubles.pop("settings", None)
         return self._known[1]

@@ -141,6 +141,9 @@ class PluginHost:
         if source is None:
             return None
         plugin = Plugin(source)
+        for before in self.plugins:
+            while before.name == name and before.kept:
+                before.kept.pop()()
         self.plugins = [other for other in self.plugins if other.name != name]
         self.plugins.append(plugin)
         self.plugins.sort(key=lambda plugin: (plugin.name, plugin.source.distribution))

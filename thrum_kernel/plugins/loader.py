@@ -35,7 +35,14 @@ from thrum_kernel.errors import ThrumError
 from thrum_kernel.plugins import manifest as manifests
 from thrum_kernel.plugins.bounded import Contained, Overrun, in_time
 from thrum_kernel.plugins.claims import Claims, covers
-from thrum_kernel.plugins.configuring import configured, register, settings_class
+from thrum_kernel.plugins.configuring import (
+    BadSettings,
+    Configured,
+    configured,
+    register,
+    settings_class,
+    wrong,
+)
 from thrum_kernel.plugins.context import Context
 from thrum_kernel.plugins.discovery import Wishes
 from thrum_kernel.plugins.hooks import Bound, told
@@ -171,6 +178,8 @@ class Loader:
             await work()
         except LoadFailed as error:
             self.fail(plugin, phase, str(error))
+            if isinstance(error, BadSettings):
+                plugin.kept += error.undo
         except (ThrumError, ValueError) as error:
             self.fail(plugin, phase, f"{error}")
         except Exception as error:  # noqa: BLE001 - isolates the daemon from a plugin
@@ -190,7 +199,8 @@ class Loader:
     ) -> Loaded:
         ground = self._ground
         sections = configured(manifest, model)
-        plugin.undo += register(ground.settings, sections)
+        guards = "thrum_guard" in hooks
+        self._settle(plugin, sections, is_guard=guards)
         ctx = Context(
             plugin,
             manifest,
@@ -200,9 +210,27 @@ class Loader:
             paths=ground.paths_of(manifest.name),
             watchdog=ground.watchdog,
             presets=ground.presets,
+            never_stale=guards,
         )
         plugin.undo.append(ctx.end)
         return Loaded(manifest, ctx, hooks)
+
+    def _settle(self, plugin: Plugin, sections: Configured, *, is_guard: bool) -> None:
+        """Register the sections of a plugin. Values that cannot be used fail it; a guard stays, to refuse what it judges
+        rather than be gone.
+
+        Raises:
+            LoadFailed: a section belongs to somebody else.
+            BadSettings: the values cannot be used.
+        """
+        undo = register(self._ground.settings, sections)
+        why = wrong(self._ground.settings, sections)
+        if why and not is_guard:
+            raise BadSettings(f"{why} (mend it, then: thrum plugin enable {plugin.name})", undo)
+        plugin.undo += undo
+        if why:
+            plugin.troubles["settings"] = why
+            _log.error("plugin %s: %s; it denies what it judges", plugin.label, why)
 
     async def _declare(self, plugin: Plugin, loaded: Loaded) -> None:
         """Call every hook that adds and register what it gives, in the order of the hooks."""

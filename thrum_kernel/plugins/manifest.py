@@ -18,6 +18,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TARGET: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _WORD: Final = re.compile(r"[a-z][a-z0-9-]*")
+_FILE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]*\.json")
 _TABLE: Final = re.compile(r"[a-z][a-z0-9_]*")
 _METHOD: Final = re.compile(r"[a-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_-]*)*(\.\*)?")
 _EVENT: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -64,6 +65,10 @@ def mistakes(manifest: PluginManifest) -> Iterator[str]:
         yield f"hooks {manifest.hooks!r} is no dotted path"
     if manifest.settings and not _fits(_TARGET, manifest.settings):
         yield f"settings {manifest.settings!r} must be module:Class"
+    if manifest.overlay and not _fits(_FILE, manifest.overlay):
+        yield f"overlay {manifest.overlay!r} must be the name of a .json file"
+    if manifest.overlay and not manifest.settings:
+        yield "there is an overlay, but there are no settings"
     if not manifest.hooks and not manifest.commands:
         yield "it has neither hooks nor commands"
     unknown = sorted(set(manifest.capabilities) - CAPABILITIES)

@@ -64,6 +64,7 @@ class Plugin:
         troubles: what is wrong with an active one, by what it is about (a hook, a rule, a service).
         dead_letters: events that it could not take.
         undo: takes back what it registered, last first.
+        kept: takes back what stays registered of one that failed; done when it is loaded again.
     """
 
     source: Source
@@ -74,6 +75,7 @@ class Plugin:
     troubles: dict[str, str] = field(default_factory=dict)
     dead_letters: int = 0
     undo: list[Callable[[], object]] = field(default_factory=list)
+    kept: list[Callable[[], object]] = field(default_factory=list)
 
     @property
     def name(self) -> str:

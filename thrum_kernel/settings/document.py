@@ -2,7 +2,7 @@
 
 An edit by hand holds from the next command on. Changes are made under the folder's lock in the file as it is then:
 order and unknown keys stay, a damaged file stays as it is. A value may be overridden by a flag or by the environment
-of an explicit ``daemon start``; never by a caller's environment.
+of an explicit ``daemon start``, and by a section's overlay for this machine; never by a caller's environment.
 
 Source: spec/kernel.md §8.6, §10 item 40; spec/decisions.md "The command line, everywhere"; DESIGN.md D4.
 """
@@ -29,6 +29,7 @@ from thrum_kernel.settings.core import (
     Worktrees,
     core_sections,
 )
+from thrum_kernel.settings.overlay import overlaid
 from thrum_kernel.settings.sections import (
     ABSENT,
     UNKNOWN,
@@ -45,6 +46,9 @@ from thrum_kernel.settings.snapshot import IN_FILE, Document, Override, Setting,
 __all__ = ["Document", "Override", "Section", "Setting", "SettingsFile", "overrides_of"]
 
 
+Stamp = tuple[int, int, int]
+
+
 class SettingsFile:
     """config.json of one project; may be used from several threads.
 
@@ -52,7 +56,8 @@ class SettingsFile:
         path: where it lies; need not exist.
         sections: what keys there are; the kernel's when not given.
         overrides: what ranks above the file, highest first.
-        look_every_s: so long an edit by hand may go unnoticed; a change made through this object never does.
+        look_every_s: so long an edit by hand may go unnoticed; a change made through this object, or in an overlay,
+            never does.
 
     Attributes:
         changed: called when the file was read and is another than before, in the thread that read it.
@@ -73,7 +78,9 @@ class SettingsFile:
         self.overrides = overrides
         self.changed: list[Callable[[], None]] = []
         self._document: Document | None = None
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: Stamp | None = None
+        self._overlays: tuple[Section, ...] = ()
+        self._overlay_stamps: tuple[Stamp | None, ...] = ()
 
     def register_section(self, section: Section) -> None:
         """Add a plugin's section; what is held so far is judged anew.
@@ -82,12 +89,12 @@ class SettingsFile:
             UsageError: another plugin has it.
         """
         self.sections.register(section)
-        self._document = None
+        self._forget()
 
     def remove_section(self, name: str, *, owner: str) -> None:
         """Take back what a plugin registered."""
         self.sections.remove(name, owner=owner)
-        self._document = None
+        self._forget()
 
     def current(self) -> Document:
         """The file as it is now; a missing one is empty.
@@ -96,16 +103,17 @@ class SettingsFile:
             FileDamaged: it cannot be read or is not a JSON object; names line and column.
         """
         document = self._document
-        if document is not None and self._look_every_s:
+        beside = tuple(_stamp_of(self._beside(section)) for section in self._overlays)
+        if document is not None and self._look_every_s and beside == self._overlay_stamps:
             now_s = time.monotonic()
             if now_s - self._looked_s < self._look_every_s:
                 return document
             self._looked_s = now_s
-        stamp = self._stamp_now()
-        if document is None or stamp != self._stamp:
+        stamp = _stamp_of(self.path)
+        if document is None or (stamp, beside) != (self._stamp, self._overlay_stamps):
             document = self._made_of(self._read())
-            is_news = stamp != self._stamp
-            self._document, self._stamp = document, stamp
+            is_news = (stamp, beside) != (self._stamp, self._overlay_stamps)
+            self._document, self._stamp, self._overlay_stamps = document, stamp, beside
             for callback in self.changed if is_news else ():
                 callback()
         return document
@@ -158,9 +166,10 @@ class SettingsFile:
 
         Raises:
             UsageError: nobody knows the key, or the value does not fit; nothing was changed.
-            FileDamaged: the file cannot be read; nothing was changed.
+            FileDamaged: the file, or what overlays the section, cannot be read; nothing was changed.
         """
         section = self.sections.check_key(dotted)
+        self.current().check(section)
         path = dotted.split(".")
         with jsonio.locked(self.path.parent):
             raw = self._read()
@@ -208,7 +217,22 @@ class SettingsFile:
         return True
 
     def _made_of(self, raw: Mapping[str, Any]) -> Document:
-        return Document(self.path, raw, self.sections, self.overrides)
+        overrides, damaged = list(self.overrides), {}
+        for section in self._overlays:
+            try:
+                overrides += overlaid(self._beside(section), section)
+            except FileDamaged as error:
+                damaged[section.name] = error
+        return Document(self.path, raw, self.sections, tuple(overrides), damaged)
+
+    def _beside(self, section: Section) -> Path:
+        return self.path.parent / "var" / section.overlay
+
+    def _forget(self) -> None:
+        """The sections are others than before."""
+        self._document = None
+        self._overlays = tuple(section for section in self.sections if section.overlay)
+        self._overlay_stamps = (None,) * len(self._overlays)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -220,9 +244,10 @@ class SettingsFile:
         jsonio.write_object(self.path, raw)
         self._document = None
 
-    def _stamp_now(self) -> tuple[int, int, int] | None:
-        try:
-            status = os.stat(self.path)  # noqa: PTH116 — asked for every command
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+
+def _stamp_of(path: Path) -> Stamp | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 — asked for every command
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

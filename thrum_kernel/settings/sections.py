@@ -33,6 +33,8 @@ class Section:
         claimable: a plugin may register it anew with its own model.
         read_only: written by the daemon only.
         open: keys that its model does not know are welcome.
+        overlay: name of a file beside the daemon's own that holds values for this machine alone, above config.json;
+            only for an object of keys.
     """
 
     name: str
@@ -42,11 +44,17 @@ class Section:
     claimable: bool = False
     read_only: bool = False
     open: bool = False
+    overlay: str = ""
 
     @property
     def is_object(self) -> bool:
         """Whether it has keys of its own."""
         return isinstance(self.model, type) and issubclass(self.model, BaseModel)
+
+    @property
+    def keys(self) -> list[str]:
+        """Its known dotted keys; its own name when it holds one value."""
+        return _leaves(self.name, self.model) if self.is_object else [self.name]
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -157,7 +165,7 @@ class Sections:
 
     def keys_of(self, section: Section) -> list[str]:
         """The known dotted keys of one section; itself when it holds one value."""
-        return _leaves(section.name, section.model) if section.is_object else [section.name]
+        return section.keys
 
 
 def mistakes(section: Section, value: Any) -> list[tuple[str, str]]:

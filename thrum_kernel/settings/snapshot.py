@@ -40,7 +40,7 @@ class Setting:
     Attributes:
         key: dotted.
         value: as JSON knows it.
-        source: ``config.json``, ``default``, ``env NAME`` or ``flag --name``.
+        source: ``config.json``, ``default``, ``env NAME``, ``flag --name`` or ``var/FILE`` for this machine's overlay.
     """
 
     key: str
@@ -75,12 +75,15 @@ class Document:
         raw: what it holds.
         sections: what keys there are.
         overrides: what ranks above it, highest first.
+        damaged: why a section cannot be used although config.json can, by its name: its overlay is not to be
+            understood.
     """
 
     path: Path
     raw: Mapping[str, Any]
     sections: Sections
     overrides: tuple[Override, ...] = ()
+    damaged: Mapping[str, FileDamaged] = field(default_factory=dict)
     _validated: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def get(self, dotted: str) -> Setting:
@@ -115,6 +118,16 @@ class Document:
             raise UsageError(f'settings section "{name}" is not registered as {model.__name__}')
         return value
 
+    def check(self, section: Section) -> None:
+        """Whether *section* can be used, as far as its overlay goes.
+
+        Raises:
+            FileDamaged: it cannot.
+        """
+        damage = self.damaged.get(section.name)
+        if damage is not None:
+            raise damage.with_traceback(None)
+
     def show(self) -> dict[str, Any]:
         """Every known key as nested ``{value, source}``; sections of plugins we lack as they are.
 
@@ -134,6 +147,9 @@ class Document:
         """Every mistake, each with its key; empty when all is well."""
         found: list[Finding] = []
         for section in self.sections:
+            damage = self.damaged.get(section.name)
+            if damage is not None:
+                found.append(Finding(section.name, "error", str(damage), damage.hint))
             given = self._given(section)
             if given is not ABSENT:
                 found += [self._finding(key, text) for key, text in mistakes(section, given)]
@@ -172,6 +188,7 @@ class Document:
         cached = self._validated.get(section.name, ABSENT)
         if cached is not ABSENT:
             return cached
+        self.check(section)
         given = self._given(section)
         if given is ABSENT:
             value = section.absent()

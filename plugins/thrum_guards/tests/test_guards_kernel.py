@@ -106,6 +106,13 @@ def test_modes_come_from_the_configuration_and_above_it_from_this_machine(house:
         modes = {"cross_worktree": "warn"}
         house.overlay.write_text(json.dumps({"identity_guard": modes} if wrapped else modes))
         assert stranger.thrum("team").err.startswith('Warning: identity guard "cross_worktree" fired')
+        for cli in (house.cli, house.cli.in_process()):
+            shown = cli.json("config", "show")["identity_guard"]
+            assert shown["cross_worktree"] == {"value": "warn", "source": "var/guard-daemon.json"}
+            assert shown["prime_ownership"] == {"value": "strict", "source": "default"}
+        assert "Cross worktree:            warn (var/guard-daemon.json)" in house.cli("config", "show")
+    kept = house.cli("config", "set", "identity_guard.cross_worktree", "off")
+    assert "var/guard-daemon.json ranks above it: warn" in kept
     house.overlay.unlink()
     assert stranger.thrum("team").err == ""
 
@@ -118,15 +125,50 @@ def test_an_overlay_that_cannot_be_understood_refuses_and_says_so(house: House) 
         done = runner("team")
         assert done.status == 1
         assert done.err.startswith(
-            f'Error: identity guard "identity_guard" fired: overlay_damaged\n  file: {house.overlay}\n  problem: is no JSON'
+            f'Error: identity guard "identity_guard" fired: settings_damaged\n  file: {house.overlay}\n  problem: is no JSON'
         )
     whoami = house.cli.run("whoami")
     assert whoami.status == 0
-    assert "overlay_damaged" in whoami.err
+    assert "settings_damaged" in whoami.err
     assert house.cli.run("send", "hello", "--to", "@alice").status == 0
+    assert str(house.overlay) in house.cli("config", "show")
 
     house.overlay.write_text("{}")
     assert house.cli.run("team").err == ""
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["while_it_runs", "at_start"])
+def test_a_mode_that_is_none_refuses_until_it_is_mended(house: House, restarted: bool) -> None:
+    house.agent()
+    config = house.repo.path / ".thrum" / "config.json"
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps({**values, "identity_guard": {"cross_worktree": "loud"}}))
+    if restarted:
+        house.cli("daemon", "stop")
+        house.cli("daemon", "start")
+
+    done = house.cli.run("team")
+    assert done.status == 1
+    assert done.err.startswith(
+        f'Error: identity guard "identity_guard" fired: settings_damaged\n  file: {config}\n'
+        "  problem: identity_guard.cross_worktree: input should be 'strict', 'warn' or 'off', not 'loud'\n"
+    )
+    assert house.cli.run("send", "hello", "--to", "@alice").status == 0, "messaging is not judged"
+    listed = house.cli("plugin", "list")
+    assert "guards  " in listed and "identity_guard.cross_worktree" in listed
+    for cli in (house.cli, house.cli.in_process()):
+        (finding,) = [
+            each
+            for each in json.loads(cli.run("doctor", "--json").out)["findings"]
+            if each["subject"] == "identity guards"
+        ]
+        assert finding["level"] == "error" and "cross_worktree" in finding["text"]
+
+    mended = house.cli.run("config", "set", "identity_guard.cross_worktree", "warn")
+    assert mended.status == 0
+    done = house.cli.run("team")
+    assert (done.status, done.err) == (0, "")
+    assert "identity_guard.cross_worktree" not in house.cli("plugin", "list")
 
 
 def test_doctor_shows_how_strict_they_are(house: House) -> None:

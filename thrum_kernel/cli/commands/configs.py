@@ -13,6 +13,7 @@ from thrum_kernel.cli.render import text_of
 from thrum_kernel.cli.texts.settings import config_lines
 from thrum_kernel.errors import UsageError
 
+_FILE = "config.json"
 _MODE_KEY = "daemon.single_agent_mode"
 _ON = ("true", "on", "1", "yes", "enabled")
 _OFF = ("false", "off", "0", "no", "disabled")
@@ -44,7 +45,7 @@ def set_config(
     if not all(key.split(".")):
         raise UsageError(f'invalid key "{key}"', hint="keys look like daemon.log_level")
     done = run.call("config.set", key=key, value=_value(value))
-    lines = [f"✓ {key} = {_said(done.get('value', value))}"]
+    lines = [_set_line(key, value, done)]
     if done.get("restart"):
         lines.append("  Takes effect after: thrum daemon restart")
     show(run, done, lines)
@@ -76,6 +77,14 @@ def _switch(word: str) -> bool:
     if lowered in _OFF:
         return False
     raise UsageError(f'invalid value "{word}": must be true, false, on or off')
+
+
+def _set_line(key: str, value: str, done: dict[str, Any]) -> str:
+    """What became of the value; one that is written may not be the one that holds."""
+    source, holds = done.get("source", _FILE), _said(done.get("value", value))
+    if source in (_FILE, "default"):
+        return f"✓ {key} = {holds}"
+    return f"✓ {key} is set in {_FILE}; {source} ranks above it: {holds}"
 
 
 def _value(text: str) -> Any:

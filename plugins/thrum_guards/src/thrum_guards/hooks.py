@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from thrum_guards import checkpoints, modes
-from thrum_guards.overlay import FILE, Overlay
 from thrum_kernel.api import Check, Finding, GuardedCall, PluginContext, Verdict, hookimpl
 from thrum_kernel.errors import FileDamaged
 
@@ -25,7 +22,7 @@ def thrum_guard_scope(ctx: PluginContext) -> list[str]:
 async def thrum_guard(ctx: PluginContext, call: GuardedCall) -> Verdict | None:
     """The verdict of the checkpoints, as strict as they are set now."""
     try:
-        current = _modes(ctx)
+        current = modes.by_checkpoint(ctx.settings.identity_guard)
     except FileDamaged as problem:
         return modes.damaged(call, problem)
     return modes.verdict_of(call, checkpoints.judge(call, current), current, ctx.log)
@@ -40,9 +37,9 @@ def thrum_checks(ctx: PluginContext) -> Sequence[Check]:
 def look(ctx: PluginContext) -> list[Finding]:
     """What doctor shows."""
     try:
-        current = _modes(ctx)
+        current = modes.by_checkpoint(ctx.settings.identity_guard)
     except FileDamaged as problem:
-        return [Finding(SUBJECT, "error", str(problem), f"mend or remove {problem.path}")]
+        return [Finding(SUBJECT, "error", str(problem), problem.hint)]
     off = [name for name, mode in current.items() if mode == "off"]
     if off:
         remedy = f"thrum config set identity_guard.{off[0]} strict"
@@ -50,13 +47,3 @@ def look(ctx: PluginContext) -> list[Finding]:
     counts = Counter(current.values())
     told = ", ".join(f"{number} {mode}" for mode, number in counts.most_common())
     return [Finding(SUBJECT, "ok", told)]
-
-
-def _modes(ctx: PluginContext) -> dict[str, str]:
-    overlay = _overlay(ctx.paths.thrum / "var" / FILE)
-    return modes.effective(ctx.settings.identity_guard, overlay.modes())
-
-
-@functools.lru_cache(maxsize=8)
-def _overlay(path: Path) -> Overlay:
-    return Overlay(path)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from thrum_guards.categories import category
-from thrum_guards.checkpoints import Fired
+from thrum_guards.checkpoints import Fired, bootstrap
 from thrum_guards.settings import CHECKPOINTS, IdentityGuard
 from thrum_kernel.api import GuardedCall, Verdict
 from thrum_kernel.errors import FileDamaged
@@ -22,9 +22,9 @@ RECLAIM: Final = "dead_pid_auto_reclaim"
 _SEVERITY: Final = {"deny": 2, "warn": 1, "allow": 0}
 
 
-def effective(configured: IdentityGuard, overlay: Mapping[str, str]) -> dict[str, str]:
-    """The mode of every checkpoint: as this machine's overlay says, else as the configuration does."""
-    return {key: overlay.get(key, getattr(configured, key)) for key in CHECKPOINTS}
+def by_checkpoint(configured: IdentityGuard) -> dict[str, str]:
+    """The mode of every checkpoint."""
+    return {key: getattr(configured, key) for key in CHECKPOINTS}
 
 
 def verdict_of(
@@ -36,19 +36,18 @@ def verdict_of(
 
 
 def damaged(call: GuardedCall, problem: FileDamaged) -> Verdict | None:
-    """The verdict while the overlay cannot be understood: nobody knows what holds, so nothing passes."""
+    """The verdict while the modes cannot be read: nobody knows what holds, so nothing passes that is judged.
+
+    A daemon may start within git, which no mode forbids.
+    """
     asked = category(call.name) if call.kind == "command" else "guarded"
-    if asked == "bypass":
+    if asked == "bypass" or (call.kind == "bootstrap" and bootstrap(call) is None):
         return None
     return Verdict(
         outcome="warn" if asked == "diagnostic" else "deny",
         guard="identity_guard",
-        reason="overlay_damaged",
-        facts={
-            "file": problem.path,
-            "problem": problem.reason,
-            "remediation": "mend or remove that file; it is read again at once",
-        },
+        reason="settings_damaged",
+        facts={"file": problem.path, "problem": problem.reason, "remediation": problem.hint},
     )
 
 

@@ -11,4 +11,5 @@ MANIFEST = PluginManifest(
     hooks="thrum_guards.hooks",
     settings="thrum_guards.settings:Settings",
     sections=("identity_guard",),
+    overlay="guard-daemon.json",
 )
