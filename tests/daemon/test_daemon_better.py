@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from daemon_house import House, wait_until
+from daemon_house import House
 
 from thrum_kernel.testing.harness import Cli
 
@@ -108,20 +108,30 @@ def test_a_deleted_message_leaves_no_content_anywhere(own_house: House) -> None:
     assert house.bob.json("search", secret)["total"] == 1
 
     house.alice("message", "delete", sent["message_id"], "--force")
-    house.alice("sync", "force")
 
+    assert files_with(house, secret) == []
     for cli in (house.alice, house.bob):
         for words in (("inbox",), ("sent",), ("message", "get", sent["message_id"]), ("thread", "list")):
             assert secret not in cli.run(*words, "--json").out, words
             assert secret not in cli.run(*words).out, words
     assert house.bob.json("search", secret)["total"] == 0
 
-    def places() -> list[str]:
-        roots = (house.sync, house.thrum, house.alice.cwd / ".thrum", house.bob.cwd / ".thrum")
-        files = [path for root in roots for path in root.rglob("*") if path.is_file()]
-        return [str(path) for path in files if secret.encode() in path.read_bytes()]
 
-    wait_until(lambda: places() == [], 10)
+def test_a_message_that_was_never_published_leaves_nothing_when_deleted(house: House) -> None:
+    secret = "perishable-90d2ee"
+    sent = house.alice.json("send", f"the word is {secret}", "--to", "@bob")["message_id"]
+    assert files_with(house, secret) != []
+
+    house.alice("message", "delete", sent, "--force")
+
+    assert files_with(house, secret) == []
+
+
+def files_with(house: House, text: str) -> list[str]:
+    """Every file of ours that holds *text* now."""
+    roots = (house.sync, house.thrum, house.alice.cwd / ".thrum", house.bob.cwd / ".thrum")
+    files = [path for root in roots for path in root.rglob("*") if path.is_file()]
+    return [str(path) for path in files if text.encode() in path.read_bytes()]
 
 
 def test_cleanup_leaves_agents_that_live_here_alone(house: House) -> None:

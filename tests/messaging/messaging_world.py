@@ -110,11 +110,14 @@ class World:
             listeners=self.topics.subscribers,
             claimed=self.claims.__contains__,
             only_looks=lambda caller: caller.agent_id in self.elsewhere,
-            erase=self.erased.extend,
+            erase=self._erase,
         )
         self.bus = Dispatcher(recall=self.committer.events_of_request)
         for method in self.messaging.methods():
             self.bus.add(method)
+
+    async def _erase(self, message_ids: Sequence[str]) -> None:
+        self.erased += message_ids
 
     async def restart(self) -> None:
         """A new start of the daemon: another cache, made from the log; `local.db` stays."""

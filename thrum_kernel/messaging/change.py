@@ -6,14 +6,14 @@ Source: spec/kernel.md §5.4, §10.1 #25; DESIGN.md D1, "Purge".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from thrum_kernel.api import Call
 from thrum_kernel.clock import format_us
-from thrum_kernel.errors import BodyInvalid, NotFound, Refused
+from thrum_kernel.errors import BodyInvalid, NotFound, Refused, StoreError
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import AgentRef, MessageDelete, MessageEdit, Subject
 from thrum_kernel.jsonio import write_atomic
@@ -48,7 +48,7 @@ class Changing:
 
     Args:
         archives: the folder that archives are written to; made when missing.
-        erase: told the ids of deleted messages, so that their text leaves the published files soon.
+        erase: takes the text of deleted messages out of everything on this machine; returns when it is gone.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Changing:
         *,
         limits: Callable[[], Limits],
         archives: Path,
-        erase: Callable[[Sequence[str]], None],
+        erase: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self._ground = ground
         self._people = people
@@ -112,11 +112,12 @@ class Changing:
         return self._edited(event_of(call, events, MessageEdit))
 
     async def delete(self, call: Call, params: DeleteParams) -> DeleteResult:
-        """Remove the text of one's own message for good; a tombstone stays.
+        """Remove the text of one's own message for good; a tombstone stays. No file here holds it afterwards.
 
         Raises:
             NotFound: there is no such message.
-            Refused: it is somebody else's, or deleted already.
+            Refused: it is somebody else's, or deleted already; or it is deleted and the text not gone from all files
+                yet, since the disk refuses.
         """
         message = self._message(params.message_id)
         sender = self._people.sender(call)
@@ -125,7 +126,7 @@ class Changing:
             raise Refused(f"message already deleted: {message.message_id}")
         event = self._deletion(message, sender, params.reason)
         await self._ground.committer.commit(event, request_id=call.request_id)
-        self._erase([message.message_id])
+        await self._erased([message.message_id])
         return DeleteResult(message_id=message.message_id, deleted_at=event.timestamp)
 
     def recall_delete(self, call: Call, events: Sequence[Event]) -> DeleteResult:
@@ -196,7 +197,7 @@ class Changing:
         return ArchiveResult(archived_count=count, archive_path=str(path))
 
     async def _delete_all(self, call: Call, keys: Sequence[int], sender: Sender, reason: str) -> int:
-        count = 0
+        gone: list[str] = []
         for start in range(0, len(keys), _AT_ONCE):
             found = queries.messages(self._ground.cache, keys[start : start + _AT_ONCE])
             events = [
@@ -204,9 +205,20 @@ class Changing:
             ]
             if events:
                 await self._ground.committer.commit(*events, request_id=call.request_id)
-                self._erase([message.message_id for message in found])
-            count += len(events)
-        return count
+            gone += [event.message_id for event in events]
+        await self._erased(gone)
+        return len(gone)
+
+    async def _erased(self, message_ids: Sequence[str]) -> None:
+        if not message_ids:
+            return
+        try:
+            await self._erase(message_ids)
+        except StoreError as error:
+            raise Refused(
+                f"deleted, but the text is not gone from all files yet: {error}",
+                hint="free what it needs; it goes on by itself",
+            ) from error
 
     def _deletable(self, keys: Sequence[int]) -> list[MessageRow]:
         """Messages that are there and that this daemon may delete: those of its own agents and senders."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Messaging:
         claimed: whether a plugin hears what is sent to a name that nobody registered.
         only_looks: whether a caller acts as an agent whose runtime lives elsewhere.
         touch: told the name of an agent that writes or looks.
-        erase: told the ids of messages whose text is to leave the published files.
+        erase: takes the text of deleted messages, given by their ids, out of every file.
 
     Attributes:
         people: who is there, for names as they are shown.
@@ -80,7 +80,7 @@ class Messaging:
         claimed: Callable[[str], bool] = lambda name: False,
         only_looks: Callable[[Caller], bool] = lambda caller: False,
         touch: Callable[[str], None] = lambda name: None,
-        erase: Callable[[Sequence[str]], None] = lambda message_ids: None,
+        erase: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         ground = Ground(cache, local, committer, clock)
         quota = Quota(clock, limits)

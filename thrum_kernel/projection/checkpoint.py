@@ -39,6 +39,15 @@ class Checkpointer:
         self._is_soiled = True
         self.note()
 
+    def try_clean(self) -> threading.Thread | None:
+        """A thread that cuts off what `scrub` told of, to wait for and then to ask again; None once that is done."""
+        before = self._thread
+        if before is not None and before.is_alive():
+            return before
+        if self._is_soiled:
+            self.note()
+        return self._thread if self._thread is not before else None
+
     def close(self) -> None:
         """Wait until what is under way is done."""
         if self._thread is not None:

@@ -8,10 +8,11 @@ Source: DESIGN.md D3.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Cache:
         indexed_change: the newest entry of ``change`` that the full-text index has taken; `search.Search` tells it.
         is_empty: it was made by this start: the log has yet to be projected into it.
         moved_aside: where a file of another program, found at our place, is now; None when there was none.
+        before_use: called before anything is read or written, when it is set; it takes itself away.
     """
 
     def __init__(self, path: Path, *, extra_tables: Sequence[str] = (), later: bool = False) -> None:
@@ -46,6 +48,7 @@ class Cache:
         self.path = path
         self.indexed_change = 0
         self.moved_aside: Path | None = None
+        self.before_use: Callable[[], None] | None = None
         self.is_empty = False
         self._extra_tables: tuple[str, ...] = ()
         self._percent: int | None = 0
@@ -88,6 +91,8 @@ class Cache:
         Raises:
             Projecting: the cache is being rebuilt.
         """
+        if self.before_use is not None:
+            self.before_use()
         if self._percent is not None:
             raise Projecting(self._percent)
         return self._connection
@@ -120,6 +125,12 @@ class Cache:
     def scrub(self) -> None:
         """Leave no copy of text that was removed: the file is cleared of it, beside the loop."""
         self._checkpointer.scrub()
+
+    async def scrubbed(self) -> None:
+        """Wait until what `scrub` was called for is gone from the files; a reader of old text holds that up."""
+        while (folding := self._checkpointer.try_clean()) is not None:
+            await asyncio.to_thread(folding.join)
+            await asyncio.sleep(0)
 
     def projecting(self, percent: int) -> None:
         """Answer every use with `Projecting` from now until `swap` or `resume`; may be called from any thread."""

@@ -13,6 +13,7 @@ Source: DESIGN.md D3; issue "Kernel".
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import sqlite3
 from collections.abc import Callable
@@ -124,6 +125,12 @@ class Search:
         """
         birth = self._birth()
         await self._in_thread(lambda: self._update(birth))
+
+    async def forget(self) -> None:
+        """Take every deletion until now, and keep nothing of it in the file; nothing happens while there is no cache."""
+        with contextlib.suppress(Projecting):  # the index is made anew then
+            await self.settle()
+            await self.scrub()
 
     async def scrub(self) -> None:
         """Remove from the file what can not be found any more, if a message was deleted since the last time."""

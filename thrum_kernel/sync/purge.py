@@ -11,7 +11,7 @@ Source: DESIGN.md D1, "Purge"; spec/decisions.md; spec/kernel.md §4.4.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -127,14 +127,6 @@ class Purger:
         """
         await self._committer.commit(event, request_id=request_id)
         return await self._publisher.purge_now()
-
-    def erase(self, message_ids: Iterable[str]) -> None:
-        """See to it that the text of deleted messages leaves the files with the next publish.
-
-        Their `message.delete` events are committed already; those say what goes.
-        """
-        if any(message_ids):
-            self._publisher.poke()
 
     async def _handle(self, call: Call, params: PurgeParams) -> PurgeResult:
         cutoff_us = self._cutoff_us(params.before)

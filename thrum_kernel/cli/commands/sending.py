@@ -18,7 +18,7 @@ from thrum_kernel.cli.arguments import (
     names,
     paging,
 )
-from thrum_kernel.cli.command import Group, Run, command, group, refuse_together, run_of
+from thrum_kernel.cli.command import Group, Pending, Run, command, group, refuse_together, run_of
 from thrum_kernel.cli.commands.bodies import body_of, structured_of
 from thrum_kernel.cli.commands.view import again, show, view_of
 from thrum_kernel.cli.render import at, counted
@@ -175,7 +175,7 @@ def delete(
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept with the tombstone.")
     ] = None,
-) -> None:
+) -> Pending:
     """Delete the text of a message you wrote, for everybody and for good."""
     run = run_of(ctx)
     if not force:
@@ -183,8 +183,12 @@ def delete(
             "deleting a message cannot be undone: --force is required",
             hint=f"thrum message delete {message_id} --force",
         )
-    gone = run.call("message.delete", message_id=message_id, **given({"reason": reason}))
-    show(run, gone, [f"✓ Message deleted: {gone['message_id']}"])
+
+    def finish(gone: Any) -> None:
+        show(run, gone, [f"✓ Message deleted: {gone['message_id']}"])
+
+    # It returns when no file here holds the text any more, which takes a while where the log is long.
+    return Pending("message.delete", {"message_id": message_id, **given({"reason": reason})}, finish)
 
 
 def read(
