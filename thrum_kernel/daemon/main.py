@@ -193,7 +193,7 @@ class Daemon:
             claimed=plugins.claims_sender,
             only_looks=self._only_looks,
             touch=lambda name: self.agents.touch(Caller(kind="agent", agent_id=name)),
-            erase=lambda message_ids: self.publisher.poke(),
+            erase=self._erase,
         )
         self.committer.listeners.append(self.agents.on_event)
         self.committer.listeners.append(lambda event: self.search.note())
@@ -512,6 +512,16 @@ class Daemon:
 
     def _caller_of_command(self, *args: Any) -> Callable[[str], Caller]:
         return self.callers.of_command(*args)
+
+    async def _erase(self, message_ids: Sequence[str]) -> None:
+        """Take the text of deleted messages out of the log's files, the index and the cache.
+
+        Raises:
+            StoreError: the disk refuses; it is tried again with the next publish.
+        """
+        await self.publisher.cut_now()
+        await self.search.forget()
+        await self.cache.scrubbed()
 
     def _heard_by(self, caller: Caller) -> list[tuple[str, str]]:
         """What a connection hears once it has shown whose it is; nothing can be told while projecting."""
