@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -32,6 +33,41 @@ def test_everything_stays_when_the_block_ends_well(tmp_path: Path) -> None:
         transaction.write(tmp_path / "a" / "b" / "f", b"new", mode=0o640)
     assert (tmp_path / "a" / "b" / "f").read_bytes() == b"new"
     assert stat.S_IMODE((tmp_path / "a" / "b" / "f").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(("umask", "folder", "file"), [(0o022, 0o755, 0o755), (0o077, 0o700, 0o700)])
+def test_what_is_the_project_s_is_as_open_as_the_umask_has_it(
+    tmp_path: Path, umask: int, folder: int, file: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        with Transaction() as transaction:
+            transaction.write(tmp_path / ".claude" / "deep" / "hook.sh", b"x", mode=0o755)
+            transaction.folder(tmp_path / "worktrees" / "one")
+            transaction.folder(tmp_path / ".thrum" / "var", mode=0o700)
+    finally:
+        os.umask(before)
+
+    modes = {name: mode for name, (mode, _) in tree_of(tmp_path).items()}
+    assert modes == {
+        ".claude": folder,
+        ".claude/deep": folder,
+        ".claude/deep/hook.sh": file,
+        "worktrees": folder,
+        "worktrees/one": folder,
+        ".thrum": 0o700,
+        ".thrum/var": 0o700,
+    }
+
+
+def test_a_thrum_folder_is_private_and_a_changed_file_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "open").write_bytes(b"old")
+    (tmp_path / "open").chmod(0o666)
+    with Transaction() as transaction:
+        transaction.write(tmp_path / ".thrum" / "llms.txt", b"x", mode=0o644)
+        transaction.write(tmp_path / "open", b"new")
+    modes = {name: mode for name, (mode, _) in tree_of(tmp_path).items()}
+    assert modes == {"open": 0o666, ".thrum": 0o750, ".thrum/llms.txt": 0o644}
 
 
 def test_roll_back_restores_bytes_and_modes_and_removes_what_is_new(tmp_path: Path) -> None:

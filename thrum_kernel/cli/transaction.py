@@ -21,6 +21,10 @@ from thrum_kernel.jsonio import write_atomic
 
 T = TypeVar("T")
 
+PRIVATE = 0o750
+"""Permissions of our own folders; whatever belongs to the project is as open as the umask has it."""
+_OURS = ".thrum"
+
 Action = Literal["create", "overwrite", "append", "skip"]
 
 
@@ -32,7 +36,7 @@ class FileChange:
         path: the file.
         data: all of its new bytes.
         action: what that is for the file as it stands; ``skip`` when nothing changes.
-        mode: permissions of a new file; one that exists keeps its own.
+        mode: permissions of a new file, less what the umask takes; one that exists keeps its own.
         note: why, for people; empty when the path says it.
     """
 
@@ -74,13 +78,14 @@ class Transaction:
         if not os.path.lexists(path):
             self._undo.append(lambda: _remove(path))
 
-    def folder(self, path: Path, *, mode: int = 0o750) -> None:
-        """Make *path* and the folders above it that are missing."""
+    def folder(self, path: Path, *, mode: int = 0o777) -> None:
+        """Make *path* and the folders above it that are missing; the umask takes from *mode*, and a ``.thrum`` is
+        `PRIVATE` at most."""
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
             with deferred():
                 self.claim(folder)
-                folder.mkdir(mode=mode)
+                folder.mkdir(mode=mode & PRIVATE if folder.name == _OURS else mode)
 
     def protect(self, path: Path) -> None:
         """Have *path* as it is now again after a roll-back, whoever changes, makes or removes it meanwhile."""
@@ -103,15 +108,15 @@ class Transaction:
         self.write(change.path, change.data, mode=change.mode)
 
     def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
-        """Replace *path*, or the file that a link there leads to, durably and in one step."""
+        """Replace *path*, or the file that a link there leads to, durably and in one step; *mode* is for a new one."""
         target = path.resolve() if path.is_symlink() else path
         self.folder(target.parent)
         before = _snapshot(target)
-        mode = mode if before is None else before[1]
         with deferred():  # an interrupt in the middle would leave a temporary file behind
             self._undo.append(lambda: _remove(target) if before is None else _restore(target, *before))
-            write_atomic(target, data, mode=mode)
-            target.chmod(mode)
+            write_atomic(target, data, mode=mode if before is None else before[1])
+            if before is not None:
+                target.chmod(before[1])  # the umask may have taken from it
 
     def roll_back(self) -> None:
         """Take everything back, newest first; goes on when a step cannot be, and says so in ``problems``."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thrum_kernel.cli.setup import describe, line_of
-from thrum_kernel.cli.transaction import Action, FileChange, Transaction
+from thrum_kernel.cli.transaction import PRIVATE, Action, FileChange, Transaction
 from thrum_kernel.errors import FileDamaged
 from thrum_kernel.paths import Paths
 from thrum_kernel.settings.document import SettingsFile
@@ -104,10 +104,12 @@ class Undertaking:
         """List a file that somebody else writes."""
         self._changes.append(change)
 
-    def make_folder(self, path: Path, *, mode: int = 0o750) -> None:
-        """Have a folder *path*, with those above it."""
-        if not self._dry_run:
-            self.transaction.folder(path, mode=mode)
+    def make_folder(self, path: Path, *, mode: int | None = None) -> None:
+        """Have a folder *path*, with those above it; below ``.thrum`` it is private, elsewhere as the umask has it."""
+        if self._dry_run:
+            return
+        is_ours = path.is_relative_to(self.where.thrum) or path.is_relative_to(self.where.here)
+        self.transaction.folder(path, mode=mode or (PRIVATE if is_ours else 0o777))
 
     def configure(self, key: str, value: Any) -> None:
         """Set a key of config.json, e.g. ``runtime.primary``.
