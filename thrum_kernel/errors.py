@@ -462,12 +462,14 @@ class Projecting(DaemonError):
 
     Attributes:
         percent: how much is done, 0 … 100.
+        what: ``projecting``, or ``indexing`` while only full text is missing.
     """
 
     rpc_code = -32033
 
     def __init__(self, percent: int, *, what: str = "projecting") -> None:
         self.percent = percent
+        self.what = what
         super().__init__(f"{what} {percent} %", hint="retry in a moment; nothing is lost")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from daemon_inside import agent, opened_daemon, register, send, serving, texts
 
 from thrum_kernel.api import Caller
 from thrum_kernel.daemon.main import Daemon
-from thrum_kernel.errors import Projecting
+from thrum_kernel.errors import MethodNotFound, Projecting
 from thrum_kernel.events import core
 from thrum_kernel.testing.harness import Repo
 
@@ -78,6 +79,33 @@ def test_health_tells_the_progress_and_message_methods_say_so(repo: Repo) -> Non
                 assert refused
                 counts: Any = await daemon.dispatcher.call("daemon.status", caller=alice)
                 assert counts["counts"]["messages"] == LINES
+            finally:
+                await daemon.stop()
+
+    asyncio.run(story())
+
+
+def test_nothing_is_answered_before_lost_identities_are_back(repo: Repo) -> None:
+    async def story() -> None:
+        async with serving(repo.path) as daemon:
+            alice = await register(daemon, "alice", repo.path)
+        identity = repo.path / ".thrum/identities/alice.json"
+        identity.unlink()
+        async with opened_daemon(repo.path) as daemon:
+            start = asyncio.create_task(daemon.start())
+            answered_without = False
+            while not start.done():
+                await asyncio.sleep(0)
+                was_there = identity.exists()
+                state = (await daemon.dispatcher.call("health", caller=alice))["sync_state"]
+                with contextlib.suppress(Projecting, MethodNotFound):
+                    await daemon.dispatcher.call("message.list", caller=alice)
+                    answered_without |= not was_there
+                answered_without |= not was_there and not state.startswith("projecting")
+            await start
+            try:
+                assert identity.exists()
+                assert not answered_without
             finally:
                 await daemon.stop()
 

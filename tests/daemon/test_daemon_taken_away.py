@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_house import House, is_alive, wait_until
+from daemon_house import House, command_frame, connected, frames_of, is_alive, read_all, wait_until
 
+from thrum_kernel.cli import client
 from thrum_kernel.testing.harness import Cli, Repo
 
 
@@ -55,6 +56,18 @@ def test_git_clean_beside_a_running_daemon(own_house: House, how: str) -> None:
     assert not is_alive(old)
     assert house.pid != old
     assert any("written back" in warning for warning in house.status()["warnings"])
+
+
+def test_a_command_that_the_old_daemon_took_goes_to_the_next_one(own_house: House) -> None:
+    """It may know nobody any more: it does not call its callers strangers, it sends them on."""
+    house = own_house
+    frame = command_frame(["send", "hello", "--to", "@bob"], cwd=house.alice.cwd, request_id="sent-on")
+    with connected(house.socket) as link:
+        cleaned(house.repo, "-fdx")
+        link.sendall(frame)
+        kinds = [kind for kind, _ in frames_of(read_all(link))]
+
+    assert kinds in ([client.REFUSED], [client.RUN, client.REFUSED])
 
 
 def test_git_clean_and_an_explicit_start(own_house: House) -> None:

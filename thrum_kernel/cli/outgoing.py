@@ -30,6 +30,8 @@ class Outgoing:
         self._loop = loop
         self._lock = threading.Lock()
         self._held: list[bytes] = []
+        self._begin = b""
+        self._is_seen = False
         self._held_bytes = 0
         self._room = threading.Event()
         self._room.set()
@@ -39,6 +41,7 @@ class Outgoing:
 
     def begin_with(self, data: bytes, *, after_s: float) -> None:
         """Put *data* first; it waits at most *after_s* for what follows."""
+        self._begin = data
         self._held.append(data)
         self._timer = self._loop.call_later(after_s, self.send)
 
@@ -71,6 +74,15 @@ class Outgoing:
         """Send everything and *data* last."""
         self.write_now(data)
 
+    def end_instead(self, data: bytes) -> bool:
+        """Send *data* in place of everything; False, and nothing is done, when the client has seen some of it."""
+        if self._is_seen:
+            return False
+        with self._lock:
+            self._held, self._held_bytes = [], 0
+        self.write_now(data)
+        return True
+
     def send(self) -> None:
         """Hand what is held to the transport, unless the client is slow."""
         if self._timer is not None:
@@ -81,6 +93,7 @@ class Outgoing:
         with self._lock:
             held, self._held, self._held_bytes = self._held, [], 0
         if held:
+            self._is_seen = self._is_seen or held != [self._begin]
             self._wire.write(b"".join(held))
         if not self._is_paused:
             self._room.set()

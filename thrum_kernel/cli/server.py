@@ -39,7 +39,7 @@ from thrum_kernel.cli.protocol import (
     want,
 )
 from thrum_kernel.cli.running import InputNeeded, checked, fail, input_failure, step, too_long
-from thrum_kernel.errors import Projecting, ThrumError
+from thrum_kernel.errors import Projecting, ShuttingDown, ThrumError
 
 CallerOf = Callable[[Peer, Request], Callable[[str], Caller]]
 """``(peer, request)`` → ``(claim)`` → who calls, for one command: the request carries the environment and the folder
@@ -48,6 +48,7 @@ that the client says it stands in, *claim* is what a method's parameters claim. 
 _THREADS: Final = 32
 _SAY_RUNNING_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 0.1
+_START_PATIENCE_S: Final = 5.0
 _SAY_PROGRESS_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class CommandServer:
         caller_of: see `CallerOf`.
         hints: who has hints around commands; None when nobody.
         gate: who lets commands pass; None when nobody is asked.
+        complete: set once every command and every guard is known; what comes earlier waits. None when they are.
         version: the daemon's; clients of another version are refused and run by themselves.
     """
 
@@ -89,6 +91,7 @@ class CommandServer:
         caller_of: CallerOf,
         hints: HintSource | None = None,
         gate: Gate | None = None,
+        complete: asyncio.Event | None = None,
         version: str = __version__,
     ) -> None:
         self.tree = tree
@@ -96,6 +99,7 @@ class CommandServer:
         self.caller_of = caller_of
         self.hints = hints
         self.gate = gate
+        self.complete = complete
         self.version = version
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="command")
         self.is_draining = False
@@ -120,6 +124,8 @@ class CommandServer:
         daemon under the same request id.
         """
         self.is_draining = True
+        if self.complete is not None:
+            self.complete.set()  # who still waited is refused
         for task in tuple(self._polling):
             task.cancel()
         if self._running:
@@ -211,6 +217,8 @@ class CommandConnection(asyncio.Protocol):
 
     async def _serve(self, request: Request) -> None:
         try:
+            if self._server.complete is not None:
+                await self._server.complete.wait()
             found = self._decide(request)
             if found is not None:
                 await self._run(request, found)
@@ -241,9 +249,10 @@ class CommandConnection(asyncio.Protocol):
         if isinstance(found, ThrumError):
             status = fail(found, output)
         else:
-            status = await Conduct(self, self._server, self._peer, request, loop, output, effects).command(
-                found
-            )
+            conduct = Conduct(self, self._server, self._peer, request, loop, output, effects)
+            status = await conduct.command(found)
+            if conduct.is_refused and self._out.end_instead(frame(client.REFUSED)):
+                return
         self._out.end_with(frame(client.STATUS, bytes((status & 255,))))
         await self._shown
         for effect in effects:
@@ -287,7 +296,12 @@ class InputTaken:
 
 
 class Conduct:
-    """The course of one command: its function in a thread, its long answers and its input on the loop."""
+    """The course of one command: its function in a thread, its long answers and its input on the loop.
+
+    Attributes:
+        is_refused: the daemon ends and did not do what the command asked for: another is to be asked, which the
+            request id keeps from doing anything twice.
+    """
 
     def __init__(
         self,
@@ -309,6 +323,7 @@ class Conduct:
         self._caller = server.caller_of(peer, request)
         self._inputs: dict[str | None, bytes | ThrumError] = {}
         self._calls = 0
+        self.is_refused = False
 
     async def command(self, found: Found) -> int:
         """Run it to its end; gives the exit status."""
@@ -340,22 +355,42 @@ class Conduct:
         a retry may take the other way.
         """
         self._calls += 1
-        request_id = f"{self._request.request_id}.{self._calls}" if self._request.request_id else ""
-        return await self._server.dispatcher.call(
-            method,
-            params,
-            caller=self._caller,
-            request_id=request_id,
-            transport="unix",  # where the client's connection came in, and what its process may ask for
-            shown=self._effects.append,
-            warned=self._output.warn,
-        )
+        return await self._ask(method, params, self._calls)
+
+    async def _ask(self, method: str, params: Mapping[str, Any], number: int) -> Any:
+        request_id = f"{self._request.request_id}.{number}" if self._request.request_id else ""
+        try:
+            return await self._server.dispatcher.call(
+                method,
+                params,
+                caller=self._caller,
+                request_id=request_id,
+                transport="unix",  # where the client's connection came in, and what its process may ask for
+                shown=self._effects.append,
+                warned=self._output.warn,
+            )
+        except ShuttingDown:
+            self.is_refused = True
+            raise
+
+    async def call_patiently(self, method: str, params: Mapping[str, Any]) -> Any:
+        """`call`, but a start that takes a moment is no reason to refuse a command."""
+        until = self._loop.time() + _START_PATIENCE_S
+        self._calls += 1
+        number = self._calls
+        while True:
+            try:
+                return await self._ask(method, params, number)
+            except Projecting as error:
+                if error.what != "projecting" or self._loop.time() > until:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     def call_from_thread(self, method: str, params: Mapping[str, Any]) -> Any:
         """The same, from the command's thread."""
         if self._connection.is_gone:
             raise ClientGone
-        return asyncio.run_coroutine_threadsafe(self.call(method, params), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self.call_patiently(method, params), self._loop).result()
 
     async def _in_thread(self, action: Callable[[], Outcome]) -> int | Pending:
         while True:

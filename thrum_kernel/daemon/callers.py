@@ -18,7 +18,7 @@ from thrum_kernel.api import Caller
 from thrum_kernel.bus.peer import Peer, standing
 from thrum_kernel.bus.tokens import Tokens
 from thrum_kernel.cli.protocol import Request
-from thrum_kernel.errors import IdentityAmbiguous
+from thrum_kernel.errors import IdentityAmbiguous, ShuttingDown
 from thrum_kernel.identity import probe
 from thrum_kernel.identity.facts import Facts
 from thrum_kernel.identity.processes import RUNTIMES
@@ -31,18 +31,29 @@ class Callers:
 
     Args:
         runtimes: process name → runtime: the kernel's and those of presets; looked at each time.
+        is_taken_away: whether files of ours were taken away under this daemon (``git clean -fdx``). Identity files
+            may be among them, so whoever is nobody then is told to ask the next daemon, which has them again.
     """
 
-    def __init__(self, world: WorldKeeper, tokens: Tokens, *, runtimes: Mapping[str, str] = RUNTIMES) -> None:
+    def __init__(
+        self,
+        world: WorldKeeper,
+        tokens: Tokens,
+        *,
+        runtimes: Mapping[str, str] = RUNTIMES,
+        is_taken_away: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._runtimes = runtimes
         self._world = world
         self._tokens = tokens
+        self._is_taken_away = is_taken_away
 
     def of_peer(self, peer: Peer, claim: str) -> Caller:
         """The caller of a JSON-RPC request; *claim* is its ``caller_agent_id``.
 
         Raises:
             GuardFired, IdentityError: the claim contradicts the facts, or several identities fit.
+            ShuttingDown: nobody is known here, for the files were taken away.
         """
         facts = self._facts(peer)
         try:
@@ -57,8 +68,8 @@ class Callers:
     def of_command(self, peer: Peer, request: Request) -> Callable[[str], Caller]:
         """What tells the caller of a command, with the environment of its client, from the claim of each call.
 
-        The system is asked once for the whole command. The function raises GuardFired and IdentityError as
-        `of_peer`, and Refused when its token is no good.
+        The system is asked once for the whole command. The function raises GuardFired, IdentityError and
+        ShuttingDown as `of_peer`, and Refused when its token is no good.
         """
         env = request.env
         facts = functools.cache(lambda: self._facts(peer))
@@ -90,6 +101,8 @@ class Callers:
         self, facts: Facts, claim: str, *, named: str = "", token_principal: str | None = None
     ) -> Caller:
         caller = self._world.resolve_peer(facts, claim, named=named, token_principal=token_principal)
+        if not caller.is_known and self._is_taken_away():
+            raise ShuttingDown
         if caller.asserted:
             for step in sorted(facts.failed):
                 _log.warning("step=%s failed pid=%s: the claim %r is taken", step, facts.pid, caller.agent_id)

@@ -58,7 +58,7 @@ from thrum_kernel.daemon.plugged import Plugged
 from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
 from thrum_kernel.daemon.status import ServiceInfo, StatusMethods
-from thrum_kernel.errors import DaemonError, FileDamaged, StoreError, StoreLocked, ThrumError
+from thrum_kernel.errors import DaemonError, FileDamaged, Projecting, StoreError, StoreLocked, ThrumError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
 from thrum_kernel.identity.model import Identity
@@ -118,6 +118,8 @@ class Daemon:
         self.ended = asyncio.Event()
         self._clock = clock
         self._env = env
+        self._is_reconciled = False
+        self._is_taken_away = False
         self._problem = ""
         self._loop = asyncio.get_running_loop()
         where = opened.paths
@@ -142,7 +144,7 @@ class Daemon:
         self.dispatcher = Dispatcher(
             guards=guards,
             recall=self.committer.events_of_request,
-            state=self.keeper.refusal,
+            state=self._refusal,
             identify=lambda call, error: self.plugged.identify(call, error),
             provided_by=provider_of_method,
             absent=lambda method: self.plugged.host.why_absent(method),
@@ -222,14 +224,21 @@ class Daemon:
             hooks=plugins, kernel={"send": stale_recipients(self._last_seen_us, self._clock.now_us)}
         )
         self.gate = Gate(plugins.guards, identities_in=self.agents.identities_in, take_over=self._take_over)
+        self._complete = asyncio.Event()
         self.commands = CommandServer(
             kernel_tree(),
             self.dispatcher,
+            complete=self._complete,
             caller_of=self._caller_of_command,
             hints=self.hints,
             gate=self.gate,
         )
-        self.callers = Callers(self.agents.world, self.tokens, runtimes=plugins.process_names)
+        self.callers = Callers(
+            self.agents.world,
+            self.tokens,
+            runtimes=plugins.process_names,
+            is_taken_away=self._notice_taken_away,
+        )
         self.unix = UnixServer(
             self.dispatcher,
             self.topics,
@@ -316,8 +325,10 @@ class Daemon:
             )
         )
         await self.plugged.load(self.commands.tree)
+        self._complete.set()
         await self.keeper.start()
         reconciled = await self.agents.reconcile()
+        self._is_reconciled = True
         _log.info("reconciled: %s", reconciled)
         for service in (
             *self.publisher.services(),
@@ -408,17 +419,25 @@ class Daemon:
                 pid_file.unlink()
 
     async def _watch(self, started: Any) -> None:
-        """End when the socket or the lock was taken away: another daemon is to have the place."""
+        """Look around every moment, and end when there is reason to."""
         started()
-        where = self.opened.paths
         looks = 0
-        while where.socket.exists() and self.opened.lock.still_ours():
+        while not self._notice_taken_away():
             await asyncio.sleep(WATCH_EVERY_S)
             looks += 1
             if looks % RELEASE_EVERY == 0 and self.keeper.refusal() is None:
                 self.committer.tell(self.projector.release().events)
+
+    def _notice_taken_away(self) -> bool:
+        """Whether the socket or the lock was taken away; this daemon ends then: another is to have the place."""
+        if self._is_taken_away or self.ended.is_set():
+            return self._is_taken_away
+        if self.opened.paths.socket.exists() and self.opened.lock.still_ours():
+            return False
         _log.error("the socket or the lock was taken away (git clean?): this daemon ends")
+        self._is_taken_away = True
         self.ended.set()
+        return True
 
     # --- what rooms ask of each other --------------------------------------------------------------------------------
 
@@ -512,6 +531,11 @@ class Daemon:
 
     def _caller_of_command(self, *args: Any) -> Callable[[str], Caller]:
         return self.callers.of_command(*args)
+
+    def _refusal(self) -> DaemonError | None:
+        """What to answer while the cache cannot be asked, or identities that are gone are not written back yet."""
+        self.committer.catch_up()  # whoever asks sees what was answered before
+        return self.keeper.refusal() or (None if self._is_reconciled else Projecting(100))
 
     async def _erase(self, message_ids: Sequence[str]) -> None:
         """Take the text of deleted messages out of the log's files, the index and the cache.
@@ -612,8 +636,8 @@ class Daemon:
 
     def _sync_state(self) -> tuple[str, str]:
         reason = "the log stays on this machine: nothing here carries it to a remote yet"
-        percent = self.keeper.percent
-        return (f"projecting {percent} %" if percent is not None else "local-only"), reason
+        refusal = self._refusal()
+        return (str(refusal) if refusal is not None else "local-only"), reason
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
