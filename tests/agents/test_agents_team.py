@@ -159,7 +159,12 @@ def test_who_has_a_file_is_told_by_git_and_by_exact_path_parts(
             assert await who("auth.py", branch="web") == ["zoe"]
             assert await who("./src/../src/auth.py") == ["bob"]
             assert await who(str(worktree / "src" / "auth.py")) == ["bob"]
+            assert await who(str(repo / "src" / "auth.py")) == ["bob"]
+            assert await who(str(repo / "auth.py")) == []
             assert await who("auth.py", there) == ["bob", "zoe"]
+            for outside in ("/etc/passwd", str(repo.parent / "x.py"), str(repo), "../../../x.py"):
+                with pytest.raises(UsageError, match="is no file in this repository"):
+                    await who(outside, there)
             assert await who("../src/auth.py", there) == ["bob"]
             assert await who("uth.py") == []
             assert await who("a_py") == []

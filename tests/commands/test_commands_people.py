@@ -441,11 +441,13 @@ def test_who_has_nobody_ends_with_0() -> None:
     [
         ("src/a.py", "src/a.py"),
         ("./src/a.py", "src/a.py"),
-        ("/repo/sub/src/a.py", "src/a.py"),
-        ("../other/b.py", "other/b.py"),
+        ("/repo/sub/src/a.py", "/repo/sub/src/a.py"),
+        ("../other/b.py", "/repo/other/b.py"),
+        ("src/../../b.py", "/repo/b.py"),
+        ("/elsewhere/c.py", "/elsewhere/c.py"),
     ],
 )
-def test_who_has_asks_for_the_end_of_the_path(typed: str, asked: str) -> None:
+def test_who_has_asks_for_the_end_of_the_path_or_where_it_leads(typed: str, asked: str) -> None:
     ran = run("who-has", typed, answers={"agent.listContext": {"contexts": []}}, cwd=Path("/repo/sub"))
     assert ran.params("agent.listContext") == {"file": asked}
 

@@ -115,7 +115,13 @@ class Agents:
         self._journal = ContextJournal(
             contexts=contexts, committer=committer, who=self.roster.reference, clock=clock
         )
-        work = Work(roster=self.roster, contexts=contexts, git_facts=GitFacts(look, clock=clock), clock=clock)
+        work = Work(
+            roster=self.roster,
+            contexts=contexts,
+            git_facts=GitFacts(look, clock=clock),
+            clock=clock,
+            worktrees=lambda: [worktree.path for worktree in worktrees.all()],
+        )
         registration = Registration(
             roster=self.roster,
             sessions=self._sessions,

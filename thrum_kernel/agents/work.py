@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.world import standing
 from thrum_kernel.api import Call
 from thrum_kernel.clock import Clock, format_us
-from thrum_kernel.errors import GuardFired, IdentityError
+from thrum_kernel.errors import GuardFired, IdentityError, UsageError
 from thrum_kernel.events.core import FileChange, UnmergedCommit, WorkContext
 from thrum_kernel.projection import queries
 from thrum_kernel.projection.queries import AgentRow
@@ -44,9 +44,16 @@ class Work:
     """Work contexts of open sessions."""
 
     def __init__(
-        self, *, roster: Roster, contexts: Contexts, git_facts: GitFacts[git.WorkState], clock: Clock
+        self,
+        *,
+        roster: Roster,
+        contexts: Contexts,
+        git_facts: GitFacts[git.WorkState],
+        clock: Clock,
+        worktrees: Callable[[], Iterable[Path]],
     ) -> None:
         self._roster = roster
+        self._worktrees = worktrees
         self._contexts = contexts
         self._git_facts = git_facts
         self._clock = clock
@@ -149,17 +156,34 @@ class Work:
         return {context.session_id: context for told in contexts for context in told}
 
     def _patterns(self, call: Call, file: str) -> tuple[str, ...]:
-        """The paths that *file* may mean: as given, and as seen from where the caller stands."""
+        """The paths that *file* may mean: as given, and as seen from where the caller stands.
+
+        One that says where it starts has a ``/`` in front and means no other; the others are ends of paths.
+
+        Raises:
+            UsageError: it leads out of the repository.
+        """
         if not file:
             return ()
-        if file.startswith("/"):
-            return tuple(below for worktree in self._worktrees() if (below := _below(file, worktree)))
-        seen = _from(_place_of(call), file)
         plain = posixpath.normpath(file)
+        if plain.startswith("/"):
+            return (self._in_its_worktree(plain),)
+        place = _place_of(call)
+        if plain.startswith(".."):
+            if place is None:
+                raise UsageError(f"where {file} is cannot be told", hint="give the path in the repository")
+            return (self._in_its_worktree(posixpath.normpath(posixpath.join(str(place[0]), plain))),)
+        seen = _from(place, plain)
         return tuple(dict.fromkeys(path for path in (plain, seen) if path))
 
-    def _worktrees(self) -> list[Path]:
-        return [home.worktree for home in self._roster.homes.all() if home.worktree is not None]
+    def _in_its_worktree(self, path: str) -> str:
+        """An absolute path, as seen from the root of the innermost worktree that it lies in, which is ``/``."""
+        found = [below for worktree in self._worktrees() if (below := _below(path, worktree))]
+        if not found:
+            raise UsageError(
+                f"{path} is no file in this repository", hint="give a path in it, for example src/app.py"
+            )
+        return f"/{min(found, key=len)}"
 
 
 def _place_of(call: Call) -> tuple[Path, Path] | None:
@@ -187,12 +211,13 @@ def _below(path: str, worktree: Path) -> str:
 
 
 def _touches(context: WorkContext, patterns: tuple[str, ...]) -> bool:
-    """Whether a changed file is what was asked for: the same path, or its last parts."""
+    """Whether a changed file is what was asked for; see `Work._patterns`."""
     if not patterns:
         return True
     files = {*context.uncommitted_files, *context.changed_files}
     files.update(change.path for change in context.file_changes)
-    return any(file == pattern or file.endswith(f"/{pattern}") for file in files for pattern in patterns)
+    whole = [f"/{file}" for file in files]
+    return any(file == pattern or file.endswith(f"/{pattern}") for file in whole for pattern in patterns)
 
 
 def _info(agent_id: str, context: WorkContext) -> ContextInfo:

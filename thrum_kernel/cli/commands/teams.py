@@ -117,10 +117,10 @@ def _by_daemon(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _in_worktree(run: Run, file: str) -> str:
-    """*file* from the nearest folder above the caller that holds it: the end of its path in the repository.
+    """*file* below where the caller stands, or the end of its path; a path that leads elsewhere as a whole one.
 
-    Pure arithmetic on names; the daemon knows each agent's worktree and compares ends of paths.
+    Pure arithmetic on names; the daemon knows the worktrees and compares ends of paths.
     """
     full = os.path.normpath(run.inv.cwd / file)
-    above = os.path.commonpath([run.inv.cwd, full])
-    return os.path.relpath(full, above)
+    below = f"{run.inv.cwd}/"
+    return full.removeprefix(below) if full.startswith(below) and not file.startswith("/") else full
