@@ -5,7 +5,8 @@ for it and then share the next one (group commit). When the journal fails (disk 
 batch fails, nothing of it is projected, and the next commit begins a new writer.
 
 The journal is written in a thread of its own, but for an event that comes alone to a disk whose last sync took no
-longer than `QUICK_S`: changing threads and back costs more than that sync.
+longer than `QUICK_S`: changing threads and back costs more than that sync. A message that came so is answered first
+and projected while its sender reads the answer; whoever asks for anything meanwhile has it projected first.
 
 Source: DESIGN.md D1, "Journal".
 """
@@ -29,6 +30,9 @@ from thrum_kernel.projection.apply import Projected, Projector
 
 QUICK_S: Final = 0.0005
 """An append that took no longer is worth no other thread. One that then does take longer keeps the loop that once."""
+
+_TURNS: Final = 6
+"""Turns of the loop that an answer needs to be on its way."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +58,7 @@ class Journals(Protocol):
 class _Waiting:
     events: tuple[Event, ...]
     done: asyncio.Future[None]
+    answer_first: bool
     lines: list[bytes] = field(default_factory=list)
 
 
@@ -103,6 +108,7 @@ class Committer:
         self._is_writing = False
         self._is_rotating = False
         self._append_s = float("inf")
+        self._behind: _Waiting | None = None
         self._settled: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._thread = WriterThread(self._loop, name="thrum-journal")
@@ -127,8 +133,11 @@ class Committer:
             **fields,
         )
 
-    async def commit(self, *events: Event, request_id: str = "") -> None:
+    async def commit(self, *events: Event, request_id: str = "", answer_first: bool = False) -> None:
         """Make *events* durable, in this order and all or none, and project them.
+
+        Args:
+            answer_first: they may be projected a moment later: the caller will read nothing that they change.
 
         Raises:
             StoreError: they could not be stored; nothing happened.
@@ -140,7 +149,7 @@ class Committer:
             for event in events:
                 event.request_id = request_id
         # A caller that goes away cancels this future and nothing else: the event is on its way.
-        item = _Waiting(events, self._loop.create_future())
+        item = _Waiting(events, self._loop.create_future(), answer_first)
         self._waiting.append(item)
         if not self._is_writing:
             self._is_writing = True
@@ -163,10 +172,18 @@ class Committer:
 
     async def settle(self) -> None:
         """Wait until everything taken so far is durable and projected, or failed."""
+        self.catch_up()
         while self._is_writing:
             if self._settled is None:
                 self._settled = self._loop.create_future()
             await asyncio.shield(self._settled)
+
+    def catch_up(self) -> None:
+        """Project what was answered first."""
+        item, self._behind = self._behind, None
+        if item is not None:
+            self._projector.cache.before_use = None
+            self._show([item])
 
     async def close(self) -> None:
         """Take nothing more, finish what was taken, close the journal."""
@@ -178,6 +195,7 @@ class Committer:
         """Hand what waits to the journal's thread. Callbacks and no task: every turn of the loop delays a sender."""
         batch = self._take()
         if batch:
+            self.catch_up()
             if self._is_quick(batch):
                 self._write_at_once(batch)
             else:
@@ -203,28 +221,49 @@ class Committer:
             self._append(batch)
         except BaseException as failure:  # noqa: BLE001 - handed to whoever awaits
             error = failure
-        self._written(batch, error)
+        self._written(batch, error, may_wait=batch[0].answer_first)
 
     def _take(self) -> list[_Waiting]:
         batch, self._waiting = self._waiting, []
         return batch
 
-    def _written(self, batch: list[_Waiting], error: BaseException | None) -> None:
+    def _written(self, batch: list[_Waiting], error: BaseException | None, *, may_wait: bool = False) -> None:
         """On the loop: the batch is on disk, or failed."""
         try:
             if error is not None:
                 _log.error("journal: %s", error, exc_info=None if isinstance(error, StoreError) else error)
+                return
+            self.requests.add(event for item in batch for event in item.events)
+            if may_wait:
+                self._put_off(batch[0])
             else:
-                self.requests.add(event for item in batch for event in item.events)
-                counted = self._project(batch)
-                for event in counted:
-                    self._tell(event)
-                if self.hearers:
-                    self._tell_places(batch, counted)
+                self._show(batch)
         finally:
             for item in batch:
                 _settle_with(item.done, error)
             self._next_batch()
+
+    def _put_off(self, item: _Waiting) -> None:
+        """Project it when its answer is on its way, or before anybody looks."""
+        self._behind = item
+        self._projector.cache.before_use = self.catch_up
+        self._loop.call_soon(self._turn, item, _TURNS)
+
+    def _turn(self, item: _Waiting, left: int) -> None:
+        if item is not self._behind:
+            return
+        if left:
+            self._loop.call_soon(self._turn, item, left - 1)
+        else:
+            self.catch_up()
+
+    def _show(self, batch: list[_Waiting]) -> None:
+        """Project what is durable and tell the listeners."""
+        counted = self._project(batch)
+        for event in counted:
+            self._tell(event)
+        if self.hearers:
+            self._tell_places(batch, counted)
 
     def _append(self, batch: list[_Waiting]) -> None:
         """Number, encode and append. Numbers are given only here, so they have no gaps."""
