@@ -60,6 +60,10 @@ class OnTerminal:
         """Type *text*."""
         os.write(self._ours, text.encode())
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the command a signal, as a system does that shuts down."""
+        self._process.send_signal(number)
+
     def end(self) -> int:
         """Read to the end; the exit status."""
         while self._read():

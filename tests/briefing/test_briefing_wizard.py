@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +73,7 @@ def env(repo: Repo, site: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def typed(cli: Cli, env: dict[str, str], repo: Repo) -> Iterator[Any]:
+def typed(cli: Cli, env: dict[str, str], repo: Repo) -> Callable[..., OnTerminal]:
     """``typed("init")``: a command on a terminal in the repository."""
 
     def start(*words: str, **more: str) -> OnTerminal:
@@ -231,11 +234,19 @@ def test_answers_count_and_flags_remove_their_questions(typed: Any, repo: Repo, 
     }
 
 
+@pytest.mark.parametrize("is_old", [False, True], ids=["fresh", "force"])
 @pytest.mark.parametrize(("at", "key"), [*((at, "\x03") for at in range(len(PROMPTS))), (0, "\x04")])
-def test_an_interrupt_at_a_prompt_changes_nothing(typed: Any, repo: Repo, at: int, key: str) -> None:
+def test_an_interrupt_at_a_prompt_changes_nothing(
+    typed: Any, cli: Cli, repo: Repo, at: int, key: str, is_old: bool
+) -> None:
     (repo.path / ".gitignore").write_bytes(b"*.pyc\r\nno newline at the end")
-    before = tree_of(repo.path)
-    with typed("init") as terminal:
+    (repo.path / ".git" / "info" / "exclude").write_bytes(b"# mine\r\n*.swp")
+    if is_old:
+        cli("init", "--no-daemon")
+        (repo.path / ".thrum" / "llms.txt").write_bytes(b"old text")
+    home = Path(repo.env["HOME"])
+    before, at_home = tree_of(repo.path), tree_of(home)
+    with typed("init", *(["--force"] if is_old else [])) as terminal:
         for prompt in PROMPTS[:at]:
             terminal.until(prompt)
             terminal.type("\r")
@@ -243,8 +254,82 @@ def test_an_interrupt_at_a_prompt_changes_nothing(typed: Any, repo: Repo, at: in
         terminal.type(key)
         assert terminal.end() == 130
     assert "nothing was changed" in terminal.shown
+    assert (tree_of(repo.path), tree_of(home)) == (before, at_home)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["kill", "closed"])
+def test_an_end_from_outside_at_a_prompt_changes_nothing(
+    typed: Any, repo: Repo, number: signal.Signals
+) -> None:
+    before = tree_of(repo.path)
+    with typed("init") as terminal:
+        terminal.until(PROMPTS[0])
+        terminal.signal(number)
+        assert terminal.end() != 0
     assert tree_of(repo.path) == before
-    assert not (Path(repo.env["HOME"]) / ".thrum").exists()
+
+
+def test_where_every_answer_is_given_nothing_is_asked(typed: Any, repo: Repo, tmp_path: Path) -> None:
+    given = ("--name", "alice", "--role", "tester", "--module", "auth", "--roles", "skip")
+    with typed("init", *given, "--worktrees-root", f"{tmp_path}/trees", "--no-daemon") as terminal:
+        assert terminal.end() == 0, terminal.shown
+    assert not any(prompt.partition(" [")[0] in terminal.shown for prompt in PROMPTS)
+    identity = json.loads((repo.path / ".thrum" / "identities" / "alice.json").read_bytes())
+    assert (identity["agent"]["role"], identity["agent"]["module"]) == ("tester", "auth")
+    assert config_of(repo)["worktrees"]["base_path"] == f"{tmp_path}/trees"
+
+
+@pytest.mark.parametrize("prompt", range(len(PROMPTS)))
+def test_each_prompt_goes_away_with_its_flag_alone(
+    typed: Any, repo: Repo, tmp_path: Path, prompt: int
+) -> None:
+    flags = (
+        ("--name", "alice"),
+        ("--role", "tester"),
+        ("--module", "auth"),
+        ("--worktrees-root", f"{tmp_path}/trees"),
+        ("--roles", "skip"),
+    )
+    rest = [text.partition(" [")[0] for number, text in enumerate(PROMPTS) if number != prompt]
+    with typed("init", "--no-daemon", *flags[prompt]) as terminal:
+        for text in rest:
+            terminal.until(text)
+            terminal.type("\r")
+        assert terminal.end() == 0, terminal.shown
+    assert f"{PROMPTS[prompt].partition(' [')[0]} [" not in terminal.shown
+
+
+@pytest.mark.parametrize("words", [("--non-interactive",), ("--dry-run",), ("--json",)])
+def test_a_terminal_is_not_asked_where_nobody_wants_to_be(
+    typed: Any, repo: Repo, words: tuple[str, ...]
+) -> None:
+    with typed("init", "--no-daemon", *words) as terminal:
+        assert terminal.end() == 0, terminal.shown
+    assert "Agent name" not in terminal.shown
+
+
+def test_what_is_there_is_refused_before_anything_is_asked(typed: Any, cli: Cli, repo: Repo) -> None:
+    cli("init", "--no-daemon")
+    with typed("init") as terminal:
+        assert terminal.end() == 1
+    assert "already initialized" in terminal.shown and "thrum init --force" in terminal.shown
+    assert "Agent name" not in terminal.shown
+
+
+def test_no_place_of_worktrees_lies_within_the_repository_and_the_home_may_be_short(
+    typed: Any, repo: Repo
+) -> None:
+    with typed(
+        "init", "--no-daemon", "--name", "a1", "--role", "r", "--module", "m", "--roles", "skip"
+    ) as terminal:
+        terminal.until(PROMPTS[3])
+        terminal.type(f"{repo.path}/trees\r")
+        terminal.until("is inside the repository")
+        terminal.until(PROMPTS[3])
+        terminal.type("~/trees\r")
+        assert terminal.end() == 0, terminal.shown
+    root = Path(repo.env["HOME"]) / "trees"
+    assert (root.is_dir(), config_of(repo)["worktrees"]["base_path"]) == (True, str(root))
 
 
 def test_again_with_force_starts_from_what_is_there(typed: Any, cli: Cli, repo: Repo, tmp_path: Path) -> None:
@@ -332,7 +417,7 @@ def test_ctrl_c_while_the_daemon_comes_up_leaves_neither_files_nor_processes(
         terminal.until("worktrees live?")
         terminal.type("\r")
         while not log.exists():
-            pass
+            time.sleep(0.01)
         terminal.type("\x03")
         assert terminal.end() == 130, terminal.shown
     assert tree_of(repo.path) == before
@@ -366,9 +451,9 @@ def test_a_pipe_is_never_asked(cli: Cli, repo: Repo) -> None:
     assert (ran.status, "Agent name" in ran.out) == (0, False)
 
 
-def test_tmux_is_wanted_only_where_the_tmux_plugin_is(
-    typed: Any, site: Path, repo: Repo, tmp_path: Path
-) -> None:
+@pytest.fixture
+def without_tmux(site: Path, tmp_path: Path) -> str:
+    """A PATH without tmux, where a plugin called tmux is installed."""
     (site / "tmux_plugin.py").write_text(
         "from thrum_kernel.api import API_LEVEL, PluginManifest\n"
         "MANIFEST = PluginManifest(name='tmux', summary='s', api=API_LEVEL, hooks='tmux_plugin')\n"
@@ -379,12 +464,32 @@ def test_tmux_is_wanted_only_where_the_tmux_plugin_is(
     (info / "entry_points.txt").write_text("[thrum.plugins]\ntmux = tmux_plugin:MANIFEST\n")
     without = tmp_path / "bin"
     without.mkdir()
-    (without / "git").symlink_to("/usr/bin/git")
+    git = shutil.which("git")
+    assert git is not None
+    (without / "git").symlink_to(git)
+    return str(without)
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["fresh", "force"])
+def test_tmux_is_wanted_where_the_tmux_plugin_is_and_the_way_to_it_is_told(
+    typed: Any, cli: Cli, without_tmux: str, repo: Repo, is_old: bool
+) -> None:
+    if is_old:
+        cli("init", "--no-daemon")
     before = tree_of(repo.path)
-    with typed("init", PATH=str(without)) as terminal:
+    with typed("init", *(["--force"] if is_old else []), PATH=without_tmux) as terminal:
         for prompt in PROMPTS:
             terminal.until(prompt)
             terminal.type("\r")
         assert terminal.end() == 1
-    assert "tmux is not installed" in terminal.shown
+    assert "Error: tmux is not installed" in terminal.shown
+    assert f"Hint: install it, then retry: {install_tmux()}" in terminal.shown
     assert tree_of(repo.path) == before
+
+
+def test_without_a_daemon_nobody_asks_for_tmux(typed: Any, without_tmux: str) -> None:
+    with typed("init", "--no-daemon", PATH=without_tmux) as terminal:
+        for prompt in PROMPTS:
+            terminal.until(prompt)
+            terminal.type("\r")
+        assert terminal.end() == 0, terminal.shown
