@@ -170,9 +170,15 @@ def test_first_goes_in_order_past_nones_failures_and_what_is_not_accepted() -> N
         table.add("a_last", answering("a", "last"), hook, place=2)
         table.add("z_first", answering("z", None), hook, place=0)
 
-        found = await table.hooks.first(hook, accept=lambda answer: isinstance(answer, str), agent="ada")
+        found = await table.hooks.first(
+            hook, unfit=lambda answer: "" if isinstance(answer, str) else "no text", agent="ada"
+        )
 
         assert (found, asked) == ("text", ["z", "b", "d", "e"])
+        assert [(bound.plugin.name, bound.failures) for bound in table.hooks.of(hook) if bound.failures] == [
+            ("c_bad", 1),
+            ("d_odd", 1),
+        ]
         table.dog.close()
 
     run(story)

@@ -421,16 +421,16 @@ class Plugged:
         async def rung(wake: Wake) -> Evidence | None:
             if bound.off:
                 return None
+
+            def no_evidence(answer: Any) -> str:
+                is_some = isinstance(answer, Evidence) and set(answer.message_ids) <= set(wake.message_ids)
+                return "" if is_some else f"gave no evidence about this wake but {answer!r:.80}"
+
             try:
-                answer = await self.host.hooks.ask(bound, {"wake": wake})
+                found: Evidence | None = await self.host.hooks.ask(bound, {"wake": wake}, no_evidence)
             except HookFailed:
                 return None
-            if answer is None:
-                return None
-            if not isinstance(answer, Evidence) or not set(answer.message_ids) <= set(wake.message_ids):
-                bound.plugin.troubles[bound.hook] = f"gave no evidence about this wake but {answer!r:.80}"
-                return None
-            return answer
+            return found
 
         return rung
 

@@ -159,9 +159,7 @@ class Guards:
         if bound.off:
             return self._closed(guard, bound.off, call)
         try:
-            answer = await self._hooks.ask(bound, {"call": call})
-            if answer is not None and not _is_verdict(answer):
-                raise HookFailed(f"gave no Verdict but {answer!r:.80}")
+            answer = await self._hooks.ask(bound, {"call": call}, _no_verdict)
         except HookFailed as failure:
             self._hooks.switch_off(bound, f"{failure}; it denies what it judges")
             return self._closed(guard, str(failure), call)
@@ -194,5 +192,6 @@ def is_messaging(call: GuardedCall) -> bool:
     return call.kind == "command" and call.name.partition(" ")[0] in MESSAGING_COMMANDS
 
 
-def _is_verdict(answer: Any) -> bool:
-    return isinstance(answer, Verdict) and answer.outcome in _RANK
+def _no_verdict(answer: Any) -> str:
+    is_one = isinstance(answer, Verdict) and answer.outcome in _RANK
+    return "" if is_one else f"gave no Verdict but {answer!r:.80}"

@@ -28,6 +28,10 @@ FAILURES: Final = 5
 """So many in a row switch a hook off."""
 
 
+Unfit = Callable[[Any], str]
+"""Why an answer, not None, is none that this hook may give; empty when it is one."""
+
+
 class HookFailed(Exception):
     """A plugin's hook raised, took too long, or gave something that it must not; the text says which."""
 
@@ -109,13 +113,18 @@ class Hooks:
     # --- calls ---------------------------------------------------------------------------------------------------
 
     async def gather(
-        self, hook: str, *, only: Sequence[Bound] | None = None, **arguments: Any
+        self,
+        hook: str,
+        *,
+        unfit: Unfit = lambda answer: "",
+        only: Sequence[Bound] | None = None,
+        **arguments: Any,
     ) -> list[tuple[Bound, Any]]:
         """What every plugin (or *only* these) answers, in order, all asked at once; those that failed are left out."""
         wanted = self._bound.get(hook, ()) if only is None else only
         entries = [bound for bound in wanted if not bound.off]
         answers = await asyncio.gather(
-            *(self.ask(bound, arguments) for bound in entries), return_exceptions=True
+            *(self.ask(bound, arguments, unfit) for bound in entries), return_exceptions=True
         )
         return [
             (bound, answer)
@@ -123,22 +132,20 @@ class Hooks:
             if not _failed(answer) and answer is not None
         ]
 
-    async def first(
-        self, hook: str, *, accept: Callable[[Any], bool] = lambda answer: True, **arguments: Any
-    ) -> Any:
-        """The first answer that is not None and is accepted; None when there is none."""
+    async def first(self, hook: str, *, unfit: Unfit = lambda answer: "", **arguments: Any) -> Any:
+        """The first answer that is not None; None when there is none."""
         for bound in tuple(self._bound.get(hook, ())):
             if bound.off:
                 continue
             try:
-                answer = await self.ask(bound, arguments)
+                answer = await self.ask(bound, arguments, unfit)
             except HookFailed:
                 continue
-            if answer is not None and accept(answer):
+            if answer is not None:
                 return answer
         return None
 
-    async def ask(self, bound: Bound, arguments: Mapping[str, Any]) -> Any:
+    async def ask(self, bound: Bound, arguments: Mapping[str, Any], unfit: Unfit = lambda answer: "") -> Any:
         """One plugin's answer.
 
         Raises:
@@ -146,6 +153,8 @@ class Hooks:
         """
         try:
             answer = await self._call(bound, arguments)
+            if answer is not None and (why := unfit(answer)):
+                raise HookFailed(why)
         except HookFailed as failure:
             self._note(bound, failure)
             raise

@@ -38,7 +38,7 @@ from thrum_kernel.plugins.claims import Claims, covers, matches
 from thrum_kernel.plugins.context import plugin_paths
 from thrum_kernel.plugins.discovery import Wishes
 from thrum_kernel.plugins.guarding import Guards
-from thrum_kernel.plugins.hooks import Bound, Hooks
+from thrum_kernel.plugins.hooks import Bound, Hooks, Unfit
 from thrum_kernel.plugins.loader import Ground, Loaded, Loader, Registry, in_order, unload
 from thrum_kernel.plugins.record import Plugin, Source
 from thrum_kernel.plugins.watchdog import Watchdog
@@ -234,13 +234,11 @@ class PluginHost:
     async def identify(self, facts: CallerFacts) -> Caller | None:
         """Who it is that several identities fit."""
 
-        def is_candidate(answer: Any) -> bool:
-            good = isinstance(answer, Caller) and answer.agent_id in facts.candidates
-            if not good:
-                _log.error("thrum_identify gave %r, none of %s", answer, ", ".join(facts.candidates))
-            return good
+        def no_candidate(answer: Any) -> str:
+            is_one = isinstance(answer, Caller) and answer.agent_id in facts.candidates
+            return "" if is_one else f"gave {answer!r:.80}, none of {', '.join(facts.candidates)}"
 
-        found: Caller | None = await self.hooks.first("thrum_identify", accept=is_candidate, facts=facts)
+        found: Caller | None = await self.hooks.first("thrum_identify", unfit=no_candidate, facts=facts)
         return found
 
     def has_hints(self, command: str) -> bool:
@@ -250,8 +248,10 @@ class PluginHost:
     async def hints(self, moment: Moment) -> list[Hint]:
         """Hints for a moment, warnings first."""
         asked = self._hinting(moment.command)
-        answers = await self.hooks.gather("thrum_hints", only=asked, moment=moment)
-        return sorted(_items(answers, Hint), key=lambda hint: hint.severity != "warn")
+        answers = await self.hooks.gather("thrum_hints", unfit=_none_of(Hint), only=asked, moment=moment)
+        return sorted(
+            (hint for _, hints in answers for hint in hints), key=lambda hint: hint.severity != "warn"
+        )
 
     def _hinting(self, command: str) -> list[Bound]:
         manifests = ((bound, bound.plugin.manifest) for bound in self.hooks.of("thrum_hints"))
@@ -263,15 +263,14 @@ class PluginHost:
 
     async def preamble(self, agent: AgentInfo) -> str | None:
         """The role text of an agent; None leaves it to the kernel."""
-        found = await self.hooks.first(
-            "thrum_preamble", accept=lambda answer: isinstance(answer, str), agent=agent
-        )
-        return None if found is None else str(found)
+        found: str | None = await self.hooks.first("thrum_preamble", unfit=_not_a(str), agent=agent)
+        return found
 
     async def prime(self, agent: AgentInfo) -> list[PrimeSection]:
         """Sections of the briefing, by order; of two with one key the earlier plugin's."""
         sections: dict[str, PrimeSection] = {}
-        for section in _items(await self.hooks.gather("thrum_prime", agent=agent), PrimeSection):
+        answers = await self.hooks.gather("thrum_prime", unfit=_none_of(PrimeSection), agent=agent)
+        for section in (section for _, given in answers for section in given):
             if section.key in sections:
                 _log.warning("two plugins give the section %s of the briefing; the first counts", section.key)
             sections.setdefault(section.key, section)
@@ -280,10 +279,8 @@ class PluginHost:
     async def agent_facts(self, agent: AgentInfo) -> dict[str, Any]:
         """What plugins know of an agent; a field that two give is the earlier's."""
         merged: dict[str, Any] = {}
-        for bound, answer in await self.hooks.gather("thrum_agent_facts", agent=agent):
-            if not isinstance(answer, Mapping):
-                bound.plugin.troubles["thrum_agent_facts"] = f"gave no mapping but {type(answer).__name__}"
-                continue
+        answers = await self.hooks.gather("thrum_agent_facts", unfit=_not_a(Mapping), agent=agent)
+        for _, answer in answers:
             for name, value in answer.items():
                 merged.setdefault(str(name), value)
         return merged
@@ -368,13 +365,19 @@ class PluginHost:
                 plugin.troubles["blocks the loop"] = text
 
 
-def _items(answers: Sequence[tuple[Bound, Any]], kind: type[Any]) -> list[Any]:
-    """Everything of *kind* in the plugins' answers; what is something else is told and left out."""
-    found = []
-    for bound, answer in answers:
-        listed = list(answer) if isinstance(answer, Sequence) and not isinstance(answer, str) else [answer]
-        good = [item for item in listed if isinstance(item, kind)]
-        if len(good) < len(listed):
-            bound.plugin.troubles[bound.hook] = f"gave something that is no {kind.__name__}"
-        found += good
-    return found
+def _not_a(kind: type[Any]) -> Unfit:
+    def unfit(answer: Any) -> str:
+        return "" if isinstance(answer, kind) else f"gave no {kind.__name__} but {answer!r:.80}"
+
+    return unfit
+
+
+def _none_of(kind: type[Any]) -> Unfit:
+    """For hooks that give a sequence."""
+
+    def unfit(answer: Any) -> str:
+        if isinstance(answer, Sequence) and all(isinstance(item, kind) for item in answer):
+            return ""
+        return f"gave no sequence of {kind.__name__} but {answer!r:.80}"
+
+    return unfit
