@@ -110,7 +110,8 @@ def environment(env: Mapping[str, str], *, explicit: bool) -> dict[str, str]:
 
 def command(repo: Path, *, local: bool = False, force: bool = False) -> list[str]:
     """The words that run a daemon for *repo* in the foreground."""
-    words = [sys.executable, "-m", "thrum_kernel", "daemon", "run", "--repo", str(repo)]
+    # -P: nothing is imported from the folder that somebody, or a unit, starts it in.
+    words = [sys.executable, "-P", "-m", "thrum_kernel", "daemon", "run", "--repo", str(repo)]
     return words + ["--local"] * local + ["--force"] * force
 
 

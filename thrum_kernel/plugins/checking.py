@@ -191,7 +191,7 @@ def _conformance(plugin: Plugin) -> str:
     if plugin.source.path is None and (target, plugin.source.distribution) not in installed:
         return "install the project first: pip install -e PATH"
     done = subprocess.run(
-        [sys.executable, "-m", "thrum_kernel.testing.conformance", target, *_place(plugin)],
+        [sys.executable, "-P", "-m", "thrum_kernel.testing.conformance", target, *_place(plugin)],
         capture_output=True,
         text=True,
         check=False,

@@ -159,7 +159,7 @@ def main(argv: Sequence[str]) -> int:
     env = {**os.environ, NAME_VARIABLE: argv[0], FILE_VARIABLE: argv[1] if len(argv) == 2 else ""}
     words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(Path(__file__).parent), "-c", os.devnull]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *words, str(Path(__file__).with_name("contract_of_one.py"))],
+        [sys.executable, "-P", "-m", "pytest", *words, str(Path(__file__).with_name("contract_of_one.py"))],
         env=env,
         check=False,
     ).returncode

@@ -189,7 +189,7 @@ def test_doctor_shows_how_strict_they_are(house: House) -> None:
 AUDIT = """
 import os, sys
 
-if sys.orig_argv[1:4] == ["-m", "thrum_kernel", "daemon"] and "run" in sys.orig_argv:
+if sys.orig_argv[1:5] == ["-P", "-m", "thrum_kernel", "daemon"] and "run" in sys.orig_argv:
     told = os.open(os.path.join(os.environ["HOME"], "audit"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     STARTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system")
 
@@ -198,6 +198,8 @@ if sys.orig_argv[1:4] == ["-m", "thrum_kernel", "daemon"] and "run" in sys.orig_
             os.write(told, f"start {event} {arguments[0]!r}\\n".encode())
         elif event == "open" and str(arguments[0]).endswith("/stat"):
             os.write(told, f"look {arguments[0]}\\n".encode())
+        elif event in ("os.listdir", "os.scandir") and str(arguments[0]).rstrip("/") == "/proc":
+            os.write(told, b"list\\n")
 
     sys.addaudithook(hook)
 """
@@ -227,6 +229,7 @@ def test_a_judged_command_is_one_look_at_the_processes_and_starts_none(outdoors:
         assert "cross_worktree" in done.err
         said = audit.read_text().splitlines()
         assert [line for line in said if line.startswith("start ")] == []
+        assert said.count("list") <= 1
         assert said.count(f"look /proc/{stranger.pid}/stat") == 1
     finally:
         stop_daemon(outdoors.cli)

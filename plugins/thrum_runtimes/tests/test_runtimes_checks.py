@@ -73,15 +73,22 @@ def test_an_old_skill_is_told(repo: Repo) -> None:
 
 
 def test_a_persons_own_runtimes(tmp_path: Path) -> None:
-    (ok,) = checks.user_file(tmp_path)
+    (ok,) = checks.user_file(tmp_path, BUILT_IN)
     assert ok.level == "ok"
     path = tmp_path / ".thrum" / "runtimes.json"
     path.parent.mkdir()
     path.write_text("{}")
     path.chmod(0o644)
-    (open_,) = checks.user_file(tmp_path)
+    (open_,) = checks.user_file(tmp_path, BUILT_IN)
     assert (open_.level, open_.remedy) == ("warning", f"chmod 600 {path}")
+    path.chmod(0o600)
+    path.write_text('{"default_runtime": "gone"}')
+    (unknown,) = checks.user_file(tmp_path, BUILT_IN)
+    assert (unknown.level, unknown.remedy) == ("warning", "thrum runtime set-default NAME")
+    path.write_text('{"custom_runtimes": {"mine": {"display_name": "Mine"}}}')
+    (incomplete,) = checks.user_file(tmp_path, BUILT_IN)
+    assert incomplete.level == "error" and "custom_runtimes.mine: command is missing" in incomplete.text
     path.write_text("{")
-    (bad,) = checks.user_file(tmp_path)
+    (bad,) = checks.user_file(tmp_path, BUILT_IN)
     assert bad.level == "error"
     assert "line 1, column 2" in bad.text

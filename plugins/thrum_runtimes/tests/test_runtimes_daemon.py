@@ -163,6 +163,22 @@ def test_hooks_are_silent_where_thrum_is_not_there(team: dict[str, Agent], tmp_p
     assert not alice.cli.json("daemon", "status")["running"]
 
 
+def test_hooks_import_nothing_from_where_they_run(team: dict[str, Agent], tmp_path: Path) -> None:
+    bob = team["bob"]
+    for name in ("thrum_kernel", "json", "socket", "typer", "msgspec", "sitecustomize", "errno"):
+        poison = f"open({str(tmp_path / 'imported')!r}, 'a').write(__name__)\n"
+        (bob.repo.path / f"{name}.py").write_text(poison)
+    for running in (True, False):
+        if not running:
+            bob.cli("daemon", "stop")
+        for script, event in ((INBOX_SCRIPT, "Stop"), (STARTUP_SCRIPT, "SessionStart")):
+            result = bob.hook(event, script=script)
+            assert (result.status, result.err) == (0, ""), result
+    bob.cli.run("daemon", "start")  # in process, from the same folder
+    assert bob.cli.json("daemon", "status")["running"]
+    assert not (tmp_path / "imported").exists()
+
+
 def test_a_hook_where_nobody_is_registered_says_nothing(cli: Cli, repo: Repo) -> None:
     cli("init", "--non-interactive")
     run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))

@@ -67,15 +67,32 @@ def test_the_files_of_each_runtime(repo: Repo) -> None:
     assert set(every.actions) == set().union(*files.values())
 
 
-def test_all_files_parse(repo: Repo) -> None:
-    run_step(plan_of(repo, runtime="all"))
+@pytest.mark.parametrize("runtime", ["all", *(preset.name for preset in BUILT_IN)])
+def test_all_files_parse(repo: Repo, runtime: str) -> None:
+    before = set(tree(repo.path))
+    run_step(plan_of(repo, runtime=runtime))
     for name, data in tree(repo.path).items():
-        assert b"{{." not in data, name
+        if name in before:
+            continue
+        assert b"{{." not in data and data.endswith(b"\n"), name
         if name.endswith(".json"):
-            json.loads(data)
+            assert isinstance(json.loads(data), dict)
         elif name.startswith("scripts/") or name.endswith("session-start"):
             done = subprocess.run(["bash", "-n", repo.path / name], capture_output=True, check=False)
             assert done.returncode == 0, done.stderr
+        else:
+            assert name.endswith((".md", ".cursorrules")), f"nobody says how {name} is checked"
+            assert_markdown(data.decode())
+
+
+def assert_markdown(text: str) -> None:
+    """Front matter of plain keys if any, then one first heading, and no code fence left open."""
+    if text.startswith("---\n"):
+        front, _, text = text.removeprefix("---\n").partition("\n---\n")
+        assert all(re.fullmatch(r"[a-z_]+: \S.*", line) for line in front.splitlines()), front
+    assert text.startswith("# ")
+    assert len(re.findall(r"(?m)^# ", text)) == 1
+    assert text.count("```") % 2 == 0
 
 
 def test_the_result_says_what_was_done(repo: Repo) -> None:

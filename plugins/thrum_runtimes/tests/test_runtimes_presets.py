@@ -99,7 +99,12 @@ def test_instructions_outside_the_worktree_are_not_written(tmp_path: Path, instr
         ("{", "line 1, column 2"),
         ("[]", "not hold a JSON object"),
         ('{"default_runtime": 3}', "default_runtime"),
-        ('{"custom_runtimes": {"x": {"comand": "x"}}}', "comand"),
+        (
+            '{"custom_runtimes": {"x": {"comand": "x"}}}',
+            "custom_runtimes.x: Object contains unknown field `comand`",
+        ),
+        ('{"custom_runtimes": {"x": "y"}}', "custom_runtimes.x: Expected `object`"),
+        ('{"custom_runtimes": ["x"]}', "custom_runtimes"),
         ('{"custom_runtimes": {"x": {"command": 1}}}', "command"),
         ('{"custom_runtimes": {"a b": {"command": "x"}}}', 'invalid runtime name "a b"'),
         ('{"custom_runtimes": {"all": {"command": "x"}}}', "all"),

@@ -20,7 +20,7 @@ def checks(ctx: PluginContext, *, home: Path) -> Sequence[Check]:
     """The checks, for the repository of *ctx* and the person whose home this is."""
     return (
         Check(subject=SUBJECT, look=_looker(lambda: hooks(ctx.presets(), ctx.paths.repo, home=home))),
-        Check(subject="runtimes", look=_looker(lambda: user_file(home))),
+        Check(subject="runtimes", look=_looker(lambda: user_file(home, ctx.presets()))),
     )
 
 
@@ -38,17 +38,21 @@ def hooks(declared: Sequence[RuntimePreset], root: Path, *, home: Path) -> list[
     return found or [Finding(SUBJECT, "ok", "no runtime's files are installed here")]
 
 
-def user_file(home: Path) -> list[Finding]:
-    """Whether the person's own runtimes can be read, by them alone."""
+def user_file(home: Path, declared: Sequence[RuntimePreset]) -> list[Finding]:
+    """Whether the person's own runtimes can be read, by them alone, and their default is one that there is."""
     file = UserFile(home)
     try:
         read_ = file.read()
+        names = Runtimes(declared, read_).names
     except ThrumError as error:
         return [Finding("runtimes", "error", str(error), f"edit {file.path}")]
     if file.path.exists() and file.path.stat().st_mode & 0o077:
         return [
             Finding("runtimes", "warning", f"{file.path} can be read by others", f"chmod 600 {file.path}")
         ]
+    if read_.default and read_.default not in names:
+        text = f'default_runtime "{read_.default}" is no known runtime'
+        return [Finding("runtimes", "warning", text, "thrum runtime set-default NAME")]
     count = len(read_.custom)
     return [Finding("runtimes", "ok", f"{count} custom runtime{'' if count == 1 else 's'}")]
 

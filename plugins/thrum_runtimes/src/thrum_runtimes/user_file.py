@@ -49,7 +49,7 @@ class Custom(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class _File(msgspec.Struct, kw_only=True):
     default_runtime: str = ""
-    custom_runtimes: dict[str, Custom] = {}
+    custom_runtimes: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,19 @@ class UserFile:
             found = msgspec.convert(value, _File)
         except msgspec.ValidationError as error:
             raise FileDamaged(self.path, str(error)) from error
-        for name, custom in found.custom_runtimes.items():
-            if not _NAME.fullmatch(name) or name == "all":
-                raise FileDamaged(self.path, f'custom_runtimes: invalid runtime name "{name}"')
-            if custom.name not in (None, name):
-                raise FileDamaged(self.path, f'custom_runtimes.{name}: its name says "{custom.name}"')
-        return UserRuntimes(self.path, found.default_runtime, found.custom_runtimes)
+        custom = {name: self._custom(name, given) for name, given in found.custom_runtimes.items()}
+        return UserRuntimes(self.path, found.default_runtime, custom)
+
+    def _custom(self, name: str, given: Any) -> Custom:
+        if not _NAME.fullmatch(name) or name == "all":
+            raise FileDamaged(self.path, f'custom_runtimes: invalid runtime name "{name}"')
+        try:
+            custom = msgspec.convert(given, Custom)
+        except msgspec.ValidationError as error:
+            raise FileDamaged(self.path, f"custom_runtimes.{name}: {error}") from error
+        if custom.name not in (None, name):
+            raise FileDamaged(self.path, f'custom_runtimes.{name}: its name says "{custom.name}"')
+        return custom
 
 
 @contextlib.contextmanager
