@@ -46,7 +46,16 @@ Codes -32700 … -32603 are those of JSON-RPC 2.0; ours are -32000 … -32099.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
+
+_MOST_SHOWN: Final = 80
+"""Characters of a name that somebody typed, in the sentence that refuses it."""
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}… ({len(name)} characters)"
+
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -116,7 +125,8 @@ class NotFound(ThrumError):
     rpc_code = -32004
 
     def __init__(self, kind: str, name: str, *, message: str | None = None, hint: str = "") -> None:
-        super().__init__(f"{kind} not found: {name}" if message is None else message, hint=hint)
+        told = f"{kind} not found: {name}" if message is None else message
+        super().__init__(told.replace(name, _shown(name)) if name else told, hint=hint)
         self.kind = kind
         self.name = name
 
@@ -127,23 +137,37 @@ class UnknownRecipient(NotFound):
     Attributes:
         names: the unknown names, in the order given, without ``@``.
         suggestions: for each unknown name the known names nearest to it.
+        wide: for those that are a role or a group, which of the two.
     """
 
-    def __init__(self, names: Sequence[str], suggestions: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        suggestions: Mapping[str, Sequence[str]],
+        *,
+        wide: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.names = tuple(names)
         self.suggestions = {name: tuple(found) for name, found in suggestions.items()}
-        listed = ", ".join(f"@{name}" for name in self.names)
+        self.wide = dict(wide)
+        listed = ", ".join(f"@{_shown(name)}" for name in self.names)
         super().__init__(
             "agent",
             listed,
             message=f"unknown recipient: {listed} — send to agents directly with --to @agent_name",
         )
 
+    def _near(self, name: str) -> list[str]:
+        return [other for other in self.suggestions.get(name, ()) if other != name or name not in self.wide]
+
     @property
     def hint(self) -> str:
-        near = [f"@{other}" for name in self.names for other in self.suggestions.get(name, ())]
+        near = [f"@{other}" for name in self.names for other in self._near(name)]
+        told = [f"@{name} is a {kind}: use --mention @{name};" for name, kind in self.wide.items()]
         if near:
-            return f"did you mean {' or '.join(near)}? nothing was sent"
+            told.append(f"did you mean {' or '.join(dict.fromkeys(near))}?")
+        if told:
+            return f"{' '.join(told)} nothing was sent"
         return "nothing was sent; `thrum team --all` lists everyone"
 
 
