@@ -344,9 +344,9 @@ def test_log_replay_shows_team_and_messages_of_then() -> None:
         "unread_by": ["alice"],
     }
     answer = {
-        "to": "evt_1",
+        "to": "evt_01KA0000000000000000000001",
         "at": then,
-        "last_event": "evt_1",
+        "last_event": "evt_01KA0000000000000000000001",
         "log_events": 9,
         "agents": 1,
         "open_sessions": 0,
@@ -355,7 +355,22 @@ def test_log_replay_shows_team_and_messages_of_then() -> None:
         "team": [agent],
         "recent": [message],
     }
-    ran = run("log", "replay", "--to", "evt_1", "--agent", "@bob", answers={"log.replay": answer})
-    assert ran.params("log.replay") == {"to": "evt_1", "agent": "bob", "limit": 20}
+    ran = run(
+        "log",
+        "replay",
+        "--to",
+        "evt_01KA0000000000000000000001",
+        "--agent",
+        "@bob",
+        answers={"log.replay": answer},
+    )
+    assert ran.params("log.replay") == {"to": "evt_01KA0000000000000000000001", "agent": "bob", "limit": 20}
     assert "  @bob  dev/ui  1 sent, 2 unread  no session" in ran.out
     assert ran.out.rstrip().endswith("Hi  (unread by @alice)")
+
+
+def test_help_of_a_word_that_does_something_by_itself_shows_that_too() -> None:
+    ran = run("setup", "--help")
+    assert "Usage: thrum setup [OPTIONS] [WORKTREE_PATH]\n" in ran.out
+    assert "claude-md  Print the block for CLAUDE.md" in ran.out
+    assert "--daemon" in run("team", "--help").out

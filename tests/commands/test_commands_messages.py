@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from command_run import run
 
+from thrum_kernel.cli.commands.reading import resumed
 from thrum_kernel.cli.render import View
 from thrum_kernel.cli.texts.messages import inbox_lines, message_lines, sent_lines
 from thrum_kernel.clock import parse_us
@@ -138,7 +139,25 @@ def test_send_reads_a_file() -> None:
         (("subscribe", "--all", "--mention", "x"), "--mention and --all are mutually exclusive"),
         (("purge",), "either --before or --all is required"),
         (("purge", "--all", "--before", "2d"), "--before and --all are mutually exclusive"),
-        (("purge", "--before", "soon"), 'invalid duration "soon" for --before'),
+        (("sent", "--to", ""), "--to is empty"),
+        (("sent", "--to", " @ "), "--to is empty"),
+        (("inbox", "--from", ""), "--from is empty"),
+        (("inbox", "--scope", ""), 'invalid value "" for --scope: must be type:value'),
+        (("search", "x", "--from", ""), "--from is empty"),
+        (("search", "x", "--thread", ""), "--thread is empty"),
+        (("send", "x", "--thread", ""), "--thread is empty"),
+        (("send", "x", "--priority", "p" * 9000), "invalid priority: " + "p" * 79 + "…"),
+        (("subscribe", "--mention", ""), "--mention is empty"),
+        (
+            ("log", "replay", "--to", "garbage"),
+            'invalid value "garbage" for --to: neither an event nor a time',
+        ),
+        (
+            ("log", "replay", "--to", "evt_123"),
+            'invalid value "evt_123" for --to: neither an event nor a time',
+        ),
+        (("log", "show", "--agent", ""), "--agent is empty"),
+        (("purge", "--before", "soon"), 'invalid value "soon" for --before'),
     ],
 )
 def test_wrong_words_are_told_in_one_line_before_anything_is_asked(
@@ -205,6 +224,7 @@ def test_delete_with_force() -> None:
     ("answer", "expected"),
     [
         ({"marked_count": 3}, "✓ Marked 3 messages as read\n"),
+        ({"marked_count": 1}, "✓ Marked 1 message as read\n"),
         ({"marked_count": 0}, "No unread messages.\n"),
         ({"marked_count": 100, "markable_remaining": 7}, "✓ Marked 100 messages as read\n  7 still unread\n"),
     ],
@@ -454,6 +474,22 @@ def test_wait_with_wrong_words_ends_with_2(words: tuple[str, ...]) -> None:
     assert ran.err.startswith("Error: ")
 
 
+@pytest.mark.parametrize("typed", ["garbage", "", "-", "--5s", "5x"])
+def test_wait_with_a_wrong_offset_names_the_forms_that_there_are(typed: str) -> None:
+    ran = run("wait", f"--after={typed}")
+    assert ran.err == (
+        f'Error: invalid value "{typed}" for --after\n'
+        "Hint: -30s: also what came up to 30 s ago; +60s: only what comes after that time\n"
+    )
+
+
+def test_wait_that_goes_on_later_has_the_rest_of_its_time_from_the_same_moment_on() -> None:
+    params = {"timeout_ms": 5_000, "after": "-30s", "mention": "dev"}
+    assert resumed(params, 2.0) == {"timeout_ms": 3_000, "after": "-32000000us", "mention": "dev"}
+    assert resumed({**params, "after": "+3s"}, 2.0)["after"] == "+1000000us"
+    assert resumed({"timeout_ms": 5_000}, 60.0) == {"timeout_ms": 0}
+
+
 def test_wait_that_is_refused_ends_with_2_and_no_json() -> None:
     ran = run("wait", "--json", answers={"message.wait": NotFound("agent", "x")})
     assert (ran.status, ran.out, ran.err) == (2, "", "Error: agent not found: x\n")
@@ -546,6 +582,12 @@ def test_purge_previews_unless_confirmed() -> None:
         "\n"
         "Run with --confirm to execute.\n",
     )
+
+
+def test_purge_counts_one_as_one() -> None:
+    one = {**PURGED, "messages_deleted": 1, "sessions_deleted": 1, "events_deleted": 0, "dry_run": True}
+    ran = run("purge", "--all", answers={"purge.execute": one})
+    assert "  1  message\n  1  ended session\n" in ran.out
 
 
 def test_purge_confirmed_says_that_nobody_has_to_register_again() -> None:

@@ -404,3 +404,57 @@ async def test_asserted_caller_is_shown(world: World) -> None:
 async def test_an_empty_recipient_is_not_everybody(world: World, to: Any) -> None:
     with pytest.raises(UsageError, match="a recipient is empty"):
         await world.send("alice", to=to)
+
+
+async def test_send_to_a_name_in_another_case_says_who_was_meant(world: World) -> None:
+    with pytest.raises(UnknownRecipient, match="@BOB") as caught:
+        await world.send("alice", to="@BOB")
+
+    assert caught.value.hint == "did you mean @bob? nothing was sent"
+
+
+async def test_send_to_a_role_or_group_says_how_to_reach_it(world: World) -> None:
+    await world.call("alice", "group.create", name="ops")
+    with pytest.raises(UnknownRecipient) as role:
+        await world.send("alice", to="@coordinator")
+    with pytest.raises(UnknownRecipient) as group:
+        await world.send("bob", to="@ops")
+
+    assert role.value.hint.startswith("@coordinator is a role: use --mention @coordinator;")
+    assert group.value.hint == "@ops is a group: use --mention @ops; nothing was sent"
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"scopes": [{"type": "t" * 65, "value": "v"}]}, "the type of a scope is too long: 65 characters"),
+        ({"refs": [{"type": "t", "value": "v" * 1025}]}, "the value of a ref is too long: 1025 characters"),
+        ({"refs": [{"type": "t", "value": "a\0b"}]}, "NUL"),
+        ({"scopes": [{"type": "t", "value": str(n)} for n in range(101)]}, "too many scopes: 101"),
+        ({"to": ["@" + "x" * 401]}, "a recipient is too long: 401 characters"),
+        ({"mentions": ["x" * 70_000]}, "a recipient is too long: 70000 characters"),
+        ({"mentions": ["@bob"] * 1001}, "too many recipients"),
+    ],
+)
+async def test_send_with_labels_or_names_too_long_or_too_many_is_refused(
+    world: World, params: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told) as caught:
+        await world.send("alice", **params)
+
+    assert len(str(caught.value)) < 100
+    assert await count(world) == 0
+
+
+async def test_labels_of_a_subscription_are_limited_alike(world: World) -> None:
+    with pytest.raises(UsageError, match="too long"):
+        await world.call("bob", "subscribe", scope={"type": "module", "value": "x" * 5000})
+    with pytest.raises(UsageError, match="too long"):
+        await world.call("bob", "subscribe", mention="x" * 5000)
+
+
+async def test_an_error_repeats_only_the_beginning_of_what_is_unknown(world: World) -> None:
+    for params in ({"reply_to": "msg_" + "X" * 9000}, {"thread_id": "thr_" + "X" * 9000}):
+        with pytest.raises(NotFound, match=r"X… \(9004 characters\)") as caught:
+            await world.send("alice", **params)
+        assert len(str(caught.value)) < 200

@@ -177,10 +177,12 @@ class Tree:
         """The help text of a command or group."""
         from thrum_kernel.cli import help as texts
 
+        entry = found.entry.own if isinstance(found.entry, Group) else found.entry
+        parser = self.parser(entry) if entry is not None else None
+        ctx = parser.context_class(parser, info_name=found.path) if parser is not None else None
         if isinstance(found.entry, Group):
-            return texts.group_help(found.path, found.entry)
-        parser = self.parser(found.entry)
-        ctx = parser.context_class(parser, info_name=found.path)
+            own = str(parser.get_help(ctx)) if parser is not None else ""
+            return texts.group_help(found.path, found.entry, own=own)
         return texts.command_help(parser, ctx)
 
     def options_below(self, group: Group) -> dict[str, bool]:

@@ -9,9 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thrum_kernel.cli.render import shorten
 from thrum_kernel.errors import BodyInvalid, UsageError
 
 MAX_PAGE_SIZE = 100
+MOST_SHOWN = 80
+"""Characters of a wrong word in the sentence that refuses it."""
 FORMATS = ("markdown", "plain", "json")
 PRIORITIES = ("low", "normal", "high")
 
@@ -25,6 +28,35 @@ def bare_name(text: str) -> str:
     return text.strip().removeprefix("@")
 
 
+def filled(text: str | None, *, flag: str) -> str:
+    """What a flag says; nothing when it was not given.
+
+    Raises:
+        UsageError: it was given empty, as ``--to "$UNSET"`` does: that must not mean everything.
+    """
+    if text is not None and not text.strip():
+        raise UsageError(f"{flag} is empty", hint=f"leave {flag} out, or give it a value")
+    return text or ""
+
+
+def named(text: str | None, *, flag: str) -> str:
+    """The name that a flag gives, ``@`` kept off; nothing when it was not given.
+
+    Raises:
+        UsageError: it was given empty.
+    """
+    return bare_name(filled(None if text is None else bare_name(text), flag=flag))
+
+
+def label_given(text: str | None, *, flag: str) -> dict[str, str] | None:
+    """`label` of a flag that may be left out.
+
+    Raises:
+        UsageError: it was given, and is no label.
+    """
+    return None if text is None else label(text, flag=flag)
+
+
 def label(text: str, *, flag: str) -> dict[str, str]:
     """``{"type", "value"}`` of ``type:value``.
 
@@ -34,7 +66,8 @@ def label(text: str, *, flag: str) -> dict[str, str]:
     kind, colon, value = text.partition(":")
     if not colon or not kind.strip() or not value.strip():
         raise UsageError(
-            f'invalid value "{text}" for {flag}: must be type:value', hint=f"for example {flag} module:auth"
+            f'invalid value "{shorten(text, MOST_SHOWN)}" for {flag}: must be type:value',
+            hint=f"for example {flag} module:auth",
         )
     return {"type": kind.strip(), "value": value.strip()}
 
@@ -68,7 +101,8 @@ def check_choice(flag: str, value: str, allowed: Sequence[str]) -> None:
     """
     if value not in allowed:
         listed = ", ".join(f"'{word}'" for word in allowed[:-1])
-        raise UsageError(f"invalid {flag.removeprefix('--')}: {value} (must be {listed}, or '{allowed[-1]}')")
+        told = shorten(value, MOST_SHOWN)
+        raise UsageError(f"invalid {flag.removeprefix('--')}: {told} (must be {listed}, or '{allowed[-1]}')")
 
 
 def given(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ _UNITS_US = {
 }
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|µs|ms|s|m|h|d)")
 _EXAMPLES = "use for example 30s, 5m, 2h30m or 7d"
+_OFFSETS = "-30s: also what came up to 30 s ago; +60s: only what comes after that time"
+_POINTS = "how long ago (30m, 2h, 7d), a date (2026-03-15) or a time (2026-03-15T09:30:00Z)"
 
 
 def parse_duration_us(text: str, *, flag: str) -> int:
@@ -43,12 +45,19 @@ def parse_duration_us(text: str, *, flag: str) -> int:
 
 
 def parse_offset_us(text: str, *, flag: str) -> int:
-    """Microseconds of a signed length: ``-30s`` is negative, ``+60s`` and ``60s`` are positive."""
+    """Microseconds of a signed length: ``-30s`` is negative, ``+60s`` and ``60s`` are positive.
+
+    Raises:
+        UsageError: *text* is none.
+    """
     cleaned = text.strip()
     sign = -1 if cleaned.startswith("-") else 1
     if re.fullmatch(r"[+-]?0+(\.0+)?(s|m|h|d|ms)?", cleaned):
         return 0
-    return sign * parse_duration_us(cleaned.lstrip("+-"), flag=flag)
+    try:
+        return sign * parse_duration_us(re.sub("^[+-]", "", cleaned), flag=flag)
+    except UsageError:
+        raise UsageError(f'invalid value "{cleaned}" for {flag}', hint=_OFFSETS) from None
 
 
 def parse_cutoff_us(text: str, *, flag: str, now_us: int) -> int:
@@ -60,9 +69,12 @@ def parse_cutoff_us(text: str, *, flag: str, now_us: int) -> int:
     cleaned = text.strip()
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", cleaned):
         return _date_us(cleaned, flag)
-    if "T" in cleaned or "t" in cleaned:
+    if re.match(r"[0-9]+-", cleaned):
         return _time_us(cleaned, flag)
-    return now_us - parse_duration_us(cleaned, flag=flag)
+    try:
+        return now_us - parse_duration_us(cleaned, flag=flag)
+    except UsageError:
+        raise UsageError(f'invalid value "{cleaned}" for {flag}', hint=_POINTS) from None
 
 
 def _date_us(text: str, flag: str) -> int:

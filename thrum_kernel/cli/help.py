@@ -22,10 +22,11 @@ def command_help(parser: Any, ctx: Any) -> str:
     return f"{parser.get_help(ctx).rstrip()}\n\n{GLOBAL_OPTIONS_HELP}"
 
 
-def group_help(path: str, group: Group) -> str:
-    """The commands below one word."""
+def group_help(path: str, group: Group, *, own: str = "") -> str:
+    """The commands below one word; before them *own*, the help of what the word does by itself."""
     usage = f"Usage: {path} COMMAND [ARGS]..."
-    parts = [usage, f"  {group.help}"] if group.help else [usage]
+    parts = [own.rstrip()] if own else []
+    parts += [usage, f"  {group.help}"] if group.help else [usage]
     rows = [(name, summary(entry)) for name, entry in sorted(group.members.items()) if not entry.hidden]
     width = max((len(name) for name, _ in rows), default=0)
     parts.append("\n".join(["Commands:", *(f"  {name:<{width}}  {text}".rstrip() for name, text in rows)]))

@@ -22,6 +22,11 @@ _RANK = {"agent": 0, "reply": 1, "thread": 2, "role": 3, "group": 4, "broadcast"
 _SELF_KEPT = {"agent", "role", "group"}
 _WIDE = {"role", "group", "broadcast"}
 
+MAX_ADDRESS = 400
+"""Characters of a name with its daemon, which may be a host name."""
+MAX_NAMED = 1000
+"""Recipients that one message may name; roles, groups and everyone may reach more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:
@@ -86,10 +91,13 @@ def resolve(
         claimed: whether a name belongs to a plugin that hears what is sent to it.
 
     Raises:
+        UsageError: a name is empty or too long, or there are too many.
         UnknownRecipient: a name fits nobody; tells all of them and what may have been meant.
         AmbiguousName: a bare name in ``to`` fits agents of several other daemons.
         Refused: a reply or a message into a thread that would reach nobody.
     """
+    if len(request.to) + len(request.mentions) > MAX_NAMED:
+        raise UsageError(f"too many recipients are named: at most {MAX_NAMED}", hint="make a group of them")
     gathered = _Gathered()
     for name in request.to:
         _to(_plain(name), directory, gathered, claimed)
@@ -97,7 +105,8 @@ def resolve(
         _mention(_plain(name), directory, gathered, claimed)
     if gathered.unknown:
         names = list(dict.fromkeys(gathered.unknown))
-        raise UnknownRecipient(names, {name: directory.near(name) for name in names})
+        kinds = {name: kind for name in names if (kind := directory.kind_of(name))}
+        raise UnknownRecipient(names, {name: directory.near(name) for name in names}, wide=kinds)
     if gathered.ambiguous:
         raise min(gathered.ambiguous, key=str)
     if not request.to and not request.mentions:
@@ -109,6 +118,8 @@ def _plain(name: str) -> str:
     plain = name.strip().removeprefix("@")
     if not plain:
         raise UsageError("a recipient is empty", hint="name it like this: --to @agent_name")
+    if len(plain) > MAX_ADDRESS:
+        raise UsageError(f"a recipient is too long: {len(plain)} characters, at most {MAX_ADDRESS}")
     return plain
 
 

@@ -11,6 +11,12 @@ from thrum_kernel.events.core import Body, Label
 from thrum_kernel.messaging.model import Tag
 from thrum_kernel.projection.schema import FORMATS
 
+MAX_LABELS = 100
+"""Scopes, and references, that one message may carry."""
+MAX_LABEL_TYPE = 64
+MAX_LABEL_VALUE = 1024
+"""Characters; a reference may be an address on the web."""
+
 
 def checked(content: str, format_: str, structured: Any, *, max_bytes: int) -> Body:
     """A body that can be stored.
@@ -44,14 +50,30 @@ def labels(tags: list[Tag], *, what: str) -> list[Label]:
     """Scopes or references as stored: each once, in the order given.
 
     Raises:
-        UsageError: one has no type or no value.
+        UsageError: one has no type or no value, or is too long; there are too many.
     """
+    if len(tags) > MAX_LABELS:
+        raise UsageError(f"too many {what}s: {len(tags)}, at most {MAX_LABELS}")
     for tag in tags:
-        if not tag.type or not tag.value:
-            raise UsageError(
-                f"invalid {what} {tag.type}:{tag.value}", hint=f"write it type:value, e.g. --{what} pr:42"
-            )
+        check_label(tag, what=what)
     return [Label(type_, value) for type_, value in dict.fromkeys((tag.type, tag.value) for tag in tags)]
+
+
+def check_label(tag: Tag, *, what: str) -> None:
+    """Refuse a label that cannot be stored.
+
+    Raises:
+        UsageError: it has no type or no value, or is too long.
+    """
+    if not tag.type or not tag.value:
+        raise UsageError(
+            f"invalid {what} {tag.type}:{tag.value}", hint=f"write it type:value, e.g. --{what} pr:42"
+        )
+    for part, text, most in (("type", tag.type, MAX_LABEL_TYPE), ("value", tag.value, MAX_LABEL_VALUE)):
+        if len(text) > most:
+            raise UsageError(f"the {part} of a {what} is too long: {len(text)} characters, at most {most}")
+        if "\0" in text:
+            raise UsageError(f"the {part} of a {what} holds a NUL character")
 
 
 def preview(text: str, *, limit: int = 100) -> str:

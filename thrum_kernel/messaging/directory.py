@@ -75,6 +75,12 @@ class Directory:
             raise AmbiguousName(address, [self.long_name(agent.name, agent.home) for agent in found])
         return found[0] if found else None
 
+    def kind_of(self, name: str) -> str:
+        """``role`` or ``group`` where *name* is one that has members, else nothing."""
+        if name in self.groups:
+            return "group"
+        return "role" if name in self._by_role else ""
+
     def members(self, group: str) -> list[AgentRow]:
         """The agents of a group, each once."""
         found: dict[str, AgentRow] = {}
@@ -100,8 +106,11 @@ class Directory:
         return self.long_name(name, home)
 
     def near(self, name: str) -> tuple[str, ...]:
-        """What somebody who wrote an unknown *name* may have meant, nearest first, at most three."""
-        bare = name.partition("@")[0]
+        """What somebody who wrote an unknown *name* may have meant, nearest first, at most three.
+
+        Names that can be registered have no upper case, so the case of *name* does not count.
+        """
+        bare = name.partition("@")[0].lower()
         known = sorted({agent.name for agent in self.agents} | set(self.groups))
         found = get_close_matches(bare, known, n=3, cutoff=0.6)
         by_role = [agent.name for agent in self.with_role(bare)] if bare != "*" else []

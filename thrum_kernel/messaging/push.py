@@ -26,6 +26,7 @@ from thrum_kernel.errors import NotFound, UsageError
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import Label, MessageCreate, MessageEdit, SessionEnd
 from thrum_kernel.messaging import body
+from thrum_kernel.messaging.audience import MAX_ADDRESS
 from thrum_kernel.messaging.ground import Ground
 from thrum_kernel.messaging.model import Lean, Params, Result, Tag
 from thrum_kernel.messaging.people import People
@@ -160,11 +161,15 @@ class Push:
         """Have this connection hear messages, and narrow what its session hears.
 
         Raises:
-            UsageError: more than one of scope, mention and all.
+            UsageError: more than one of scope, mention and all, or one that is too long.
             Refused: the caller has no open session.
         """
         if sum((params.scope is not None, bool(params.mention), params.all)) > 1:
             raise UsageError("scope, mention and all are mutually exclusive")
+        if params.scope is not None:
+            body.check_label(params.scope, what="scope")
+        if len(params.mention) > MAX_ADDRESS:
+            raise UsageError(f"mention is too long: {len(params.mention)} characters, at most {MAX_ADDRESS}")
         row = self._people.known(call.caller)
         session_id = self._people.session(row)
         for topic, method in topics_of(row.incarnation):

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from thrum_kernel.cli.arguments import bare_name, given
+from thrum_kernel.cli.arguments import MOST_SHOWN, filled, given, named
 from thrum_kernel.cli.command import Group, Pending, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.durations import parse_cutoff_us
+from thrum_kernel.cli.render import counted, shorten
 from thrum_kernel.cli.texts.log import event_lines, replayed_lines, sync_lines, verified_lines
 from thrum_kernel.clock import format_us
 from thrum_kernel.errors import UsageError
+from thrum_kernel.ids import is_ulid
 
 DAMAGED = 1
 
@@ -59,10 +61,10 @@ def show_events(
     if limit < 1:
         raise UsageError(f"invalid --limit {limit}: must be at least 1")
     wanted = {
-        "type": kind,
-        "agent": bare_name(agent or ""),
-        "message_id": message,
-        "writer": writer,
+        "type": filled(kind, flag="--type"),
+        "agent": named(agent, flag="--agent"),
+        "message_id": filled(message, flag="--message"),
+        "writer": filled(writer, flag="--writer"),
         "since": _point(run, since, "--since"),
         "until": _point(run, until, "--until"),
         "limit": limit,
@@ -86,8 +88,8 @@ def replay(
     run = run_of(ctx)
     if limit < 1:
         raise UsageError(f"invalid --limit {limit}: must be at least 1")
-    point = to if to.startswith("evt_") else _point(run, to, "--to")
-    params = given({"to": point, "agent": bare_name(agent or ""), "limit": limit})
+    point = _point_of_log(run, to)
+    params = given({"to": point, "agent": named(agent, flag="--agent"), "limit": limit})
     return Pending(
         "log.replay", params, finish=lambda found: show(run, found, replayed_lines(found, view_of(run)))
     )
@@ -106,12 +108,30 @@ def force(ctx: typer.Context) -> None:
     done = run.call("sync.force")
     said = "✓ Sync triggered" if done.get("triggered") else "Nothing to sync with"
     if done.get("published"):
-        said += f" ({done['published']} events published on this machine)"
+        said += f" ({counted(done['published'], 'event')} published on this machine)"
     show(run, done, [said, *sync_lines(done, view_of(run))])
 
 
 def _point(run: Run, text: str | None, flag: str) -> str:
-    return format_us(parse_cutoff_us(text, flag=flag, now_us=view_of(run).now_us)) if text else ""
+    return "" if text is None else format_us(parse_cutoff_us(text, flag=flag, now_us=view_of(run).now_us))
+
+
+def _point_of_log(run: Run, text: str) -> str:
+    """An event id, or a time.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    word = text.strip()
+    if word.startswith("evt_") and is_ulid(word[4:]):
+        return word
+    try:
+        return format_us(parse_cutoff_us(word, flag="--to", now_us=view_of(run).now_us))
+    except UsageError:
+        raise UsageError(
+            f'invalid value "{shorten(word, MOST_SHOWN)}" for --to: neither an event nor a time',
+            hint="an event id (evt_…), how long ago (30m, 2h, 7d), a date (2026-03-15) or a time (2026-03-15T09:30:00Z)",
+        ) from None
 
 
 def _verified(run: Run, result: dict[str, Any]) -> int:

@@ -9,17 +9,17 @@ import typer
 from thrum_kernel.cli.command import Group, command, refuse_together, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.durations import parse_cutoff_us
-from thrum_kernel.cli.render import View, columns
+from thrum_kernel.cli.render import View, columns, counted
 from thrum_kernel.clock import format_us, parse_us
 from thrum_kernel.errors import UsageError
 
 _COUNTS = (
-    ("messages_deleted", "messages"),
-    ("sessions_deleted", "ended sessions"),
-    ("events_deleted", "events"),
-    ("command_queue_deleted", "queued commands"),
-    ("sync_message_files", "published files"),
-    ("sync_events_filtered", "published events"),
+    ("messages_deleted", "message"),
+    ("sessions_deleted", "ended session"),
+    ("events_deleted", "event"),
+    ("command_queue_deleted", "queued command"),
+    ("sync_message_files", "published file"),
+    ("sync_events_filtered", "published event"),
 )
 
 
@@ -55,9 +55,9 @@ def purge(
 def _lines(done: dict[str, Any], view: View) -> list[str]:
     dry_run = bool(done.get("dry_run"))
     verb = "Would remove" if dry_run else "✓ Removed"
-    rows = [(str(done[key]), noun) for key, noun in _COUNTS if done.get(key)]
+    counts = [counted(done[key], noun).split(" ", 1) for key, noun in _COUNTS if done.get(key)]
     lines = [f"{verb} everything before {view.local(parse_us(done['before']))}:"]
-    lines += columns(rows, indent="  ") or ["  nothing"]
+    lines += columns(counts, indent="  ") or ["  nothing"]
     if dry_run:
         return [*lines, "", "Run with --confirm to execute."]
     return [*lines, "", "Agents and open sessions are untouched: nobody has to register again."]

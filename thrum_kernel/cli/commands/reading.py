@@ -6,7 +6,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from thrum_kernel.cli.arguments import bare_name, given, label, paging
+from thrum_kernel.cli.arguments import filled, given, label_given, named, paging
 from thrum_kernel.cli.command import Group, Pending, Run, command, refuse_together, run_of
 from thrum_kernel.cli.commands.view import again, show, view_of
 from thrum_kernel.cli.durations import parse_cutoff_us, parse_duration_us, parse_offset_us
@@ -57,9 +57,9 @@ def inbox(
     run = run_of(ctx)
     refuse_together(mark=mark, unread=unread)
     pages = paging(page=page, page_size=page_size, limit=limit)
-    author = bare_name(sender or "")
+    author = named(sender, flag="--from")
     wanted = {
-        "scope": label(scope, flag="--scope") if scope else None,
+        "scope": label_given(scope, flag="--scope"),
         "mentions": mentions,
         "unread": unread,
         "author_id": author,
@@ -115,7 +115,7 @@ def wait(
         params,
         finish=lambda result: _arrived(run, result, timeout),
         failed=_wait_failed,
-        resume=lambda waited_s: _resumed(params, waited_s),
+        resume=lambda waited_s: resumed(params, waited_s),
     )
 
 
@@ -144,18 +144,19 @@ def search(
         raise UsageError("nothing to search for")
     view = view_of(run)
     pages = paging(page=page, page_size=page_size, limit=limit)
-    cutoff = parse_cutoff_us(since, flag="--since", now_us=view.now_us) if since else None
+    author = named(sender, flag="--from")
+    cutoff = None if since is None else parse_cutoff_us(since, flag="--since", now_us=view.now_us)
     wanted = {
-        "from_agent": bare_name(sender or ""),
-        "scope": label(scope, flag="--scope") if scope else None,
-        "thread_id": thread,
+        "from_agent": author,
+        "scope": label_given(scope, flag="--scope"),
+        "thread_id": filled(thread, flag="--thread"),
         "created_after": format_us(cutoff) if cutoff is not None else "",
         "mine": mine,
         "unread": unread,
         "mentions": mentions,
     }
     params = {"query": text, **given(wanted), **pages}
-    flags: dict[str, object] = {"--from": at(bare_name(sender or "")), "--scope": scope}
+    flags: dict[str, object] = {"--from": at(author), "--scope": scope}
     flags |= {"--thread": thread, "--since": since}
     flags |= {"--mine": mine, "--unread": unread, "--mentions": mentions}
     flags |= {"--page-size": (pages["page_size"], 10)}
@@ -183,15 +184,15 @@ def _wait_params(
     return given(
         {
             "timeout_ms": parse_duration_us(timeout, flag="--timeout") // 1000,
-            "scope": label(scope, flag="--scope") if scope else None,
-            "mention": bare_name(mention or ""),
+            "scope": label_given(scope, flag="--scope"),
+            "mention": named(mention, flag="--mention"),
             "after": (after or "").strip(),
-            "caller_agent_id": bare_name(agent_name or ""),
+            "caller_agent_id": named(agent_name, flag="--agent-name"),
         }
     )
 
 
-def _resumed(params: dict[str, Any], waited_s: float) -> dict[str, Any]:
+def resumed(params: dict[str, Any], waited_s: float) -> dict[str, Any]:
     """The parameters of a wait that goes on with another daemon: what is left of its time, from the same moment on."""
     left = {**params, "timeout_ms": max(0, params["timeout_ms"] - round(waited_s * 1000))}
     if "after" in params:

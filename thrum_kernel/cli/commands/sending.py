@@ -11,10 +11,11 @@ import typer
 from thrum_kernel.cli.arguments import (
     FORMATS,
     PRIORITIES,
-    bare_name,
     check_choice,
+    filled,
     given,
     labels,
+    named,
     names,
     paging,
 )
@@ -87,7 +88,7 @@ def send(
         "mentions": names(mention),
         "scopes": labels(scope, flag="--scope"),
         "refs": labels(ref, flag="--ref"),
-        "thread_id": thread or "",
+        "thread_id": filled(thread, flag="--thread"),
         "structured": structured_of(structured),
     }
     content = body_of(run, message, stdin=stdin, body_file=body_file, argument="MESSAGE")
@@ -129,13 +130,12 @@ def sent(
 ) -> None:
     """List what you sent, and how far it has come with each recipient."""
     run = run_of(ctx)
-    params = given({"to": bare_name(to or ""), "unread": unread}) | paging(
-        page=page, page_size=page_size, limit=limit
-    )
+    recipient = named(to, flag="--to")
+    params = given({"to": recipient, "unread": unread}) | paging(page=page, page_size=page_size, limit=limit)
     found = run.call("message.outbox", **params)
     more = again(
         "thrum sent",
-        {"--to": at(bare_name(to or "")), "--unread": unread, "--page-size": (params["page_size"], 10)},
+        {"--to": at(recipient), "--unread": unread, "--page-size": (params["page_size"], 10)},
     )
     show(run, found, sent_lines(found, view_of(run), again=more, unread_only=unread))
 
@@ -221,7 +221,7 @@ def _marked_lines(marked: dict[str, Any]) -> list[str]:
     count = marked["marked_count"]
     if not count:
         return ["No unread messages."]
-    lines = [f"✓ Marked {count} messages as read"]
+    lines = [f"✓ Marked {counted(count, 'message')} as read"]
     if marked.get("skipped_count"):
         lines.append(f"  {counted(marked['skipped_count'], 'newer message')} left unread")
     if marked.get("markable_remaining"):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from thrum_kernel.cli.arguments import bare_name, given
+from thrum_kernel.cli.arguments import bare_name, filled, given
 from thrum_kernel.cli.command import Group, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.texts.people import daemons_lines, ping_lines, team_lines, who_has_lines
@@ -40,6 +40,7 @@ def team(
 ) -> None:
     """Show the team: sessions, branches, changed files, mail."""
     run = run_of(ctx)
+    daemon, host = filled(daemon, flag="--daemon"), filled(host, flag="--host")
     found = _team(run, everyone, system)
     if daemon:
         found["members"] = [member for member in found["members"] if member.get("origin_daemon") == daemon]

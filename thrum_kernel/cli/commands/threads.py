@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from thrum_kernel.cli.arguments import bare_name, check_argument, given, label, names, paging
+from thrum_kernel.cli.arguments import check_argument, given, label_given, named, names, paging
 from thrum_kernel.cli.command import Group, command, group, refuse_together, run_of
 from thrum_kernel.cli.commands.reading import Limit, Page, PageSize, Scope
 from thrum_kernel.cli.commands.view import again, show, view_of
@@ -60,7 +60,7 @@ def list_threads(
     """List threads, the liveliest first."""
     run = run_of(ctx)
     pages = paging(page=page, page_size=page_size, limit=limit)
-    wanted = {"scope": label(scope, flag="--scope") if scope else None}
+    wanted = {"scope": label_given(scope, flag="--scope")}
     found = run.call("thread.list", **given(wanted), **pages)
     more = again("thrum thread list", {"--scope": scope, "--page-size": (pages["page_size"], 10)})
     lines = preview_rows(found["threads"], view_of(run)) or ["No threads."]
@@ -94,11 +94,11 @@ def subscribe(
     """Have messages pushed to this session."""
     run = run_of(ctx)
     refuse_together(scope=scope, mention=mention, all=everything)
-    if not (scope or mention or everything):
+    if scope is None and mention is None and not everything:
         raise UsageError("what to subscribe to is missing: give --scope, --mention or --all")
     wanted = {
-        "scope": label(scope, flag="--scope") if scope else None,
-        "mention": bare_name(mention or ""),
+        "scope": label_given(scope, flag="--scope"),
+        "mention": named(mention, flag="--mention"),
         "all": everything,
     }
     made = run.call("subscribe", **given(wanted))

@@ -158,9 +158,9 @@ def resolve_address(cache: Cache, address: str, daemon_id: str, daemon_names: Ma
 
 
 def near_names(cache: Cache, name: str) -> list[str]:
-    """Up to three registered names that look like *name*, nearest first."""
+    """Up to three registered names that look like *name*, in whatever case, nearest first."""
     names = [row[0] for row in cache.read(f"SELECT DISTINCT a.name FROM agent a WHERE {_LIVE}")]
-    return difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
 
 
 def open_sessions(cache: Cache, agent_key: int) -> list[SessionRow]:
