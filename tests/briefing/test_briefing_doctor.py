@@ -17,9 +17,12 @@ import pytest
 from briefing_plugin import Site
 
 from thrum_kernel.api import Check, Finding
-from thrum_kernel.briefing.checkups import KERNEL, machine, people, project
+from thrum_kernel.briefing.checkups import KERNEL, machine, people, project, travel
 from thrum_kernel.briefing.doctor import Appointment, Ground, examine
+from thrum_kernel.cli import checkups
+from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.paths import Paths, find
+from thrum_kernel.settings.document import SettingsFile
 from thrum_kernel.testing.harness import Cli, Repo
 
 
@@ -120,7 +123,8 @@ def test_all_is_well_with_a_daemon_and_without(daemon: Cli) -> None:
         subjects = {each["subject"] for each in told["findings"]}
         assert subjects >= {
             "git", "tmux", "python", "disk", "clock", "paths", "permissions", "config", "identities",
-            "log", "quarantine", "tables", "sync", "daemon", "socket", "gitignore", "plugins",
+            "log", "quarantine", "tables", "sync", "exposure", "budget", "worktrees", "daemon", "socket",
+            "gitignore", "plugins",
         }  # fmt: skip
         if state == "running":
             daemon("daemon", "stop")
@@ -343,3 +347,136 @@ def test_a_runtime_that_ended_is_no_mistake(stopped: Cli, repo: Repo) -> None:
     path.write_text(json.dumps({**identity, "agent_pid": 2**22 - 1}))
     (found,) = people.identities(ground(repo))
     assert (found.level, "has ended" in found.text) == ("ok", True)
+
+
+def test_every_line_that_is_not_ok_names_a_command_that_exists(stopped: Cli, repo: Repo) -> None:
+    thrum = repo.path / ".thrum"
+    (thrum / "var").chmod(0o755)
+    (repo.path / ".gitignore").write_text("")
+    config = json.loads((thrum / "config.json").read_bytes())
+    config["daemon"] |= {"sync_interval": "often", "local_only": False}
+    (thrum / "config.json").write_text(json.dumps(config))
+    (thrum / "identities" / "bob.json").write_text("{nonsense")
+    shutil.copy(thrum / "identities" / "alice.json", thrum / "identities" / "carol.json")
+    quarantine = repo.path / ".git" / "thrum-sync" / "quarantine"
+    quarantine.mkdir(exist_ok=True)
+    (quarantine / "torn").write_bytes(b"xx")
+    (thrum / "var" / "thrum.pid").write_text("{nonsense")
+    wrong = [each for each in findings(stopped) if each["level"] != "ok"]
+    assert {each["subject"] for each in wrong} >= {
+        "permissions", "gitignore", "config", "identities", "quarantine", "daemon",
+    }  # fmt: skip
+    tree = kernel_tree()
+    for each in wrong:
+        program, _, rest = each["remedy"].partition(" ")
+        assert program in ("thrum", "chmod", "rm", "export", "edit", "sudo", "timedatectl"), each
+        if program == "thrum":
+            found = tree.find(rest.split(" "))
+            tree.parser(found.entry).make_context("x", list(found.args))  # type: ignore[arg-type]
+
+
+def test_fixing_twice_changes_nothing_more(stopped: Cli, repo: Repo) -> None:
+    (repo.path / ".gitignore").write_text("*.pyc\n")
+    (repo.path / ".thrum" / "var").chmod(0o755)
+    first = json.loads(stopped.run("doctor", "--fix", "--json").out)
+    assert len(first["fixed"]) == 2
+    before = (repo.path / ".gitignore").read_bytes()
+    second = json.loads(stopped.run("doctor", "--fix", "--json").out)
+    assert (second["fixed"], (repo.path / ".gitignore").read_bytes()) == ([], before)
+
+
+def test_without_fix_nothing_is_touched(stopped: Cli, repo: Repo) -> None:
+    (repo.path / ".gitignore").write_text("*.pyc\n")
+    (repo.path / ".thrum" / "var").chmod(0o755)
+    stopped.run("doctor")
+    assert (repo.path / ".gitignore").read_text() == "*.pyc\n"
+    assert stat.S_IMODE((repo.path / ".thrum" / "var").stat().st_mode) == 0o755
+
+
+def test_a_daemon_of_another_version_or_in_trouble_is_told(daemon: Cli, repo: Repo) -> None:
+    said = {
+        "version": "0.0.1+x",
+        "warnings": ["the clock ran back"],
+        "services": [
+            {"name": "acme", "state": "failed", "error": "boom"},
+            {"name": "fine", "state": "running"},
+        ],
+    }
+    found = checkups.daemon(ground(repo, ask=lambda method, **params: said))
+    assert [(each.level, each.text.partition(",")[0], each.remedy) for each in found] == [
+        ("warning", "runs version 0.0.1", "thrum daemon restart"),
+        ("warning", "the clock ran back", "thrum daemon status"),
+        ("warning", "service acme failed: boom", "thrum daemon logs"),
+    ]
+    (mute,) = checkups.daemon(ground(repo))  # nobody answers
+    assert (mute.level, mute.remedy) == ("error", "thrum daemon restart")
+
+
+def test_a_socket_nobody_answers_on_while_the_daemon_lives_is_an_error(daemon: Cli, repo: Repo) -> None:
+    (repo.path / ".thrum" / "var" / "thrum.sock").rename(repo.path / ".thrum" / "var" / "away.sock")
+    (found,) = checkups.socket(ground(repo))
+    (repo.path / ".thrum" / "var" / "away.sock").rename(repo.path / ".thrum" / "var" / "thrum.sock")
+    assert (found.level, found.remedy) == ("error", "thrum daemon restart")
+
+
+@pytest.mark.parametrize(("free", "level"), [(50 << 20, "error"), (500 << 20, "warning"), (2 << 30, "ok")])
+def test_little_room_is_told_before_there_is_none(free: int, level: str) -> None:
+    assert machine._level(free) == level
+
+
+# --- how far the log goes --------------------------------------------------------------------------------------------
+
+
+def exposed(repo: Repo, sync: dict[str, str], *, held: str = "", local_only: bool = False) -> Finding:
+    path = repo.path / ".thrum" / "config.json"
+    config = json.loads(path.read_bytes())
+    config["daemon"] |= {"local_only": local_only, "sync": sync}
+    path.write_text(json.dumps(config))
+
+    def ask(method: str, **params: Any) -> Any:
+        return {"local_only_reason": held} if held else None
+
+    (found,) = travel.exposure(ground(repo, settings=SettingsFile(path), ask=ask))
+    return found
+
+
+def test_who_can_read_what_is_pushed_is_told(stopped: Cli, repo: Repo) -> None:
+    name = "example.org/acme/project"
+    public, private = (
+        {"detected_visibility": what, "detected_remote": name} for what in ("public", "private")
+    )
+    assert exposed(repo, public, local_only=True).text == "nothing leaves this machine"
+    told = exposed(repo, public)
+    assert (told.level, told.text) == ("warning", f"{name} is public: nothing is pushed to it")
+    assert told.remedy == f"thrum config set daemon.sync.public_exposure_override {name}"
+    told = exposed(repo, public | {"public_exposure_override": name})
+    assert (told.level, "on purpose" in told.text) == ("ok", True)
+    assert exposed(repo, public | {"public_exposure_override": "example.org/other"}).level == "warning"
+    assert exposed(repo, private).text == f"{name} cannot be read by strangers"
+    assert "not pushed to" in exposed(repo, {}).text
+    held = f"a-sync disabled: repo visibility undetectable (or: thrum config set a.b {name})"
+    told = exposed(repo, {}, held=held)
+    assert (told.level, told.text, told.remedy) == ("warning", held, f"thrum config set a.b {name}")
+
+
+def test_a_log_past_its_budget_is_told(stopped: Cli, repo: Repo) -> None:
+    (found,) = travel.budget(ground(repo))
+    assert found.level == "ok" and "journal 0.0 MiB" in found.text
+    large = find(repo.path, env=repo.env).published / "large"
+    large.parent.mkdir(parents=True, exist_ok=True)
+    with large.open("wb") as stream:
+        stream.truncate(travel.BUDGET_BYTES + 1)  # takes no room
+    (found,) = travel.budget(ground(repo))
+    assert (found.level, found.remedy) == ("warning", "thrum purge --before 90d")
+
+
+def test_what_is_wrong_with_sync_is_told(stopped: Cli, repo: Repo) -> None:
+    def told(**status: Any) -> list[tuple[str, str]]:
+        answer = {"sync_state": "synced", "local_only": False, **status}
+        found = travel.sync(ground(repo, ask=lambda method, **params: answer))
+        return [(each.level, each.text) for each in found]
+
+    assert told() == [("ok", "synced")]
+    assert told(local_only=True, local_only_reason="why") == [("ok", "local only: why")]
+    assert told(last_error="no route") == [("error", "no route")]
+    assert told(problems=["a", "b"]) == [("warning", "a"), ("warning", "b"), ("ok", "synced")]

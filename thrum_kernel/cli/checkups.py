@@ -139,7 +139,7 @@ def _plugin(row: dict[str, Any]) -> list[Finding]:
         return [Finding("plugins", "ok", f"{name}: disabled ({row.get('error') or 'on purpose'})")]
     if state != "active":
         text = f"{name} ({row['distribution']}) is {state}: {row.get('error', '')}"
-        return [Finding("plugins", "error", text, f"mend or remove it: {show}")]
+        return [Finding("plugins", "error", text, show)]
     troubles = [
         Finding("plugins", "warning", f"{name}: {subject}: {text}", f"thrum plugin enable {name}")
         for subject, text in row.get("troubles", {}).items()

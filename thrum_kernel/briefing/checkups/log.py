@@ -1,11 +1,10 @@
-"""The log and this machine's own tables: whole, and how far the log travels."""
+"""The log and this machine's own tables: whole."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Final
 
 from thrum_kernel.api import Check, Finding
@@ -62,8 +61,10 @@ def _quarantined(where: Paths, result: Mapping[str, Any]) -> list[Finding]:
     count = result["quarantined"]
     if not count:
         return [Finding("quarantine", "ok", "empty")]
-    text = f"{count} file(s) with bytes that were never acknowledged: {where.quarantine}"
-    return [Finding("quarantine", "warning", text, f"look into them, then: rm {where.quarantine}/*")]
+    text = (
+        f"{count} file(s) with bytes that were never acknowledged; look into them first: {where.quarantine}"
+    )
+    return [Finding("quarantine", "warning", text, f"rm {where.quarantine}/*")]
 
 
 def tables(ground: Ground) -> Sequence[Finding]:
@@ -78,36 +79,8 @@ def tables(ground: Ground) -> Sequence[Finding]:
         said = [str(error)]
     if said == ["ok"]:
         return [Finding("tables", "ok", str(path))]
-    text = f"{path} is damaged: {'; '.join(map(str, said))}"
-    return [Finding("tables", "error", text, "thrum daemon stop, then restore it from a backup")]
+    text = f"{path} is damaged: {'; '.join(map(str, said))}; restore it from a backup while no daemon runs"
+    return [Finding("tables", "error", text, "thrum daemon stop")]
 
 
-def sync(ground: Ground) -> Sequence[Finding]:
-    """How far the log travels, and what it costs."""
-    if ground.paths is None:
-        return []
-    size = _size_of(ground.paths.published)
-    journal = _size_of(ground.paths.journal)
-    held = f"{size // 1024} KiB published, {journal // 1024} KiB in the journal"
-    status = ground.ask("sync.status")
-    if status is None:
-        return [Finding("sync", "ok", f"not running; {held}; nothing is pushed while there is no daemon")]
-    if status.get("last_error"):
-        return [Finding("sync", "error", f"{status['last_error']}; {held}", "thrum sync status")]
-    if status["local_only"]:
-        reason = status.get("local_only_reason") or "nothing is pushed"
-        return [Finding("sync", "ok", f"local only: {reason}; {held}")]
-    return [Finding("sync", "ok", f"{status['sync_state']}; {held}")]
-
-
-def _size_of(folder: Path) -> int:
-    return sum(
-        path.stat().st_size for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts
-    )
-
-
-CHECKS: Final = (
-    Check(subject="log", look=log),
-    Check(subject="tables", look=tables),
-    Check(subject="sync", look=sync),
-)
+CHECKS: Final = (Check(subject="log", look=log), Check(subject="tables", look=tables))

@@ -90,8 +90,9 @@ def disk(ground: Ground) -> Sequence[Finding]:
             Finding(
                 "disk",
                 "warning",
-                f"{place} lies on a network file system ({kind}), whose locks and syncs may not hold",
-                "move the repository to a local disk, or: thrum config set store.allow_network_fs true",
+                f"{place} lies on a network file system ({kind}), whose locks and syncs may not hold: better move"
+                " the repository to a local disk",
+                "thrum config set store.allow_network_fs true",
             )
         )
     return found

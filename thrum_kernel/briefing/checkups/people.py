@@ -30,7 +30,7 @@ def identities(ground: Ground) -> Sequence[Finding]:
                 "identities",
                 "error",
                 str(problem),
-                problem.hint or f"thrum agent cleanup, or rm {problem.path}",
+                f"rm {problem.path}",
             )
             for problem in read.problems
         ]
@@ -44,7 +44,7 @@ def identities(ground: Ground) -> Sequence[Finding]:
                     "identities",
                     "warning",
                     f"{root} has several identities ({names}): commands there must name one",
-                    "export THRUM_NAME=NAME, or thrum agent delete NAME",
+                    f"export THRUM_NAME={read.identities[0].name}",
                 )
             )
     found += _twice(homes)

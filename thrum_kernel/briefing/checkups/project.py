@@ -111,7 +111,7 @@ def _permission(path: Path, too_much: int) -> Finding | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:
-        return Finding("permissions", "error", f"{path} cannot be looked at", f"ls -ld {path.parent}")
+        return Finding("permissions", "error", f"{path} cannot be looked at", f"chmod u+rwx {path.parent}")
     if stat.S_ISLNK(status.st_mode):
         return None
     if status.st_uid != os.geteuid() and os.geteuid() != 0:
