@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from thrum_kernel.clock import SystemClock, format_us
 from thrum_kernel.events import Event, EventTypes
@@ -19,10 +19,15 @@ from thrum_kernel.events.core import (
     Subject,
 )
 from thrum_kernel.ids import HybridClock, event_id
+from thrum_kernel.settings.core import Sync
+from thrum_kernel.settings.document import Setting
 from thrum_kernel.store.disk import Disk, OsDisk
 from thrum_kernel.store.journal import Journal, Previous, recover
 from thrum_kernel.store.ranges import Tree, read_log
 from thrum_kernel.sync.cutter import Cutter
+from thrum_kernel.sync.exposure import Gate
+from thrum_kernel.sync.loop import Travel
+from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
 
 DAEMON = "d_01JABCDEFGHJKMNPQRSTVWXYZ0"
@@ -126,3 +131,21 @@ class House:
         return [
             path for path in self.root.rglob("*") if path.is_file() and text.encode() in path.read_bytes()
         ]
+
+
+def staying_here(root: Path, publisher: Publisher) -> Travel:
+    """What carries a log that the configuration keeps on this machine."""
+
+    def nobody(choice: object) -> NoReturn:
+        raise AssertionError("nothing is exchanged")
+
+    gate = Gate(environ={}, clock=SystemClock(), settings=Sync, keep=lambda found, name: None)
+    return Travel(
+        settings=lambda key: Setting(key, True, "default"),
+        place=None,
+        runner=Runner(root / "repo.git", root / "a-sync", environ={}),
+        gate=gate,
+        make=nobody,
+        publisher=publisher,
+        clock=SystemClock(),
+    )

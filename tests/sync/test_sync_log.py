@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sync_parts import DAEMON, MESSAGE_TYPES, TYPES, House
+from sync_parts import DAEMON, MESSAGE_TYPES, TYPES, House, staying_here
 
 from thrum_kernel.errors import NotFound, ThrumError, UsageError
 from thrum_kernel.events import Event
@@ -26,6 +26,7 @@ class Logs:
     def __init__(self, root: Path) -> None:
         self.house = House(root / "T")
         self.root = root
+        publisher = self.house.publisher
         self.methods = {
             method.name: method
             for method in (
@@ -37,7 +38,7 @@ class Logs:
                     rebuild=self.rebuild,
                     quiet=self.house.publisher.quiet,
                 ).methods(),
-                *SyncMethods(publisher=self.house.publisher).methods(),
+                *SyncMethods(publisher=publisher, travel=staying_here(root, publisher)).methods(),
             )
         }
 

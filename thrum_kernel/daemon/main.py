@@ -58,6 +58,7 @@ from thrum_kernel.daemon.plugged import Plugged
 from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
 from thrum_kernel.daemon.status import ServiceInfo, StatusMethods
+from thrum_kernel.daemon.travelling import travel_of
 from thrum_kernel.errors import DaemonError, FileDamaged, Projecting, StoreError, StoreLocked, ThrumError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
@@ -212,7 +213,19 @@ class Daemon:
             interval_s=lambda: float(opened.settings.daemon.sync_interval),
             before_cut=(self.messaging.journal_receipts, self.agents.journal_contexts),
         )
-        self.committer.listeners.append(self.publisher.heard)
+        self.committer.listeners.append(self._publish_own)
+        self.travel = travel_of(
+            opened,
+            clock=clock,
+            environ=os.environ,
+            types=self.types,
+            projector=self.projector,
+            keeper=self.keeper,
+            committer=self.committer,
+            cutter=self.cutter,
+            publisher=self.publisher,
+        )
+        self.sync = SyncMethods(publisher=self.publisher, travel=self.travel)
         self.keeper.rebuilt += [
             self._observe_log,
             self.messaging.rebuilt,
@@ -284,7 +297,7 @@ class Daemon:
                 git_user=self._git_user,
                 register_user=self._register_user,
             ),
-            SyncMethods(publisher=self.publisher),
+            self.sync,
             LogMethods(
                 tree=self.opened.tree,
                 daemon=self.opened.daemon_id,
@@ -332,6 +345,7 @@ class Daemon:
         _log.info("reconciled: %s", reconciled)
         for service in (
             *self.publisher.services(),
+            *self.travel.services(),
             *self.agents.services(),
             Service(name="kernel.search", run=self.search.run),
             Service(name="kernel.watch", run=self._watch),
@@ -349,6 +363,7 @@ class Daemon:
     async def stop(self) -> None:
         """Refuse new work, answer what was accepted, and give everything back but the lock."""
         self.unix.stop_listening()
+        self.travel.abandon()
         await self.commands.drain()
         await self.dispatcher.drain()
         if self.websocket is not None:
@@ -402,6 +417,11 @@ class Daemon:
         """Whoever registers an agent may have written a redirect before."""
         if isinstance(event, AgentRegister):
             self._copies_are_old()
+
+    def _publish_own(self, event: Event) -> None:
+        """What came from another clone is published already."""
+        if event.origin_daemon == self.opened.daemon_id:
+            self.publisher.heard(event)
 
     def _copies_are_old(self) -> None:
         """A file that a later start may have to write back has changed; from any thread."""
@@ -635,9 +655,8 @@ class Daemon:
     # --- what is told about this daemon ------------------------------------------------------------------------------
 
     def _sync_state(self) -> tuple[str, str]:
-        reason = "the log stays on this machine: nothing here carries it to a remote yet"
         refusal = self._refusal()
-        return (str(refusal) if refusal is not None else "local-only"), reason
+        return (str(refusal) if refusal is not None else self.sync.state), self.travel.reason
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -678,6 +697,9 @@ class Daemon:
         found = [self._problem] if self._problem else []
         if self.publisher.last_error:
             found.append(f"publishing failed: {self.publisher.last_error}")
+        if self.travel.last_error:
+            found.append(f"sync: {self.travel.last_error}")
+        found += [f"sync: {problem}" for problem in self.travel.problems]
         if self.opened.recovered.torn:
             found.append(
                 f"{len(self.opened.recovered.torn)} journal(s) ended in bytes that were never acknowledged; "

@@ -75,6 +75,12 @@ class ProjectionKeeper:
             self.take_up_types()
             self._done()
 
+    async def catch_up(self) -> None:
+        """Project what the log has and the cache has not, once nothing else makes it anew."""
+        async with self._lock:
+            await self._catch_up()
+            self._done()
+
     async def rebuild(self) -> None:
         """Make the cache anew and serve it."""
         async with self._lock:

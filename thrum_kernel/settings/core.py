@@ -54,6 +54,7 @@ class Sync(SectionModel):
     Attributes:
         enabled: whether it travels at all.
         mechanisms: absent: ``a-sync`` in full; empty: none.
+        remote: the git remote to travel to; empty: ``origin``, else the only one there is.
         detected_visibility, detected_remote: what the last look at the remote said, kept for when it is offline.
         public_exposure_override: the remote (``host/owner/repo``) that may be pushed to although it is public.
     """
@@ -62,6 +63,7 @@ class Sync(SectionModel):
     mechanisms: list[Mechanism] = Field(
         default_factory=lambda: [Mechanism(mechanism="a-sync", scope="full")],
     )
+    remote: str = ""
     detected_visibility: str = ""
     detected_remote: str = ""
     public_exposure_override: str = ""

@@ -81,6 +81,7 @@ class Cutter:
         self._coverage = Coverage()
         self._tail = ("", Mark(0, 0))  # the writer whose journal was read last, and how far
         self._new_purges = Purges()
+        self._known_purges: Purges | None = None
         self._is_open = False
         self._is_tidy = False
 
@@ -124,6 +125,19 @@ class Cutter:
     def has_cutoff(self) -> bool:
         """Whether what `has_purges` tells of is more than deletions of single messages."""
         return bool(self._new_purges.cutoff or self._new_purges.sessions) or not self._new_purges
+
+    @property
+    def known_purges(self) -> Purges:
+        """Everything that was ever purged or deleted, as far as this log knows; the first look reads all of it."""
+        if self._known_purges is None:
+            self._known_purges = self._all_purges()
+        return self._known_purges
+
+    def learn(self, purges: Purges) -> None:
+        """Note durably what another clone purged or deleted: the next publish takes it out of every file."""
+        if purges:
+            self.tree.mark_pending()
+            self._note_purges(purges)
 
     def preview(self, purges: Purges) -> PurgeDone:
         """What `purges` would do; changes nothing."""
@@ -245,8 +259,13 @@ class Cutter:
         for line in lines:
             if is_purging(line.line):
                 self.tree.mark_pending()
-                self._new_purges |= purges_in([line.line])
+                self._note_purges(purges_in([line.line]))
             yield line
+
+    def _note_purges(self, purges: Purges) -> None:
+        self._new_purges |= purges
+        if self._known_purges is not None:
+            self._known_purges |= purges
 
     # rolling up, tidying
 

@@ -44,6 +44,7 @@ class Publisher:
         before_cut: awaited before every cut, for rooms that journal something only when it is about to travel.
         on_purged: awaited after messages or sessions were purged from the files (not for single deletions), while
             nothing is published: they must not publish.
+        on_changed: called on the loop after a publish that changed the published files.
         last_cut_us: when the last publish ended well, microseconds since 1970; None before the first.
         last_error: why the last publish failed; empty when it did not.
         is_running: whether the service runs.
@@ -60,6 +61,7 @@ class Publisher:
     ) -> None:
         self.before_cut = list(before_cut)
         self.on_purged: list[Callable[[], Awaitable[None]]] = []
+        self.on_changed: list[Callable[[], None]] = []
         self.last_cut_us: int | None = None
         self.last_error = ""
         self.is_running = False
@@ -131,7 +133,10 @@ class Publisher:
         async with self._lock:
             await self._journal_rest()
             await self._cut(await self._ended())
-            return await self._purge()
+            done = await self._purge()
+        for callback in self.on_changed:
+            callback()
+        return done
 
     @contextlib.asynccontextmanager
     async def quiet(self) -> AsyncIterator[None]:
@@ -148,11 +153,15 @@ class Publisher:
     async def _publish(self) -> int:
         await self._journal_rest()
         published = await self._cut(None)
+        is_changed = bool(published)
         if await _in_thread(lambda: self._cutter.has_purges):
             published += await self._cut(await self._ended())
             await self._purge()
+            is_changed = True
         writer, _ = self._committer.durable
-        await _in_thread(self._cutter.roll_up, writer)
+        if await _in_thread(self._cutter.roll_up, writer) or is_changed:
+            for callback in self.on_changed:
+                callback()
         return published
 
     async def _journal_rest(self) -> None:

@@ -1,22 +1,28 @@
 """``sync.status`` and ``sync.force``: whether and how the log travels, told honestly.
 
-Without a remote to travel to, a force publishes the journal into the files of this clone and says that it goes no
-further.
+Where nothing carries the log to a remote, a force publishes the journal into the files of this clone and says that it
+goes no further, and why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import contextlib
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from thrum_kernel.api import Call, Method
 from thrum_kernel.clock import format_us
+from thrum_kernel.errors import ThrumError
+from thrum_kernel.sync.loop import Travel
 from thrum_kernel.sync.publish import Publisher
 
 State = Literal["local-only", "stopped", "error", "idle", "synced"]
-NO_TRANSPORT = "the log stays on this machine: nothing here carries it to a remote yet"
+
+FORCE_S = 8.0
+"""How long a force waits for the end of the exchange; that goes on by itself."""
 
 
 class SyncParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +32,10 @@ class SyncParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class SyncStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """How the log travels. ``last_sync_at`` has seconds, and is empty before the first time."""
+    """How the log travels. ``last_sync_at`` has seconds, and is empty before the first time.
+
+    ``remote`` is the name of the git remote, ``problems`` what is wrong with files there.
+    """
 
     running: bool
     last_sync_at: str
@@ -35,10 +44,16 @@ class SyncStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
     last_error: str | msgspec.UnsetType = msgspec.UNSET
     local_only_reason: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
+    remote: str | msgspec.UnsetType = msgspec.UNSET
+    problems: list[str] = []
 
 
 class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What a forced publish came to; ``published`` events left the journal."""
+    """What a force came to.
+
+    ``published`` events left the journal, ``received`` lines of other clones are new here, ``pushed`` tells whether
+    something went to the remote; these hold for what ended while the caller waited.
+    """
 
     triggered: bool
     last_sync_at: str
@@ -46,7 +61,11 @@ class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
     local_only: bool
     local_only_reason: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
+    last_error: str | msgspec.UnsetType = msgspec.UNSET
+    remote: str | msgspec.UnsetType = msgspec.UNSET
     published: int = 0
+    received: int = 0
+    pushed: bool = False
 
 
 class SyncMethods:
@@ -54,14 +73,12 @@ class SyncMethods:
 
     Args:
         publisher: what publishes.
-        local_reason: why the log stays on this machine; empty when it travels.
+        travel: how the log travels.
     """
 
-    def __init__(
-        self, *, publisher: Publisher, local_reason: Callable[[], str] = lambda: NO_TRANSPORT
-    ) -> None:
+    def __init__(self, *, publisher: Publisher, travel: Travel) -> None:
         self._publisher = publisher
-        self._local_reason = local_reason
+        self._travel = travel
 
     def methods(self) -> Sequence[Method]:
         """``sync.status``, ``sync.force``."""
@@ -81,44 +98,61 @@ class SyncMethods:
                 result=SyncForced,
                 handler=self._force,
                 mutates=True,
-                summary="Publish the journal now",
+                summary="Publish now, and exchange with the remote",
             ),
         )
 
+    @property
+    def state(self) -> State:
+        """In one word."""
+        if self._publisher.last_error or self._travel.last_error:
+            return "error"
+        if self._travel.reason:
+            return "local-only"
+        if not self._publisher.is_running or not self._travel.is_running:
+            return "stopped"
+        is_behind = self._publisher.has_waiting or self._travel.has_news or self._travel.last_us is None
+        return "idle" if is_behind else "synced"
+
     def _status(self, call: Call, params: SyncParams) -> SyncStatus:
-        reason = self._local_reason()
+        reason = self._travel.reason or msgspec.UNSET
         return SyncStatus(
             running=self._publisher.is_running,
             last_sync_at=self._last_sync_at(),
-            sync_state=self._state(reason),
+            sync_state=self.state,
             local_only=bool(reason),
-            last_error=self._publisher.last_error or msgspec.UNSET,
-            local_only_reason=reason or msgspec.UNSET,
-            reason=reason or msgspec.UNSET,
+            last_error=self._last_error(),
+            local_only_reason=reason,
+            reason=reason,
+            remote=self._travel.remote or msgspec.UNSET,
+            problems=self._travel.problems,
         )
 
     async def _force(self, call: Call, params: SyncParams) -> SyncForced:
+        received, pushes = self._travel.received, self._travel.pushes
         published = await self._publisher.cut_now()
-        reason = self._local_reason()
+        with contextlib.suppress(TimeoutError, ThrumError):  # `last_error` tells; what takes long goes on
+            async with asyncio.timeout(FORCE_S):
+                await self._travel.force()
+        reason = self._travel.reason or msgspec.UNSET
         return SyncForced(
             triggered=True,
             last_sync_at=self._last_sync_at(),
-            sync_state=self._state(reason),
+            sync_state=self.state,
             local_only=bool(reason),
-            local_only_reason=reason or msgspec.UNSET,
-            reason=reason or msgspec.UNSET,
+            local_only_reason=reason,
+            reason=reason,
+            last_error=self._last_error(),
+            remote=self._travel.remote or msgspec.UNSET,
             published=published,
+            received=self._travel.received - received,
+            pushed=self._travel.pushes > pushes,
         )
 
-    def _last_sync_at(self) -> str:
-        last_us = self._publisher.last_cut_us
-        return "" if last_us is None else f"{format_us(last_us)[:19]}Z"
+    def _last_error(self) -> str | msgspec.UnsetType:
+        return self._publisher.last_error or self._travel.last_error or msgspec.UNSET
 
-    def _state(self, reason: str) -> State:
-        if self._publisher.last_error:
-            return "error"
-        if reason:
-            return "local-only"
-        if not self._publisher.is_running:
-            return "stopped"
-        return "idle" if self._publisher.has_waiting or self._publisher.last_cut_us is None else "synced"
+    def _last_sync_at(self) -> str:
+        is_local = bool(self._travel.reason)
+        last_us = self._publisher.last_cut_us if is_local else self._travel.last_us
+        return "" if last_us is None else f"{format_us(last_us)[:19]}Z"

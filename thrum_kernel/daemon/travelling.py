@@ -1,0 +1,91 @@
+"""Puts together what carries the log through git: one repository, one loop, and an exchange for each remote chosen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from thrum_kernel import gitdir
+from thrum_kernel.clock import Clock
+from thrum_kernel.commit import Committer
+from thrum_kernel.daemon.opened import Opened
+from thrum_kernel.daemon.projecting import ProjectionKeeper
+from thrum_kernel.events import EventTypes
+from thrum_kernel.projection import queries
+from thrum_kernel.projection.apply import Projector
+from thrum_kernel.sync.cutter import Cutter
+from thrum_kernel.sync.exchange import Exchange
+from thrum_kernel.sync.exposure import Gate, Visibility
+from thrum_kernel.sync.ingest import Ingest
+from thrum_kernel.sync.loop import Travel
+from thrum_kernel.sync.merge import Merger
+from thrum_kernel.sync.process import Runner
+from thrum_kernel.sync.publish import Publisher
+from thrum_kernel.sync.remote import Choice, Remote
+from thrum_kernel.sync.repository import Repository
+
+
+def travel_of(
+    opened: Opened,
+    *,
+    clock: Clock,
+    environ: Mapping[str, str],
+    types: EventTypes,
+    projector: Projector,
+    keeper: ProjectionKeeper,
+    committer: Committer,
+    cutter: Cutter,
+    publisher: Publisher,
+) -> Travel:
+    """The way of one daemon's log through git; nothing happens before its service runs."""
+    where, settings = opened.paths, opened.settings
+    runner = Runner(where.repository, where.published, environ=environ)
+    ingest = Ingest(
+        projector=projector,
+        ids=opened.ids,
+        types=types,
+        tree=opened.tree,
+        committer=committer,
+        projected=lambda: queries.projected(projector.cache),
+        rebuild=keeper.rebuild,
+        catch_up=keeper.catch_up,
+        in_doubt=keeper.want_rebuild,
+    )
+
+    def make(choice: Choice) -> Exchange:
+        repository = Repository(
+            where.repository, where.published, runner=runner, object_format=choice.object_format
+        )
+        return Exchange(
+            remote=Remote(choice, runner=runner, cwd=where.repo),
+            repository=repository,
+            runner=runner,
+            merger=Merger(opened.tree, repository, daemon=opened.daemon_id),
+            cutter=cutter,
+            publisher=publisher,
+            ingest=ingest,
+            clock=clock,
+            name=opened.known.identity.hostname,
+        )
+
+    def keep(found: Visibility, name: str) -> None:
+        sync = dict(settings.current().raw.get("daemon", {}).get("sync") or {})
+        sync.update(detected_visibility=found, detected_remote=name)
+        settings.update("daemon", {"sync": sync})
+
+    travel = Travel(
+        settings=settings.get,
+        place=gitdir.locate(where.repo),
+        runner=runner,
+        gate=Gate(environ=environ, clock=clock, settings=lambda: settings.daemon.sync, keep=keep),
+        make=make,
+        publisher=publisher,
+        clock=clock,
+    )
+    loop = asyncio.get_running_loop()
+
+    def reconsider() -> None:
+        loop.call_soon_threadsafe(travel.reconsider)
+
+    settings.changed.append(reconsider)
+    return travel

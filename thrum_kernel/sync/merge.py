@@ -1,0 +1,269 @@
+"""Takes what another clone published into this one's files, and says what a commit on top of it has to change.
+
+Blocking; the caller sees to it that nothing is published meanwhile (`Publisher.quiet`). Every byte is compared with the
+digest in its name before it is written, message files before the events file that lists them, so that a unit exists
+only once it is whole. Nothing that is here is overwritten: two contents under one name are reported and both kept, ours
+here and the other in the repository.
+
+Source: DESIGN.md D1, "Published files", "Purge".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from thrum_kernel.errors import FileDamaged, FileMissing, FormatTooNew, ThrumError
+from thrum_kernel.store.files import digest, write_new
+from thrum_kernel.store.filter import filter_units
+from thrum_kernel.store.names import parse_name
+from thrum_kernel.store.purge import Purges, is_purging, purges_in
+from thrum_kernel.store.read import read_window
+from thrum_kernel.store.scan import Problem, Scan, scan, walk
+from thrum_kernel.store.tree import READER, Tree
+from thrum_kernel.store.units import Unit, decode_unit
+from thrum_kernel.sync.repository import Blobs, Repository
+from thrum_kernel.sync.union import is_events_path, is_log_path, paths_of, surplus, wanted, whole
+
+FORMAT = "FORMAT"
+
+
+class ForeignBranch(ThrumError):
+    """The remote's branch of our name holds another program's data; nothing was changed there or here."""
+
+    def __init__(self, remote: str) -> None:
+        super().__init__(
+            f"the branch a-sync of {remote} was not written by this program",
+            hint="it is left alone; messages stay on this machine until that branch is migrated or renamed",
+        )
+
+
+class Changes(NamedTuple):
+    """What a commit on top of the other side's tip changes."""
+
+    add: list[str]
+    remove: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.add or self.remove)
+
+
+@dataclass(slots=True)
+class Merged:
+    """What a merge did.
+
+    Attributes:
+        units: what is new or more complete here, oldest first.
+        purges: what the purges and deletions among their lines take out.
+        problems: what could not be taken, and names with two contents.
+    """
+
+    units: list[Unit] = field(default_factory=list)
+    purges: Purges = field(default_factory=Purges)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class _Format(msgspec.Struct):
+    reader: int
+    format: str = ""
+
+
+class Merger:
+    """Merges commits into the published files of one log.
+
+    Args:
+        tree: the log.
+        repository: where the commits are.
+        daemon: the id of the daemon here; files under it that lie inside others are its cutter's to remove.
+    """
+
+    def __init__(self, tree: Tree, repository: Repository, *, daemon: str) -> None:
+        self._tree = tree
+        self._repository = repository
+        self._daemon = daemon
+        self._headers: dict[str, Unit] = {}
+        self._last: Mapping[str, str] = {}
+        self._refused: dict[str, str] = {}
+
+    def merge(self, tip: str, *, remote: str, known: Purges) -> Merged:
+        """Take what *tip* has and this clone has not.
+
+        Args:
+            tip: a commit of the other side.
+            remote: its name, for what is told.
+            known: every purge and deletion of this log: what comes is filtered by them.
+
+        Raises:
+            ForeignBranch: the branch is not ours.
+            FormatTooNew: it needs a later version.
+            GitFailed, StoreError: it cannot be read or written; what was taken counts, and doing it again goes on.
+        """
+        entries = self._repository.files(tip)
+        merged = Merged()
+        with self._repository.blobs() as blobs:
+            self._check_format(entries, blobs, remote)
+            here = self._scan()
+            present = self._present()
+            self._compare(entries, present, blobs, merged)
+            offered = self._offered(entries, present, blobs, merged)
+            taken = [
+                unit
+                for unit in [*wanted(offered, list(whole(here.units, present)), entries), *here.units]
+                if self._take(unit, entries, present, blobs, merged)
+            ]
+        self._settle(taken, known, merged)
+        self._last = entries
+        self._headers = {path: unit for path, unit in self._headers.items() if path in entries}
+        return merged
+
+    def changes(self, tip: str) -> Changes:
+        """What a commit on top of *tip* (empty: none) has to change so that it holds what is here."""
+        entries = self._repository.files(tip)
+        here = self._scan()
+        present = self._present()
+        listed = paths_of(here.units) & present
+        with self._repository.blobs() as blobs:
+            offered = self._offered(entries, present, blobs, Merged())
+            is_older = FORMAT in entries and self._reader(blobs.read(entries[FORMAT])) < self._tree.format()
+        add = sorted(path for path in listed if path not in entries or self._can_mend(path, entries[path]))
+        if (add and FORMAT not in entries) or is_older:
+            add.append(FORMAT)
+        gone = surplus(offered, here.units, present)
+        return Changes(add, sorted(gone & entries.keys() - present))
+
+    # looking
+
+    def _scan(self) -> Scan:
+        found = scan(self._tree)
+        self._headers = {str(unit.path): unit for unit in (*found.units, *found.superseded)} | self._headers
+        return found
+
+    def _present(self) -> set[str]:
+        return {str(path) for folder in ("events", "messages") for path in walk(self._tree, Path(folder))}
+
+    def _check_format(self, entries: Mapping[str, str], blobs: Blobs, remote: str) -> None:
+        if FORMAT not in entries:
+            raise ForeignBranch(remote)
+        needed = self._reader(blobs.read(entries[FORMAT]))
+        if needed == 0:
+            raise ForeignBranch(remote)
+        if needed > READER:
+            raise FormatTooNew(f"the branch a-sync of {remote}", needed, READER)
+        if needed > self._tree.format():
+            self._tree.raise_format(needed)
+
+    @staticmethod
+    def _reader(data: bytes) -> int:
+        """The version of the reader that a FORMAT file asks for; 0 when it is not one of ours."""
+        try:
+            found = msgspec.json.decode(data, type=_Format)
+        except msgspec.MsgspecError:
+            return 0
+        return found.reader if found.format == "thrum" else 0
+
+    def _compare(self, entries: Mapping[str, str], present: set[str], blobs: Blobs, merged: Merged) -> None:
+        """Tell of names whose content in the tip is not the one that is here; only what changed is read."""
+        for path, blob in entries.items():
+            if path not in present or self._last.get(path) == blob or not is_log_path(path):
+                continue
+            if not _is_named_after(path, blobs.read(blob)):
+                self._refused[path] = blob
+                text = "the remote holds other bytes under this name than it tells; what is here is kept"
+                merged.problems.append(Problem("conflict", path, text))
+
+    def _can_mend(self, path: str, blob: str) -> bool:
+        """Whether the tip holds what a name does not tell, and we hold what it does."""
+        if self._refused.get(path) != blob:
+            return False
+        return _is_named_after(path, self._tree.disk.read(self._tree.published / path))
+
+    def _offered(
+        self, entries: Mapping[str, str], present: set[str], blobs: Blobs, merged: Merged
+    ) -> list[Unit]:
+        """The units of the tip whose events file is not here."""
+        units = []
+        for path, blob in entries.items():
+            if path in present or not is_events_path(path) or self._refused.get(path) == blob:
+                continue
+            unit = self._headers.get(path) or self._read_header(path, blob, blobs, merged)
+            if unit is not None:
+                units.append(unit)
+        return units
+
+    def _read_header(self, path: str, blob: str, blobs: Blobs, merged: Merged) -> Unit | None:
+        data = self._sound(path, blob, blobs, merged)
+        if data is None:
+            return None
+        try:
+            unit = decode_unit(Path(path), data.partition(b"\n")[0])
+        except FileDamaged as error:
+            self._refuse(path, blob, error.reason, merged)
+            return None
+        self._headers[path] = unit
+        return unit
+
+    # taking
+
+    def _take(
+        self, unit: Unit, entries: Mapping[str, str], present: set[str], blobs: Blobs, merged: Merged
+    ) -> bool:
+        """Write the files of *unit* that are not here, the events file last; whether there were any."""
+        missing = [str(path) for path in unit.paths if str(path) not in present and str(path) in entries]
+        written = [path for path in missing if self._write(path, entries[path], blobs, merged)]
+        present.update(written)
+        return bool(written)
+
+    def _write(self, path: str, blob: str, blobs: Blobs, merged: Merged) -> bool:
+        data = self._sound(path, blob, blobs, merged) if is_log_path(path) else None
+        if data is None:
+            return False
+        if is_purging(data):
+            self._tree.mark_pending()  # a start finds it and purges, should we die before that is done
+        target = self._tree.published / path
+        temporary = self._tree.folders.ensure(self._tree.temporary)
+        self._tree.folders.ensure(target.parent)
+        write_new(self._tree.disk, target, data, temporary=temporary)
+        return True
+
+    def _sound(self, path: str, blob: str, blobs: Blobs, merged: Merged) -> bytes | None:
+        """The bytes of a blob that are what their name tells; None otherwise, which is told once."""
+        if self._refused.get(path) == blob:
+            return None
+        data = blobs.read(blob)
+        if _is_named_after(path, data):
+            return data
+        self._refuse(path, blob, "its bytes are not those that its name tells", merged)
+        return None
+
+    def _refuse(self, path: str, blob: str, why: str, merged: Merged) -> None:
+        self._refused[path] = blob
+        merged.problems.append(Problem("damaged", path, f"was not taken from the remote: {why}"))
+
+    def _settle(self, taken: list[Unit], known: Purges, merged: Merged) -> None:
+        """Filter what was taken by what is purged, find the purges in it, and drop what lies inside larger units."""
+        if not taken:
+            return
+        merged.purges = purges_in(line for unit in taken for line in _lines(self._tree, unit))
+        filtered = filter_units(self._tree, taken, known) if known else None
+        if filtered is not None:
+            merged.problems += filtered.problems
+        found = self._scan()
+        self._tree.drop([unit for unit in found.superseded if unit.daemon != self._daemon], keep=found.units)
+        merged.units = sorted(filtered.units if filtered is not None else taken, key=lambda unit: unit.key)
+
+
+def _lines(tree: Tree, unit: Unit) -> Iterable[bytes]:
+    """The lines of a unit; none of those that cannot be read."""
+    try:
+        return [line.line for line in read_window(tree, unit)]
+    except (FileDamaged, FileMissing):
+        return []
+
+
+def _is_named_after(path: str, data: bytes) -> bool:
+    name = parse_name(path.rpartition("/")[2])
+    return name is not None and name.digest == digest(data)

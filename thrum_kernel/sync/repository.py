@@ -1,0 +1,227 @@
+"""Our own git repository: `T/repo.git`, whose work tree is `T/a-sync`.
+
+The user's repository is not involved: its refs, index, worktrees, hooks, reflogs and objects cannot be touched from
+here. Commits are made with plumbing from names and blobs, never from the work tree as a whole, so that what a commit
+holds is what the caller says, and paths of a later version of Thrum stay in the tree though nobody here knows them.
+
+Everything in it can be had again, from the work tree and from the remote: a damaged one is put aside and made anew.
+
+Source: DESIGN.md D1 "Git".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from subprocess import Popen
+from typing import Final
+
+from thrum_kernel.errors import GitFailed
+from thrum_kernel.sync.process import Runner
+
+BRANCH: Final = "a-sync"
+REF: Final = f"refs/heads/{BRANCH}"
+GC_AT: Final = 2000
+"""Loose objects from which on our own gc packs them."""
+
+_CONFIG: Final = """\
+[core]
+\trepositoryformatversion = {version}
+\tfilemode = false
+\tbare = false
+\tworktree = ../{work_tree}
+\tlogAllRefUpdates = false
+\thooksPath = /dev/null
+[gc]
+\tauto = 0
+[user]
+\tname = Thrum
+\temail = thrum@local
+{extensions}"""
+
+
+class Repository:
+    """The repository; blocking, for one thread at a time.
+
+    Args:
+        folder: `T/repo.git`.
+        work_tree: `T/a-sync`.
+        object_format: ``sha1`` or ``sha256``, that of the remote.
+    """
+
+    def __init__(self, folder: Path, work_tree: Path, *, runner: Runner, object_format: str = "sha1") -> None:
+        self.folder = folder
+        self.work_tree = work_tree
+        self._runner = runner
+        self._format = object_format
+        self._is_ready = False
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether `prepare` was called, and neither the repository nor its work tree was taken away since."""
+        return self._is_ready and (self.folder / "HEAD").exists() and (self.work_tree / ".git").exists()
+
+    def is_sound(self) -> bool:
+        """Whether every object that a reference needs is there; a repository that is not there is sound."""
+        if not (self.folder / "HEAD").exists():
+            return True
+        return self._runner.run("fsck", "--no-dangling", cwd=self.folder).ok
+
+    def prepare(self) -> None:
+        """Make the repository where there is none, and mend what a killed git left behind; cheap when done before.
+
+        Raises:
+            GitFailed: it cannot be made.
+        """
+        if self.is_linked:
+            return
+        if not (self.folder / "HEAD").exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._make()
+        for lock in self._locks():
+            lock.unlink(missing_ok=True)
+        self._link()
+        self._is_ready = True
+
+    def put_aside(self) -> Path:
+        """Move a damaged repository out of the way, so that `prepare` makes it anew; where it is now."""
+        aside = self.folder.with_name(f"{self.folder.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(aside)
+        self._is_ready = False
+        return aside
+
+    def tip(self, ref: str) -> str:
+        """The commit that *ref* names; empty when there is none."""
+        answer = self._runner.run("rev-parse", "--verify", "--quiet", ref, cwd=self.work_tree)
+        return answer.text if answer.ok else ""
+
+    def files(self, commit: str) -> dict[str, str]:
+        """Every regular file of a commit: the id of its blob by path; nothing for an empty *commit*.
+
+        Raises:
+            GitFailed: the commit is not there, or damaged.
+        """
+        if not commit:
+            return {}
+        found = {}
+        for entry in self._ask("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0"):
+            head, _, path = entry.partition(b"\t")
+            if head.startswith(b"100"):
+                found[path.decode("utf-8", "surrogateescape")] = head.split(b" ")[2].decode()
+        return found
+
+    @contextlib.contextmanager
+    def blobs(self) -> Iterator[Blobs]:
+        """Reads blobs one after another, with one process for all of them."""
+        with self._runner.conversation("cat-file", "--batch", cwd=self.work_tree) as process:
+            yield Blobs(process)
+
+    def commit(self, parent: str, add: Sequence[str], remove: Sequence[str], message: str) -> str:
+        """A commit on top of *parent* (empty: a first one); *parent* itself when nothing changes.
+
+        No reference is moved.
+
+        Args:
+            add: paths of the work tree that are put into the tree, or replaced there.
+            remove: paths that leave the tree.
+            message: what it says.
+
+        Raises:
+            GitFailed: it cannot be made, for example since a file is not there any more.
+        """
+        index = {"GIT_INDEX_FILE": str(self.folder / "index.thrum")}
+        self._ask("read-tree", parent or "--empty", env=index)
+        lines = [*self._additions(add), *self._removals(remove)]
+        self._ask("update-index", "-z", "--index-info", stdin=b"".join(lines), env=index)
+        tree = self._ask("write-tree", env=index).decode().strip()
+        if parent and self._ask("rev-parse", f"{parent}^{{tree}}").decode().strip() == tree:
+            return parent
+        words = ["commit-tree", tree, *(("-p", parent) if parent else ())]
+        return self._ask(*words, stdin=message.encode()).decode().strip()
+
+    def move(self, ref: str, commit: str) -> None:
+        """Let *ref* name *commit*."""
+        self._ask("update-ref", ref, commit)
+
+    def collect(self) -> None:
+        """Pack what has become many small objects, and let go of commits that were never pushed."""
+        settings = (("gc.auto", str(GC_AT)), ("gc.autoDetach", "false"), ("gc.pruneExpire", "1.hour.ago"))
+        words = [word for key, value in settings for word in ("-c", f"{key}={value}")]
+        self._runner.run(*words, "gc", "--auto", "--quiet", cwd=self.work_tree)
+
+    def _additions(self, paths: Sequence[str]) -> Iterator[bytes]:
+        """Entries for `update-index --index-info`; the blobs are written first."""
+        if not paths:
+            return
+        names = "".join(f"{path}\n" for path in paths).encode()
+        blobs = self._ask("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names).decode().split()
+        for path, blob in zip(paths, blobs, strict=True):
+            yield f"100644 {blob} 0\t{path}\0".encode()
+
+    def _removals(self, paths: Sequence[str]) -> Iterator[bytes]:
+        nothing = "0" * (64 if self._format == "sha256" else 40)
+        for path in paths:
+            yield f"0 {nothing} 0\t{path}\0".encode()
+
+    def _make(self) -> None:
+        """Lay the repository out and configure it; HEAD is written last, so that half a repository is none."""
+        self.work_tree.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for name in ("objects/info", "objects/pack", "refs/heads", "info"):
+            (self.folder / name).mkdir(mode=0o750, parents=True, exist_ok=True)
+        is_sha1 = self._format == "sha1"
+        config = _CONFIG.format(
+            version=0 if is_sha1 else 1,
+            work_tree=self.work_tree.name,
+            extensions="" if is_sha1 else f"[extensions]\n\tobjectFormat = {self._format}\n",
+        )
+        (self.folder / "config").write_text(config)
+        (self.folder / "HEAD").write_text(f"ref: {REF}\n")
+
+    def _link(self) -> None:
+        """Let git find the repository from within the work tree; relative, so that both may be moved together."""
+        self.work_tree.mkdir(mode=0o750, parents=True, exist_ok=True)
+        text = f"gitdir: ../{self.folder.name}\n"
+        link = self.work_tree / ".git"
+        if not link.is_file() or link.read_text("utf-8", "replace") != text:
+            link.unlink(missing_ok=True)
+            link.write_text(text)
+
+    def _locks(self) -> list[Path]:
+        """Lock files: nobody else uses the repository, so those that are there at a start are left over."""
+        return [*self.folder.glob("*.lock"), *(self.folder / "refs").rglob("*.lock")]
+
+    def _ask(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
+        return self._runner.ask(*words, cwd=self.work_tree, stdin=stdin, env=env)
+
+
+class Blobs:
+    """A conversation with ``git cat-file --batch``."""
+
+    def __init__(self, process: Popen[bytes]) -> None:
+        self._process = process
+
+    def read(self, blob: str) -> bytes:
+        """The bytes of a blob.
+
+        Raises:
+            GitFailed: it is not there, or damaged.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        try:
+            stdin.write(blob.encode() + b"\n")
+            stdin.flush()
+            head = stdout.readline().split()
+            if len(head) != 3 or head[1] != b"blob":
+                raise GitFailed("cat-file", f"{blob} is not to be had")
+            size = int(head[2])
+            data = stdout.read(size + 1)[:-1]
+        except OSError as error:
+            raise GitFailed("cat-file", str(error)) from error
+        if len(data) != size:
+            raise GitFailed("cat-file", f"{blob} ended early")
+        return data

@@ -1,0 +1,92 @@
+"""Merging as a question of names: which published files of another clone to take, and which leave the common tree.
+
+Pure: works on names and first lines. A file is taken when it is not here, unless everything in it lies inside a larger
+file that is here or offered too (roll-up). A file leaves the common tree when it is not here and all its windows are
+held by a unit that is here whole: then it was rolled up or purged. Whatever is not understood stays where it is.
+
+Source: DESIGN.md D1, "Merging is the union of names, less files whose windows lie inside another's of their shard".
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from thrum_kernel.store.names import parse_name
+from thrum_kernel.store.scan import contains
+from thrum_kernel.store.units import Unit
+
+_FOLDER: Final = r"[0-9A-Za-z_%~-]{1,128}"
+_EVENTS: Final = re.compile(rf"events/{_FOLDER}/[0-9a-f]/([^/]+)")
+_MESSAGES: Final = re.compile(rf"messages/{_FOLDER}/{_FOLDER}/[0-9a-f]/([^/]+)")
+
+
+def is_events_path(path: str) -> bool:
+    """Whether *path* can be that of an events file."""
+    match = _EVENTS.fullmatch(path)
+    return match is not None and parse_name(match[1]) is not None
+
+
+def is_log_path(path: str) -> bool:
+    """Whether *path* can be that of a published file: nothing else from a remote is ever written to the disk."""
+    match = _EVENTS.fullmatch(path) or _MESSAGES.fullmatch(path)
+    return match is not None and parse_name(match[1]) is not None
+
+
+def paths_of(units: Iterable[Unit]) -> set[str]:
+    """Every file that *units* list, their own included."""
+    return {str(path) for unit in units for path in unit.paths}
+
+
+class Holding:
+    """The units that are somewhere whole, to be asked what they hold."""
+
+    def __init__(self, units: Iterable[Unit]) -> None:
+        self._by_daemon: Mapping[str, list[Unit]] = defaultdict(list)
+        for unit in units:
+            self._by_daemon[unit.daemon].append(unit)
+
+    def has_larger(self, unit: Unit) -> bool:
+        """Whether another unit's windows contain those of *unit*, without being the same."""
+        return any(contains(other.windows, unit.windows) for other in self._of(unit))
+
+    def has(self, unit: Unit) -> bool:
+        """Whether a unit here covers all of *unit*, be it under another name."""
+        return any(
+            other.windows == unit.windows or contains(other.windows, unit.windows) for other in self._of(unit)
+        )
+
+    def _of(self, unit: Unit) -> Sequence[Unit]:
+        return self._by_daemon.get(unit.daemon, ())
+
+
+def whole(units: Iterable[Unit], present: Collection[str]) -> Iterator[Unit]:
+    """Those of *units* all of whose files are *present*."""
+    return (unit for unit in units if all(str(path) in present for path in unit.paths))
+
+
+def wanted(offered: Sequence[Unit], local: Sequence[Unit], names: Collection[str]) -> list[Unit]:
+    """Which units that are not here to take, oldest first.
+
+    Args:
+        offered: the units of the other side whose events file is not here.
+        local: the units here that are whole.
+        names: every path that the other side has.
+    """
+    larger = Holding([*local, *whole(offered, names)])
+    return sorted((unit for unit in offered if not larger.has_larger(unit)), key=lambda unit: unit.key)
+
+
+def surplus(offered: Iterable[Unit], local: Sequence[Unit], present: Collection[str]) -> set[str]:
+    """Which paths leave the common tree.
+
+    Args:
+        offered: the units of the other side whose events file is not here.
+        local: the units here that count.
+        present: every published path here.
+    """
+    holding = Holding(whole(local, present))
+    gone = paths_of(unit for unit in offered if holding.has(unit))
+    return gone - paths_of(local)
