@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,7 @@ def test_all_mistakes_are_told_at_once_with_their_keys(path: Path) -> None:
 
     assert set(found) == {
         "daemon.log_level",
+        "daemon.log_lvl",
         "daemon.ws_port",
         "daemon.sync.mechanisms[0].mechanism",
         "daemon.sync.enabled",
@@ -336,3 +338,15 @@ def test_an_edit_by_hand_may_go_unnoticed_for_a_while_and_a_change_of_ours_never
     settings.set("messaging.send_per_minute", 7)
 
     assert (settings.messaging.send_burst, settings.messaging.send_per_minute) == (22, 7)
+
+
+def test_what_held_before_is_never_taken_for_a_file_that_is_damaged(path: Path) -> None:
+    path.write_text('{"messaging": {"send_burst": 1}}')
+    settings = SettingsFile(path, look_every_s=0.05)
+    assert settings.messaging.send_burst == 1
+    path.write_text("{")
+    time.sleep(0.05)
+
+    for _ in range(3):
+        with pytest.raises(FileDamaged):
+            settings.current()

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from thrum_kernel.errors import FileDamaged
 from thrum_kernel.plugins.cursors import DeadLetter
 from thrum_kernel.plugins.host import PluginHost
+from thrum_kernel.plugins.loader import Loaded
 from thrum_kernel.plugins.record import Plugin
 from thrum_kernel.settings.sections import plain
 
@@ -93,12 +95,21 @@ def details(
         told.services = [service.name for service in loaded.added.get("thrum_services", ())]
         told.tables = [_first_words(line) for line in loaded.tables.projected]
         told.tables += [_first_words(line) for step in loaded.tables.local for line in step.statements]
-        settings = loaded.ctx.settings
-        told.settings = plain(settings) if settings is not None else {}
+        told.settings = _settings(loaded)
     told.letters = [
         LetterRow(event_id=letter.event_id, type=letter.type, error=letter.error) for letter in letters
     ]
     return told
+
+
+def _settings(loaded: Loaded) -> dict[str, Any]:
+    """What holds for a plugin; nothing while that cannot be read, which its troubles tell."""
+    try:
+        settings = loaded.ctx.settings
+    except FileDamaged:
+        return {}
+    found: dict[str, Any] = plain(settings) if settings is not None else {}
+    return found
 
 
 def _fields(plugin: Plugin, troubles: dict[str, str] | None) -> dict[str, Any]:

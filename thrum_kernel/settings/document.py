@@ -111,6 +111,9 @@ class SettingsFile:
             self._looked_s = now_s
         stamp = _stamp_of(self.path)
         if document is None or (stamp, beside) != (self._stamp, self._overlay_stamps):
+            self._document = (
+                None  # what held before must not be taken for what holds while the file is damaged
+            )
             document = self._made_of(self._read())
             is_news = (stamp, beside) != (self._stamp, self._overlay_stamps)
             self._document, self._stamp, self._overlay_stamps = document, stamp, beside

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -173,7 +174,24 @@ def mistakes(section: Section, value: Any) -> list[tuple[str, str]]:
     try:
         found = section.validated(value)
     except ValidationError as error:
-        return [(_dotted(section.name, detail["loc"]), _sentence(detail)) for detail in error.errors()]
+        wrong = [(_dotted(section.name, detail["loc"]), _sentence(detail)) for detail in error.errors()]
+        try:
+            found = section.validated(without(value, wrong))
+        except ValidationError:
+            return wrong
+        return wrong + _unknown_in(section, found)
+    return _unknown_in(section, found)
+
+
+def without(value: Any, wrong: Iterable[tuple[str, str]]) -> Any:
+    """A copy of a section's value that lacks what is mistaken in it."""
+    rest = copy.deepcopy(value)
+    for key, _ in wrong:
+        drop(rest, key.partition("[")[0].split(".")[1:])
+    return rest
+
+
+def _unknown_in(section: Section, found: Any) -> list[tuple[str, str]]:
     return [] if section.open else [(key, UNKNOWN) for key in _unknown(section.name, found)]
 
 

@@ -18,13 +18,13 @@ from thrum_kernel.settings.sections import (
     UNKNOWN,
     Section,
     Sections,
-    drop,
     hinder,
     lookup,
     mistakes,
     overlap,
     place,
     plain,
+    without,
 )
 
 IN_FILE: Final = "config.json"
@@ -207,13 +207,12 @@ class Document:
             FileDamaged: the key, or the section as a whole, is.
         """
         touched = [f"{key}: {text}" for key, text in wrong if not for_key or overlap(key, for_key)]
-        rest = copy.deepcopy(given)
-        for key, _ in wrong:
-            drop(rest, key.partition("[")[0].split(".")[1:])
+        rest = without(given, wrong)
         if touched or hinder(section, rest):
             told = touched or [f"{key}: {text}" for key, text in wrong]
+            key = told[0].partition(": ")[0]
             raise FileDamaged(
-                self.path, "; ".join(told), hint="thrum config set KEY VALUE, or mend it by hand"
+                self.path, "; ".join(told), hint=f"thrum config set {key} VALUE, or mend it by hand"
             )
         return section.validated(rest)
 

@@ -154,6 +154,8 @@ def test_a_mode_that_is_none_refuses_until_it_is_mended(house: House, restarted:
         "  problem: identity_guard.cross_worktree: input should be 'strict', 'warn' or 'off', not 'loud'\n"
     )
     assert house.cli.run("send", "hello", "--to", "@alice").status == 0, "messaging is not judged"
+    assert "thrum config set identity_guard.cross_worktree VALUE" in done.err
+    assert "command:*" in house.cli("plugin", "show", "guards")
     listed = house.cli("plugin", "list")
     assert "guards  " in listed and "identity_guard.cross_worktree" in listed
     for cli in (house.cli, house.cli.in_process()):
@@ -169,6 +171,20 @@ def test_a_mode_that_is_none_refuses_until_it_is_mended(house: House, restarted:
     done = house.cli.run("team")
     assert (done.status, done.err) == (0, "")
     assert "identity_guard.cross_worktree" not in house.cli("plugin", "list")
+
+
+def test_a_configuration_that_is_no_json_refuses_until_it_is_mended(house: House) -> None:
+    config = house.repo.path / ".thrum" / "config.json"
+    sound = config.read_text()
+    config.write_text(sound[:-3])
+
+    for _ in range(3):
+        done = house.cli.run("team")
+        assert done.status == 1
+        assert f"settings_damaged\n  file: {config}\n  problem: is not valid JSON" in done.err
+
+    config.write_text(sound)
+    assert house.cli.run("team").err == ""
 
 
 def test_doctor_shows_how_strict_they_are(house: House) -> None:
