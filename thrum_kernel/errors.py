@@ -272,16 +272,22 @@ class IdentityMissing(IdentityError):
 
     Attributes:
         where: the worktree that was looked at.
+        is_outside: it is none of the repository that was asked.
     """
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, *, is_outside: bool = False) -> None:
         self.where = where
+        self.is_outside = is_outside
 
     def __str__(self) -> str:
+        if self.is_outside:
+            return f"nobody is registered where you stand: {self.where} is in no worktree of this repository"
         return "no agent identities registered in this worktree"
 
     @property
     def hint(self) -> str:
+        if self.is_outside:
+            return "go to the agent's worktree: --repo says which repository is asked, not who you are"
         return "register here first: thrum quickstart --name NAME --role ROLE --module MODULE"
 
 
