@@ -209,8 +209,11 @@ def test_whoami_answers_for_the_caller_and_for_nobody_else(
 ) -> None:
     async def main() -> None:
         async with House(repo) as house:
-            with pytest.raises(IdentityMissing):
+            with pytest.raises(IdentityMissing, match="in this worktree"):
                 await house.call("agent.whoami", processes.at(repo))
+            with pytest.raises(IdentityMissing, match="where you stand: / is in no worktree") as outside:
+                await house.call("agent.whoami", processes.at(Path("/")))
+            assert "--repo says which repository" in outside.value.hint
             await house.register(processes.at(repo), "alice", intent="look around")
             who = await house.call("agent.whoami", processes.at(repo / "src"))
             assert (who["agent_id"], who["role"], who["branch"], who["intent"]) == (

@@ -77,7 +77,9 @@ class Directory:
         agent = self._roster.find_local(caller.agent_id) if caller.is_known else None
         if agent is None:
             self._check_files(caller)
-            raise IdentityMissing(str(caller.worktree or caller.cwd or ""))
+            is_outside = caller.worktree is None or not self._files.is_worktree(caller.worktree)
+            where = caller.cwd if is_outside else caller.worktree
+            raise IdentityMissing(str(where or ""), is_outside=is_outside and where is not None)
         answer = Whoami(
             agent_id=agent.name,
             role=agent.role,
