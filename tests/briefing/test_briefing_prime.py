@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from briefing_plugin import Site
 
+from thrum_kernel import templates
 from thrum_kernel.briefing import commands, terminal, text, wording
 from thrum_kernel.briefing.commands import USAGES, CommandEntry
 from thrum_kernel.briefing.model import (
@@ -26,6 +29,7 @@ from thrum_kernel.briefing.model import (
     Briefing,
 )
 from thrum_kernel.cli.app import kernel_tree
+from thrum_kernel.cli.command import Group
 from thrum_kernel.context.preamble import DEFAULT_PREAMBLE
 from thrum_kernel.testing.harness import Cli, Repo, request
 
@@ -207,6 +211,30 @@ def test_every_usage_is_a_command_that_parses() -> None:
         tree.parser(found.entry).make_context("x", list(found.args))  # type: ignore[arg-type]
 
 
+TEXTS = {
+    "the default preamble": DEFAULT_PREAMBLE,
+    "alone": wording.ALONE,
+    "the protocol": f"{wording.PROTOCOL}\n{wording.WOKEN}\n{wording.LISTENING}",
+    "llms.txt": templates.read("llms.txt").decode(),
+    **{name: templates.read(f"strategies/{name}").decode() for name in templates.STRATEGIES},
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_command_in_a_text_for_agents_parses(name: str) -> None:
+    tree = kernel_tree()
+    blocks = re.findall(r"^ *(?=thrum )(.*)$", TEXTS[name], re.MULTILINE)
+    said = re.findall(r"`(thrum [^`\n]+)`", TEXTS[name])
+    said += [part for block in blocks for part in re.split(r" {3,}", block) if part.startswith("thrum ")]
+    assert said
+    for line in said:
+        words = [word.partition("|")[0] for word in shlex.split(line.partition(" < ")[0])[1:]]
+        found = tree.find(words)
+        if isinstance(found.entry, Group) or not found.args or "--help" in words:  # only named
+            continue
+        tree.parser(found.entry).make_context("x", list(found.args))
+
+
 def test_only_what_exists_is_listed_and_plugins_are_by_their_noun() -> None:
     entries = [
         CommandEntry(("inbox",), "mail"),
@@ -260,6 +288,29 @@ def test_no_field_of_an_identity_can_be_markup_in_the_first_turns_line() -> None
     assert (
         line == "Thrum context loaded: @ab (r, m) as bAl ice/b rm -rf xy0m on branch feat/x; inbox: 2 unread"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("__Eve__ _and_ Bob", "Eve and Bob"),
+        ("coord_my_project", "coord_my_project"),
+        ("_x", "_x"),
+        ("a\u202eb\u200b\ufeffc", "abc"),
+        ("![x](javascript:1) &lt;b&gt;", "!xjavascript:1 &lt;b&gt;"),
+        ("~~~\r\n# heading", "heading"),
+    ],
+)
+def test_nothing_is_left_that_reads_as_more_than_text(text: str, left: str) -> None:
+    assert wording.plain(text) == left
+
+
+def test_an_intent_is_shown_as_it_was_said(daemon: Cli) -> None:
+    said = 'Fix "login" (issue #42) & `logout`'
+    daemon("quickstart", "eve", "--role", "tester", "--module", "m", "--intent", said)
+    shown = daemon("prime")
+    assert f"\nIntent: {said}\n" in shown
+    assert f"tester: @eve (active): {said}\n" in shown
 
 
 def test_a_display_name_with_markup_does_not_reach_the_line(daemon: Cli) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from thrum_kernel.api import PrimeSection
 from thrum_kernel.briefing import wording
 from thrum_kernel.briefing.model import BriefedAgent, BriefedTeam, Briefing
-from thrum_kernel.briefing.wording import length, plain, since
+from thrum_kernel.briefing.wording import length, one_line, plain, since
 
 SHOWN_AGENTS: Final = 25
 SHOWN_FILES: Final = 10
@@ -72,7 +72,7 @@ def _session(briefing: Briefing, setting: Setting) -> str:
     if not session.session_id:
         return "Session: none (begin one: thrum session start)"
     line = f"Session: {session.session_id} (began {since(session.started_at, setting.now_us)})"
-    return f"{line}\nIntent: {plain(session.intent)}" if session.intent else line
+    return f"{line}\nIntent: {one_line(session.intent)}" if session.intent else line
 
 
 def _team(briefing: Briefing, setting: Setting) -> str:
@@ -94,7 +94,7 @@ def _member(agent: BriefedAgent, now_us: int) -> str:
         state = f"offline, last seen {since(agent.last_seen_at, now_us)}"
     elif agent.agent_status:
         state = f"{agent.status}, {agent.agent_status}"
-    intent = f": {plain(agent.intent)}" if agent.intent else ""
+    intent = f": {one_line(agent.intent)}" if agent.intent else ""
     return f"{plain(agent.role)}: @{agent.agent_id} ({state}){intent}"
 
 

@@ -10,7 +10,10 @@ from thrum_kernel.clock import parse_us
 from thrum_kernel.context.preamble import DEFAULT_PREAMBLE, SEPARATOR
 
 PREVIEW: Final = 60
-_MARKUP: Final = re.compile(r"[`*~<>\[\](){}|\\#$\"']|[\x00-\x1f\x7f-\x9f]")
+_MARKUP: Final = re.compile(
+    r"[`*~<>\[\](){}|\\#$\"']|[\x00-\x1f\x7f-\x9f]|[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+_EMPHASIS: Final = re.compile(r"(?<!\w)(_+)(?=\S)(.+?)(?<=\S)\1(?!\w)")
 _SPACE: Final = re.compile(r"\s+")
 _HEADING: Final = re.compile(r"^## +(.*?) *#* *$")
 
@@ -49,12 +52,18 @@ PROJECT_HEADINGS: Final = (
 
 def plain(text: str) -> str:
     """*text* without anything that Markdown, a shell or a terminal would read as more than text."""
-    return _SPACE.sub(" ", _MARKUP.sub("", _SPACE.sub(" ", text))).strip()
+    bare = _EMPHASIS.sub(r"\2", _MARKUP.sub("", one_line(text)))
+    return one_line(bare)
+
+
+def one_line(text: str) -> str:
+    """*text* as it was meant, on one line."""
+    return _SPACE.sub(" ", text).strip()
 
 
 def preview(text: str) -> str:
     """The beginning of a message on one line, at most 60 characters."""
-    line = _SPACE.sub(" ", text).strip()
+    line = one_line(text)
     return line if len(line) <= PREVIEW else f"{line[: PREVIEW - 1]}…"
 
 
