@@ -126,6 +126,8 @@ class Caller:
         reason: why it is anonymous, for the log; empty otherwise.
         chain: the calling process and those above it, nearest first, from the one look that told who calls; empty when
             that was not asked of the system.
+        damage: what is wrong with identity files where it stands, while it is anonymous: one may be its own.
+        ignored_name: its ``THRUM_NAME`` where that names no identity of the place; empty otherwise.
     """
 
     kind: Literal["agent", "user", "anonymous", "kernel"]
@@ -139,6 +141,8 @@ class Caller:
     worktree: Path | None = None
     reason: str = ""
     chain: tuple[Process, ...] = field(default=(), compare=False, repr=False)
+    damage: str = ""
+    ignored_name: str = ""
 
     @property
     def is_known(self) -> bool:

@@ -195,13 +195,28 @@ class Refused(ThrumError):
     rpc_code = -32003
 
 
+MEND_IDENTITY = "mend or remove that file; once it is gone, register again: thrum quickstart"
+
+
 class AnonymousCaller(Refused):
-    """A caller that is provably no registered agent asked for something that needs one."""
+    """A caller that is provably no registered agent asked for something that needs one.
+
+    Attributes:
+        method: what it asked for.
+        damage: what is wrong with the identity files where it stands, one of which may be its own; empty if nothing is.
+    """
 
     rpc_code = -32002
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, *, damage: str = "") -> None:
         self.method = method
+        self.damage = damage
+        if damage:
+            super().__init__(
+                f'anonymous caller cannot invoke "{method}": its identity file is damaged: {damage}',
+                hint=MEND_IDENTITY,
+            )
+            return
         super().__init__(
             f'anonymous caller cannot invoke "{method}": cd into a registered agent worktree and retry',
             hint="register here first: thrum quickstart --name NAME --role ROLE --module MODULE",
@@ -297,13 +312,17 @@ class IdentityAmbiguous(IdentityError):
     Attributes:
         candidates: names of the identity files that fit, sorted.
         damaged: what is wrong with files beside them, any of which may be the caller's.
+        ignored_name: a ``THRUM_NAME`` that names none of them; empty otherwise.
     """
 
     rpc_code = -32012
 
-    def __init__(self, candidates: Sequence[str], *, damaged: Sequence[FileDamaged] = ()) -> None:
+    def __init__(
+        self, candidates: Sequence[str], *, damaged: Sequence[FileDamaged] = (), ignored_name: str = ""
+    ) -> None:
         self.candidates = tuple(sorted(candidates))
         self.damaged = tuple(damaged)
+        self.ignored_name = ignored_name
 
     def __str__(self) -> str:
         count = len(self.candidates) + len(self.damaged)
@@ -312,6 +331,8 @@ class IdentityAmbiguous(IdentityError):
             f"  Available: {', '.join(self.candidates)}",
             *(f"  Damaged: {problem}" for problem in self.damaged),
         ]
+        if self.ignored_name:
+            lines.append(f"  Ignored: THRUM_NAME={self.ignored_name} names none of them")
         return "\n".join(lines)
 
     @property

@@ -60,6 +60,28 @@ def test_delete_of_a_running_agent_needs_force(repo: Path, processes: Processes)
     asyncio.run(main())
 
 
+def test_delete_of_somebody_else_in_a_session_needs_force(
+    repo: Path, worktree: Path, processes: Processes
+) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            here, linked = processes.at(repo), processes.at(worktree)
+            await house.register(here, "alice")
+            session = (await house.register(linked, "bob"))["session_id"]
+            with pytest.raises(Refused, match=f"bob has an open session \\({session}\\)") as refused:
+                await house.call("agent.delete", here, name="bob")
+            assert "--force" in refused.value.hint
+            assert file_of(worktree, "bob").exists()
+            await house.call("session.end", linked, session_id=session)
+            await house.call("agent.delete", here, name="bob")
+            await house.register(linked, "carol")
+            await house.call("agent.delete", here, name="carol", force=True)
+            await house.call("agent.delete", here, name="alice")
+            assert (await house.call("agent.list"))["agents"] == []
+
+    asyncio.run(main())
+
+
 def test_agents_of_another_daemon_are_never_touched(repo: Path, processes: Processes) -> None:
     async def main() -> None:
         async with House(repo) as house:

@@ -224,3 +224,18 @@ def test_a_project_that_is_no_git_repository_any_more(house: House) -> None:
     one_error(done.err)
     (house.repo.path / "git-aside").rename(house.repo.path / ".git")
     house.person("daemon", "start")
+
+
+def test_an_identity_file_that_cannot_be_read_is_named_with_what_to_do(house: House) -> None:
+    file = house.bob.cwd / ".thrum/identities/bob.json"
+    whole = file.read_bytes()
+    try:
+        file.write_text('{"agent": ')
+        for words in (("send", "hello", "--to", "@alice"), ("inbox",)):
+            for cli in (house.bob, house.bob.in_process()):
+                refused = cli.refused(*words)
+                assert str(file) in one_error(refused)
+                assert "mend or remove that file" in refused
+    finally:
+        file.write_bytes(whole)
+    assert house.bob("inbox")

@@ -120,3 +120,18 @@ def test_two_daemons_of_one_project_never_open_it_together(repo: Repo) -> None:
             assert not Path(repo.path / ".thrum/var/thrum.sock").exists()
 
     asyncio.run(story())
+
+
+def test_a_daemon_whose_lock_was_taken_away_publishes_nothing(repo: Repo) -> None:
+    async def story() -> None:
+        async with serving(repo.path) as daemon:
+            alice = await register(daemon, "alice", repo.path)
+            await send(daemon, alice, "not published yet", "@everyone")
+            sync = daemon.opened.paths.sync
+            before = {path: path.read_bytes() for path in sync.rglob("*.jsonl")}
+            daemon.opened.paths.lock.unlink()
+            with pytest.raises(StoreError, match="was taken away"):
+                await daemon.dispatcher.call("sync.force", caller=alice)
+            assert {path: path.read_bytes() for path in sync.rglob("*.jsonl")} == before
+
+    asyncio.run(story())

@@ -42,6 +42,17 @@ def test_a_runtime_outside_every_worktree_keeps_its_agent() -> None:
     assert resolve(standing((9, 9), "/tmp", SHELL, CLAUDE), WORLD).agent_id == "ada"
 
 
+def test_a_thrum_name_that_names_nobody_here_is_noted() -> None:
+    alone, shared = standing(ADA_AT, "/w/ada"), standing(BOB_AT, "/w/bob")
+
+    assert resolve(alone, WORLD, named="bob").ignored_name == "bob"
+    assert resolve(alone, WORLD, named="ada").ignored_name == ""
+    assert resolve(standing(ADA_AT, "/w/ada", SHELL, CLAUDE), WORLD, named="zed").ignored_name == "zed"
+    assert resolve(shared, WORLD, "bert", named="bob").ignored_name == ""
+    with pytest.raises(IdentityAmbiguous, match="Ignored: THRUM_NAME=zed names none of them"):
+        resolve(shared, WORLD, named="zed")
+
+
 def test_a_used_again_pid_is_somebody_else() -> None:
     later = Process(100, 1, 2, "claude", "claude")
 

@@ -62,6 +62,7 @@ class Registration:
         branch_of: the branch checked out in a worktree, empty when none; blocking.
         leave_single_agent_mode: turns it off unless it was set by hand; whether it did. Blocking.
         watch: called with every runtime process that an agent lives in.
+        keep_from_git: has git ignore the ``.thrum`` of a worktree, where it does not yet; blocking.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Registration:
         branch_of: Callable[[Path], str],
         leave_single_agent_mode: Callable[[], bool],
         watch: Callable[[ProcessKey], object],
+        keep_from_git: Callable[[Path], object],
     ) -> None:
         self._roster = roster
         self._sessions = sessions
@@ -90,6 +92,7 @@ class Registration:
         self._branch_of = branch_of
         self._leave_single_agent_mode = leave_single_agent_mode
         self._watch = watch
+        self._keep_from_git = keep_from_git
 
     async def register(self, call: Call, params: Register) -> Registered:
         """Register the agent that *params* describe for the caller's worktree.
@@ -238,6 +241,7 @@ class Registration:
         session = resumed[0].session_id if resumed else beginning.start.session_id
         for old in spot.replaces:
             await self._files.retire(spot.worktree, old)
+        await asyncio.to_thread(self._keep_from_git, spot.worktree)
         await self._write_file(params, name, spot, branch=branch, session=session)
         for place in others:
             await self._files.set_aside(place, name)

@@ -24,6 +24,7 @@ from thrum_kernel.agents.requests import Cleanup, Delete
 from thrum_kernel.agents.results import CleanedUp, Deleted, Orphan
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.sessions import Sessions
+from thrum_kernel.agents.world import standing
 from thrum_kernel.api import Call
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.commit import Committer
@@ -75,7 +76,8 @@ class Removal:
 
         Raises:
             NotFound: there is none of that name.
-            Refused: it lives on another daemon, or its runtime is running and *force* was not given.
+            Refused: it lives on another daemon; or, without *force*, its runtime is running, or it is somebody else
+                than the caller and has an open session.
         """
         async with self._sessions.one_at_a_time:
             return await self._delete(call, params)
@@ -89,8 +91,18 @@ class Removal:
                 f"agent {agent.name} is running (PID {process.pid})",
                 hint="stop its runtime first, or delete it all the same with --force",
             )
+        sessions = self._sessions.open_of(agent)
+        if sessions and not params.force and self._is_anothers(call, agent):
+            raise Refused(
+                f"agent {agent.name} has an open session ({sessions[0].session_id})",
+                hint="let it end its session first, or delete it all the same with --force",
+            )
         await self._remove(agent, "manual", "deleted", request_id=call.request_id)
         return Deleted(agent_id=agent.name, deleted=True, message=f"Agent {agent.name} deleted")
+
+    def _is_anothers(self, call: Call, agent: AgentRow) -> bool:
+        caller = standing(call)
+        return caller.kind != "kernel" and caller.agent_id != agent.name
 
     def recall_delete(self, call: Call, events: Sequence[Event]) -> Deleted:
         """The answer that a deletion with *events* was given before a restart."""

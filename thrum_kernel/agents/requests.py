@@ -67,7 +67,7 @@ class ListContext(_Params):
 
 
 class Delete(_Params):
-    """Delete an agent of this daemon. *force*: also while its runtime is running."""
+    """Delete an agent of this daemon. *force*: also while its runtime is running or another's session is open."""
 
     name: str
     force: bool = False

@@ -57,6 +57,7 @@ class Agents:
         agent_facts: what plugins know of an agent of this daemon, merged.
         leave_single_agent_mode: turns single-agent mode off unless it was set by hand; whether it did. Blocking.
         forget_context: removes what an agent of a worktree saved there; blocking.
+        keep_from_git: has git ignore the ``.thrum`` of a worktree that an agent is registered in; blocking.
         look: what git says of a worktree; blocking.
         watch_by_descriptor: None as the system offers.
 
@@ -80,6 +81,7 @@ class Agents:
         agent_facts: Callable[[str], Awaitable[Mapping[str, Any]]] = no_facts,
         leave_single_agent_mode: Callable[[], bool] = lambda: False,
         forget_context: Callable[[Path, str], object] = lambda worktree, name: None,
+        keep_from_git: Callable[[Path], object] = lambda worktree: None,
         look: Callable[[Path], git.WorkState] = git.work_state,
         start_of: Callable[[int], int | None] | None = None,
     ) -> None:
@@ -134,6 +136,7 @@ class Agents:
             branch_of=git.branch,
             leave_single_agent_mode=leave_single_agent_mode,
             watch=self._watch.watch,
+            keep_from_git=keep_from_git,
         )
         session_methods = SessionMethods(
             roster=self.roster, sessions=self._sessions, work=work, files=self.files, clock=clock

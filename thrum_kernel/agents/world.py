@@ -33,7 +33,7 @@ class AmbiguousHere(IdentityAmbiguous):
     """
 
     def __init__(self, error: IdentityAmbiguous, caller: Caller) -> None:
-        super().__init__(error.candidates, damaged=error.damaged)
+        super().__init__(error.candidates, damaged=error.damaged, ignored_name=error.ignored_name)
         self.caller = caller
 
 
@@ -126,6 +126,8 @@ class WorldKeeper:
             caller = resolve(facts, found, claim, named=named, token_principal=token_principal)
             if caller.source == "worktree" and caller.agent_id not in (claim, named):
                 self._refuse_beside_damage(caller.agent_id, place)
+            if not caller.is_known:
+                caller = replace(caller, damage=self._damage_at(place))
         except IdentityAmbiguous as error:
             raise AmbiguousHere(error, self._nobody(facts, place, "several identities fit here")) from error
         except GuardFired as error:
@@ -152,6 +154,11 @@ class WorldKeeper:
         here = self._worktrees.at(place) if place is not None else None
         if here is not None and here.problems:
             raise IdentityAmbiguous([name], damaged=here.problems)
+
+    def _damage_at(self, place: Path | None) -> str:
+        """What is wrong with identity files of a worktree; empty when nothing is."""
+        here = self._worktrees.at(place) if place is not None else None
+        return "; ".join(str(problem) for problem in here.problems) if here is not None else ""
 
     def _nobody(self, facts: Facts, place: Path | None, reason: str) -> Caller:
         runtime = facts.runtime

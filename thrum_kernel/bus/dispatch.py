@@ -297,7 +297,7 @@ class Dispatcher:
         is_open = entry.method.anonymous and (open_methods is None or entry.name in open_methods)
         if not is_open:
             if not call.caller.is_known:
-                raise AnonymousCaller(entry.name)
+                raise AnonymousCaller(entry.name, damage=call.caller.damage)
         elif entry.mutates:  # a forged claim is refused here; that nobody can be told is its own affair
             with contextlib.suppress(IdentityError):
                 _ = call.caller

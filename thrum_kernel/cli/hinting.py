@@ -49,6 +49,15 @@ class AbortedByHint(ThrumError):
         return "--force gets past it" if all(hint.allow_force for hint in stopping) else ""
 
 
+def tell_of_ignored_name(out: Output, name: str) -> None:
+    """Hint at a ``THRUM_NAME`` that selects nobody: most likely it was meant for another worktree, or mistyped."""
+    out.hint(
+        "identity.name-ignored",
+        f"THRUM_NAME={name} names no identity of this worktree: it is ignored",
+        options=[Option("see who is here", "thrum whoami"), Option("forget it", "unset THRUM_NAME")],
+    )
+
+
 class Around:
     """What is asked around one command.
 

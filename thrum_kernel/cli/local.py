@@ -24,7 +24,7 @@ from thrum_kernel.api import Api, Hint, Invocation
 from thrum_kernel.cli import autostart
 from thrum_kernel.cli.app import Found, Tree
 from thrum_kernel.cli.command import Outcome, Pending, Run
-from thrum_kernel.cli.hinting import Around
+from thrum_kernel.cli.hinting import Around, tell_of_ignored_name
 from thrum_kernel.cli.output import STDERR, Output
 from thrum_kernel.cli.protocol import allowed, octets, text
 from thrum_kernel.cli.running import INTERRUPTED, checked, fail, input_failure, step, too_long
@@ -132,6 +132,7 @@ class _InProcess:
         self._connect = connect
         self._offline = offline
         self._is_mute = False
+        self._has_told_name = False
 
     def run(self) -> int:
         try:
@@ -188,6 +189,7 @@ class _InProcess:
     def _open(self) -> PatientApi:
         """The daemon, started if need be, or its files."""
         inv, where = self._run.inv, self._where()
+        self._tell_of_ignored_name(where)
         if not self._found.is_offline:
             autostart.ensure(where, self._environ)
         elif not autostart.is_up(where):
@@ -206,6 +208,18 @@ class _InProcess:
         api = self._connect(where.socket, inv.request_id, token)
         api.on_warning = self._out.warn
         return api
+
+    def _tell_of_ignored_name(self, where: paths.Paths) -> None:
+        """Hint at a ``THRUM_NAME`` that names no identity of this worktree, once a command."""
+        name = self._environ.get("THRUM_NAME", "").strip()
+        if not name or self._has_told_name or self._environ.get("THRUM_TOKEN"):
+            return
+        from thrum_kernel.identity import files
+
+        self._has_told_name = True
+        known = files.read_all(where.identities).identities
+        if known and name not in {identity.name for identity in known}:
+            tell_of_ignored_name(self._out, name)
 
     def _pass_gate(self, daemon: Api) -> None:
         """Ask the daemon whether guards let this command pass; their warnings are shown.

@@ -26,7 +26,7 @@ from thrum_kernel.bus.peer import Peer
 from thrum_kernel.cli import client
 from thrum_kernel.cli.app import Found, Tree
 from thrum_kernel.cli.command import Outcome, Pending, Run
-from thrum_kernel.cli.hinting import Around
+from thrum_kernel.cli.hinting import Around, tell_of_ignored_name
 from thrum_kernel.cli.outgoing import ClientGone, Outgoing
 from thrum_kernel.cli.output import Output
 from thrum_kernel.cli.protocol import (
@@ -335,10 +335,13 @@ class Conduct:
         inv = self._invocation()
         api: Api = checked(_InsideApi(self), inv.argv)
         around = self._around(" ".join(found.words))
+        ignored_name = self._known_caller().ignored_name if inv.env.get("THRUM_NAME") else ""
 
         def begin() -> Outcome:
             self._calls = 0
             self._effects.clear()
+            if ignored_name:
+                tell_of_ignored_name(self._output, ignored_name)
             run = Run(inv, api=api, out=self._output, tree=self._server.tree, read=self._read, around=around)
             return self._server.tree.run(found, run)
 

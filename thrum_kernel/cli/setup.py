@@ -142,10 +142,7 @@ class Setup:
 
     def _ignored_here(self) -> list[FileChange]:
         """A branch that does not ignore ``.thrum`` yet must not show the worktree's own as untracked."""
-        place = gitdir.locate(self._paths.worktree)
-        if place is None or _is_ignored(_read(self._paths.worktree / ".gitignore"), IGNORED[0]):
-            return []
-        return [ignoring(_exclude(place), mode=0o644)]
+        return ignored_here(self._paths.worktree)
 
     def _config(self) -> FileChange | None:
         path = self._paths.config
@@ -209,6 +206,14 @@ def _change(path: Path, data: bytes, *, mode: int = 0o600) -> FileChange:
     before = _read(path)
     action: Action = "create" if before is None else "skip" if before == data else "overwrite"
     return FileChange(path, data, action, mode=mode)
+
+
+def ignored_here(worktree: Path) -> list[FileChange]:
+    """What has git ignore the ``.thrum`` of a linked worktree, whatever its branch says; nothing when it does."""
+    place = gitdir.locate(worktree)
+    if place is None or _is_ignored(_read(worktree / ".gitignore"), IGNORED[0]):
+        return []
+    return [ignoring(_exclude(place), mode=0o644)]
 
 
 def unignored(repo: Path, place: Place) -> list[str]:

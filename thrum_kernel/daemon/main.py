@@ -52,6 +52,7 @@ from thrum_kernel.context.room import Contexts
 from thrum_kernel.daemon import logs
 from thrum_kernel.daemon.adopting import adopt
 from thrum_kernel.daemon.callers import Callers
+from thrum_kernel.daemon.excluding import keep_from_git
 from thrum_kernel.daemon.gate import Gate
 from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.plugged import Plugged
@@ -179,6 +180,7 @@ class Daemon:
             agent_facts=self._agent_facts,
             leave_single_agent_mode=self._leave_single_agent_mode,
             forget_context=_forget_context,
+            keep_from_git=lambda worktree: keep_from_git(worktree, where.repo),
         )
         plugins.guards.identities_in = self.agents.identities_in
         self.agents.files.judge = self._judge_identity

@@ -16,6 +16,7 @@ from typing import Literal, Self
 from thrum_kernel import __version__, git, gitdir
 from thrum_kernel.api import Migration
 from thrum_kernel.clock import Clock, format_us
+from thrum_kernel.daemon.owned_disk import OwnedDisk
 from thrum_kernel.errors import NotInitialized, StoreError
 from thrum_kernel.ids import HybridClock
 from thrum_kernel.paths import Paths
@@ -114,7 +115,7 @@ class Opened:
                     new_id=ids.next_ulid,
                     on_elsewhere=on_elsewhere,
                 )
-                tree = Tree(disk or OsDisk(), paths.sync)
+                tree = Tree(OwnedDisk(disk or OsDisk(), lambda: check_lock(lock, paths)), paths.sync)
                 tree.check_format()
                 recovered = journal.recover(tree.disk, tree.journal, tree.quarantine)
             except BaseException:
@@ -149,11 +150,7 @@ class Opened:
         Raises:
             StoreError: it is not.
         """
-        if not self.lock.still_ours():
-            raise StoreError(
-                f"{self.paths.lock} was taken away under this daemon; it takes nothing any more",
-                hint="thrum daemon start",
-            )
+        check_lock(self.lock, self.paths)
 
     def keep_copies(self, clock: Clock) -> None:
         """Note the present configuration and identity files, for a start that finds them gone."""
@@ -165,6 +162,15 @@ class Opened:
             self.local.close()
         finally:
             self.lock.release()
+
+
+def check_lock(lock: Lock, paths: Paths) -> None:
+    """Raise StoreError when the lock file is not the one that is held."""
+    if not lock.still_ours():
+        raise StoreError(
+            f"{paths.lock} was taken away under this daemon; it takes nothing any more",
+            hint="thrum daemon start",
+        )
 
 
 def make_folders(paths: Paths) -> None:

@@ -68,7 +68,7 @@ def _by_process(
         raise _mismatch(facts, ", ".join(here.names), running, f"cd {home} and retry")
     if named and named != running and here is not None and named in here.names:
         raise _mismatch(facts, named, running, "unset THRUM_NAME: this runtime is another agent's")
-    return _caller(facts, running, "process", here)
+    return _caller(facts, running, "process", here, ignored_name=named if named != running else "")
 
 
 def _by_worktree(facts: Facts, world: World, here: Worktree, claim: str, named: str) -> Caller:
@@ -77,10 +77,11 @@ def _by_worktree(facts: Facts, world: World, here: Worktree, claim: str, named: 
         raise _mismatch(facts, claim, ", ".join(here.names), home)
     for chosen in (claim, named):
         if chosen in here.names:
-            return _caller(facts, chosen, "worktree", here)
+            ignored = named if named not in here.names else ""
+            return _caller(facts, chosen, "worktree", here, ignored_name=ignored)
     if len(here.names) > 1:
-        raise IdentityAmbiguous(here.names)
-    return _caller(facts, here.names[0], "worktree", here)
+        raise IdentityAmbiguous(here.names, ignored_name=named)
+    return _caller(facts, here.names[0], "worktree", here, ignored_name=named)
 
 
 def _by_claim(facts: Facts, world: World, claim: str) -> Caller:
@@ -124,6 +125,7 @@ def _caller(
     kind: str = "agent",
     asserted: bool = False,
     reason: str = "",
+    ignored_name: str = "",
 ) -> Caller:
     runtime = facts.runtime
     worktree: Path | None = here.path if here is not None else facts.git_root
@@ -139,6 +141,7 @@ def _caller(
         worktree=worktree,
         reason=reason,
         chain=facts.chain,
+        ignored_name=ignored_name,
     )
 
 

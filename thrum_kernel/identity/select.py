@@ -75,7 +75,8 @@ def select(
     local = [identity for identity in found if _is_of(identity, worktree)]
     if len(local) == 1 and not damaged:
         return Selected(local[0], "worktree", name)
-    raise IdentityAmbiguous([identity.name for identity in local or found], damaged=damaged)
+    candidates = [identity.name for identity in local or found]
+    raise IdentityAmbiguous(candidates, damaged=damaged, ignored_name=name)
 
 
 def overridden(identity: Identity, *, env: Mapping[str, str], role: str = "", module: str = "") -> Identity:

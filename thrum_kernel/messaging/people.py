@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from thrum_kernel.api import Call, Caller
-from thrum_kernel.errors import NotFound, Refused
+from thrum_kernel.errors import MEND_IDENTITY, NotFound, Refused
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRef, AgentRegister, MessageCreate
 from thrum_kernel.messaging.audience import pseudo
@@ -101,6 +101,11 @@ class People:
         """
         row = self.of(caller)
         if row is None:
+            if caller.damage:
+                raise Refused(
+                    f"agent not registered here: its identity file is damaged: {caller.damage}",
+                    hint=MEND_IDENTITY,
+                )
             raise Refused(
                 f"agent not registered here: {caller.agent_id or 'anonymous caller'}",
                 hint="register here first: thrum quickstart --name NAME --role ROLE --module MODULE",

@@ -145,7 +145,7 @@ def show_context(
 def delete(
     ctx: typer.Context,
     name: Name,
-    force: Annotated[bool, typer.Option("--force", help="Also while its runtime is running.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while it is running or in a session.")] = False,
 ) -> None:
     """Delete an agent: its identity and its registration; its messages stay."""
     run = run_of(ctx)
