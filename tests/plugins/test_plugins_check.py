@@ -168,6 +168,22 @@ def test_a_new_plugin_with_everything_is_well_formed(tmp_path: Path) -> None:
         scaffold.write(folder, files)
 
 
+ROOT = Path(__file__).parents[2]
+OURS = sorted(file.parent.relative_to(ROOT) for file in ROOT.glob("*/*/pyproject.toml"))
+
+
+@pytest.mark.parametrize("project", OURS, ids=str)
+def test_nothing_is_missing_for_gold_in_what_we_ship_and_show(cli: Cli, project: Path) -> None:
+    """But for the conformance suite, which the tests of each of them run."""
+    checked = cli.json("plugin", "check", str(ROOT / project), "--no-suite")
+
+    (report,) = checked["reports"]
+    wrong = {mark["what"]: mark.get("detail") for mark in report["marks"] if not mark["ok"]}
+    assert wrong == {"conformance": "was not run"}
+    suite = (file.read_text() for file in (ROOT / project / "tests").glob("test_*_contract.py"))
+    assert any("(PluginContract)" in text for text in suite)
+
+
 @pytest.mark.parametrize("name", ["Acme", "acme-guard", "1st", "", "a b"])
 def test_a_name_that_no_plugin_can_have_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="invalid plugin name"):
