@@ -446,6 +446,13 @@ async def test_send_with_labels_or_names_too_long_or_too_many_is_refused(
     assert await count(world) == 0
 
 
+async def test_a_priority_that_there_is_not_is_refused_in_one_line(world: World) -> None:
+    with pytest.raises(ParamsInvalid, match="priority: invalid enum value 'ppp") as caught:
+        await world.send("alice", priority="p" * 9000)
+
+    assert len(str(caught.value)) < 300
+
+
 async def test_labels_of_a_subscription_are_limited_alike(world: World) -> None:
     with pytest.raises(UsageError, match="too long"):
         await world.call("bob", "subscribe", scope={"type": "module", "value": "x" * 5000})

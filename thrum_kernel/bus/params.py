@@ -18,6 +18,9 @@ _UNKNOWN: Final = re.compile(
 )
 _AT: Final = re.compile(r"(?P<reason>.*) - at `\$\.?(?P<path>[^`]*)`", re.DOTALL)
 
+MAX_REASON: Final = 200
+"""Characters of a reason, which may repeat a value."""
+
 
 class ParamsReader:
     """Reads the parameters of one method into its Struct."""
@@ -60,8 +63,13 @@ def explain(reason: str) -> str:
     if match := _UNKNOWN.fullmatch(reason):
         return f"unknown parameter: {_join(match)}"
     if match := _AT.fullmatch(reason):
-        return f"{match['path']}: {_lower(match['reason'])}"
-    return f"parameters: {_lower(reason)}"
+        return f"{match['path']}: {_lower(_cut(match['reason']))}"
+    return f"parameters: {_lower(_cut(reason))}"
+
+
+def _cut(reason: str) -> str:
+    """*reason* with no more of a value in it than tells which it is."""
+    return reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}…"
 
 
 def _join(match: re.Match[str]) -> str:
