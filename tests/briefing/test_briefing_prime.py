@@ -30,7 +30,7 @@ from thrum_kernel.briefing.model import (
 )
 from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.cli.command import Group
-from thrum_kernel.context.preamble import DEFAULT_PREAMBLE
+from thrum_kernel.context.preamble import DEFAULT_PREAMBLE, compose
 from thrum_kernel.testing.harness import Cli, Repo, request
 
 STATE = """\
@@ -197,6 +197,12 @@ def test_a_saved_preamble_counts_more_than_a_role_and_a_role_more_than_the_defau
         == f"Role\n\n---\n\n{default}\n\n---\n\nHand"
     )
     assert "thrum send" not in wording.preamble("", "", "", alone=True)
+    deployed = compose("# Role\n", "overlay")
+    assert wording.preamble(deployed, "", "", alone=False) == deployed.strip()
+    assert (
+        wording.preamble(deployed, "", "", alone=True)
+        == deployed.replace(DEFAULT_PREAMBLE, wording.ALONE).strip()
+    )
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

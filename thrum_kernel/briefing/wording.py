@@ -74,10 +74,11 @@ def preamble(saved: str, role_text: str, overlay: str, *, alone: bool) -> str:
         saved: its preamble file. It counts before everything else, unless it is only the default.
         role_text: what a plugin says of its role.
         overlay: what people added for it by hand.
-        alone: it works alone: the default says nothing of messages.
+        alone: it works alone: the default says nothing of messages, in a saved text neither.
     """
     if saved.strip() and saved.strip() != DEFAULT_PREAMBLE.strip():
-        return saved.strip()
+        shown = saved.strip()
+        return shown.replace(DEFAULT_PREAMBLE.strip(), ALONE.strip()) if alone else shown
     parts = (role_text, ALONE if alone else DEFAULT_PREAMBLE, overlay)
     return SEPARATOR.join(part.strip() + "\n" for part in parts if part.strip()).strip()
 
