@@ -39,6 +39,14 @@ def stored_ids(sync: Path) -> list[str]:
     return ["msg_" + event.event_id[4:] for event in events if isinstance(event, MessageCreate)]
 
 
+def wait_for_a_message(output: Path) -> None:
+    """Return when something was acknowledged: however long a busy machine takes, a kill falls among sends."""
+    deadline = time.monotonic() + 20
+    while not output.exists() or b"msg_" not in output.read_bytes():
+        assert time.monotonic() < deadline, "nothing was acknowledged"
+        time.sleep(0.005)
+
+
 def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed(
     repo: Repo, team: tuple[Cli, Cli], tmp_path: Path
 ) -> None:
@@ -60,14 +68,15 @@ def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed(
             env=alice.env,
             output=output,
         )
-        time.sleep(chance.uniform(0.1, 0.6))
+        wait_for_a_message(output)
+        time.sleep(chance.uniform(0.0, 0.5))
         os.kill(pid, signal.SIGKILL)
         sender.wait(20)
         acknowledged += [word for word in output.read_text().split() if word.startswith("msg_")]
         alice("daemon", "start")
 
     stored = stored_ids(repo.path / ".git/thrum-sync")
-    assert len(acknowledged) > ROUNDS * 5
+    assert len(acknowledged) >= ROUNDS
     assert set(acknowledged) <= set(stored)
     assert len(stored) == len(set(stored))
     assert alice.json("log", "verify")["ok"]
