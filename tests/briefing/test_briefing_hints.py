@@ -129,6 +129,35 @@ def test_sending_to_somebody_long_not_seen_says_so_and_sends(alice: Cli, repo: R
     assert "recipient-stale" in spoken.run("send", "hi", "--to", "@bob").err
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("init.next-quickstart", ("init", "--force", "--no-daemon")),
+        (
+            "agent.register.next-session",
+            ("agent", "register", "--name", "bob", "--role", "tester", "--module", "m"),
+        ),
+        ("daemon.unit.install", ("daemon", "unit")),
+    ],
+)
+def test_what_comes_next_is_told_in_both_shapes_unless_nobody_wants_it(
+    daemon: Cli, repo: Repo, code: str, words: tuple[str, ...]
+) -> None:
+    def ran(*more: str, **env: str) -> Any:
+        return daemon.at(repo.path, **env).run(*words, *more)
+
+    for value in ("", "0", "false"):
+        assert f"\n  info [{code}]: " in ran(THRUM_NO_HINTS=value).err
+    shown = ran("--json")
+    (hint,) = json.loads(shown.out)["hints"]
+    assert (hint["code"], hint["severity"], shown.err) == (code, "info", "")
+    assert hint["message"] and all(option["cmd"] for option in hint["options"])
+    assert code not in ran("--quiet").err
+    for value in ("1", "yes", "true"):
+        assert code not in ran(THRUM_NO_HINTS=value).err
+        assert "hints" not in json.loads(ran("--json", THRUM_NO_HINTS=value).out)
+
+
 def test_every_code_that_the_kernel_gives_is_in_the_table_with_its_severity() -> None:
     source = Path(thrum_kernel.__file__).parent
     given = set[str]()
