@@ -12,6 +12,7 @@ from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.topics import Topics
 from thrum_kernel.clock import format_us
 from thrum_kernel.commit import Committer
+from thrum_kernel.errors import StoreError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentCleanup, AgentRegister, SessionEnd, SessionStart
 from thrum_kernel.ids import HybridClock
@@ -62,7 +63,7 @@ class World:
     Attributes:
         log: every line by writer.
         limits: what the settings allow; may be replaced.
-        erased: ids that messaging asked to erase.
+        erased: ids that messaging asked to erase; it fails with `erasing_fails` when that is not empty.
         claims: names that a plugin hears.
     """
 
@@ -73,6 +74,7 @@ class World:
         self.log: dict[str, list[bytes]] = {}
         self.limits = Limits()
         self.erased: list[str] = []
+        self.erasing_fails = ""
         self.claims: set[str] = set()
         self.elsewhere: set[str] = set()
         self.sessions: dict[str, str] = {}
@@ -118,6 +120,8 @@ class World:
             self.bus.add(method)
 
     async def _erase(self, message_ids: Sequence[str]) -> None:
+        if self.erasing_fails:
+            raise StoreError(self.erasing_fails)
         self.erased += message_ids
 
     async def restart(self) -> None:

@@ -85,6 +85,16 @@ async def test_delete_removes_the_text_once_and_asks_to_erase_it(world: World) -
     assert (await body(world, sent))["content"] == ""
 
 
+async def test_delete_says_when_the_text_is_not_gone_from_all_files(world: World) -> None:
+    sent = await world.send("alice", "secret", to="@bob")
+    world.erasing_fails = "disk full"
+
+    with pytest.raises(Refused, match="deleted, but the text is not gone from all files yet: disk full"):
+        await world.call("alice", "message.delete", message_id=sent)
+
+    assert (await body(world, sent))["content"] == ""
+
+
 async def test_delete_by_agent_takes_only_ones_own(world: World) -> None:
     for number in range(3):
         await world.send("alice", str(number), to="@bob")
