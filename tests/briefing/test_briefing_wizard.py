@@ -355,6 +355,29 @@ def test_again_with_force_starts_from_what_is_there(typed: Any, cli: Cli, repo: 
     assert config_of(repo)["worktrees"]["base_path"] == f"{tmp_path}/mine"
 
 
+@pytest.mark.parametrize("interrupted_at", [0, 1, 2, None])
+def test_a_worktree_that_joins_is_asked_for_its_agent_only(
+    cli: Cli, repo: Repo, env: dict[str, str], interrupted_at: int | None
+) -> None:
+    cli("init", "--no-daemon")
+    there = repo.worktree("feature")
+    prompts = ("Agent name [impl_feature]: ", "Role [implementer]: ", "Module [feature]: ")
+    before = tree_of(repo.path), tree_of(there.path)
+    with OnTerminal("init", "--no-daemon", cwd=there.path, env=env) as terminal:
+        for prompt in prompts[:interrupted_at]:
+            terminal.until(prompt)
+            terminal.type("\r")
+        if interrupted_at is not None:
+            terminal.until(prompts[interrupted_at])
+            terminal.type("\x03")
+        assert terminal.end() == (0 if interrupted_at is None else 130), terminal.shown
+    if interrupted_at is None:
+        assert (there.path / ".thrum" / "redirect").read_text() == f"{repo.path}/.thrum\n"
+        assert (there.path / ".thrum" / "identities" / "impl_feature.json").exists()
+    else:
+        assert (tree_of(repo.path), tree_of(there.path)) == before
+
+
 # --- interrupts at steps ---------------------------------------------------------------------------------------------
 
 
