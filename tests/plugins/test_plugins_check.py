@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,25 @@ def test_hooks_are_tried_under_a_kernel_that_fails(
     site.install("facts", hooks=f"@hookimpl\n{hook}\n")
 
     assert told in bad(report(project, site, "facts")).get("thrum_agent_facts survives faults", "")
+
+
+def test_a_marker_does_not_make_a_plugin_typed(project: paths.Paths, site: Site) -> None:
+    site.install(
+        "bare",
+        hooks="@hookimpl\nasync def thrum_hints(ctx, moment): return []\n"
+        "@hookimpl\nasync def thrum_preamble(ctx: PluginContext, agent: AgentInfo) -> str: return agent.name\n",
+    )
+    assert bad(report(project, site, "bare"))["typed"] == "annotate thrum_hints"
+    hooks = site.path / "site_bare" / "hooks.py"
+
+    hooks.write_text(
+        hooks.read_text().replace("(ctx, moment)", "(ctx: PluginContext, moment: Moment) -> list[Hint]")
+    )
+    sys.modules.pop("site_bare.hooks")
+
+    assert bad(report(project, site, "bare"))["typed"] == "site_bare has no py.typed"
+    (site.path / "site_bare" / "py.typed").touch()
+    assert "typed" not in bad(report(project, site, "bare"))
 
 
 def test_a_new_plugin_with_everything_is_well_formed(tmp_path: Path) -> None:

@@ -79,3 +79,93 @@ def test_a_team_s_plugin_from_the_repository_to_an_answer_and_back(daemon: Cli, 
     daemon("plugin", "trust", "mood")
     daemon("daemon", "restart")
     assert request(socket, "mood.ask") == "grim"
+
+
+DESK = '''
+from __future__ import annotations
+
+import typer
+from pydantic import BaseModel
+from thrum_kernel.api import GuardedCall, PluginCommand, PluginContext, PluginManifest, Verdict, hookimpl
+from thrum_kernel.api_commands import run_of
+
+
+class Settings(BaseModel):
+    """The section ``desk``; ``closed`` are names that nobody may take."""
+
+    closed: list[str] = ["root"]
+
+
+MANIFEST = PluginManifest(
+    name="desk",
+    summary="The front desk",
+    api=1,
+    settings="thrum_team_plugins.desk:Settings",
+    commands=(
+        PluginCommand(words=("desk", "inside"), target="thrum_team_plugins.desk:say", help="Say", in_daemon=True),
+        PluginCommand(words=("desk", "outside"), target="thrum_team_plugins.desk:say", help="Say"),
+    ),
+)
+
+
+def say(ctx: typer.Context) -> None:
+    """Say something."""
+    run_of(ctx).out.line("WORD")
+
+
+@hookimpl
+def thrum_guard_scope(ctx: PluginContext) -> list[str]:
+    return ["agent.register"]
+
+
+@hookimpl
+async def thrum_guard(ctx: PluginContext, call: GuardedCall) -> Verdict | None:
+    if call.params.get("name") not in ctx.settings.closed:
+        return None
+    return Verdict(outcome="deny", guard="desk", reason="closed_name")
+'''
+
+
+def test_the_whole_contract_of_a_team_s_plugin(daemon: Cli, repo: Repo) -> None:
+    file = repo.path / team.FOLDER / "desk.py"
+    file.parent.mkdir()
+    file.write_text(DESK.replace("WORD", "good morning"))
+    graded = daemon("plugin", "check", ".thrum-plugins/desk.py", "--require", "gold", timeout_s=300)
+    assert graded.startswith("desk (.thrum-plugins/desk.py): gold\n")
+    ada = daemon.at(repo.worktree("ada").path)
+    ada("quickstart", "ada", "--role", "implementer", "--module", "auth")
+
+    ada("config", "set", "plugins.team", '["desk"]')
+    ada("daemon", "restart")
+    for words in (("desk", "inside"), ("desk", "outside")):
+        assert "thrum plugin trust desk" in ada.refused(*words)
+
+    ada("plugin", "trust", "desk")
+    assert "active" in ada("plugin", "enable", "desk")
+    assert ada("desk", "inside") == ada("desk", "outside") == "good morning\n"
+    carol = daemon.at(repo.worktree("carol").path)
+    words = ("quickstart", "--role", "implementer", "--module", "auth", "--name")
+    assert "closed_name" in carol.refused(*words, "root")
+
+    file.write_text(DESK.replace("WORD", "good evening"))
+    assert ada("desk", "inside") == "good morning\n", "what was trusted goes on until the next start"
+    assert "thrum plugin trust desk" in ada.refused("desk", "outside"), "nothing untrusted is run to read it"
+    ada("daemon", "restart")
+    assert "not trusted" in ada("plugin", "list")
+    ada("send", "messages go on", "--to", "@everyone")
+    assert carol.run(*words, "root").status == 0, "the guard is not there"
+    ada("plugin", "trust", "desk")
+    ada("plugin", "enable", "desk")
+    assert ada("desk", "inside") == ada("desk", "outside") == "good evening\n"
+
+
+def test_trust_is_of_one_machine_and_not_carried_by_git(daemon: Cli, repo: Repo) -> None:
+    write(repo.path)
+    daemon("plugin", "trust", "mood")
+    repo.git("add", team.FOLDER)
+
+    clean = repo.git("status", "--porcelain", "--", ".thrum", ".git")
+
+    assert clean == "", "the list of what is trusted lies where git takes nothing from"
+    assert "not" not in daemon("plugin", "trust", "mood")
+    assert daemon.refused("plugin", "trust", "absent").startswith("Error: ")

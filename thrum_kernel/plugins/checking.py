@@ -17,7 +17,7 @@ import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources, util
 from typing import Any, Final, Literal
 
@@ -223,11 +223,20 @@ def _gold(host: ProcessHost, plugin: Plugin, loaded: Loaded) -> Iterator[Mark]:
 
 
 def _untyped(loaded: Loaded) -> str:
+    bare = [name for name, hook in loaded.hooks.items() if not _is_annotated(hook.function)]
+    if bare:
+        return f"annotate {', '.join(bare)}"
     package = (loaded.manifest.hooks or loaded.manifest.commands[0].target).partition(".")[0]
     if loaded.manifest.hooks.startswith("thrum_team_plugins."):
         return ""
     marker = resources.files(package).joinpath("py.typed")
     return "" if marker.is_file() else f"{package} has no py.typed"
+
+
+def _is_annotated(function: Callable[..., Any]) -> bool:
+    signature = inspect.signature(function)
+    given = [signature.return_annotation, *(each.annotation for each in signature.parameters.values())]
+    return inspect.Signature.empty not in given
 
 
 def _impure(loaded: Loaded, projector: Projector) -> str:
