@@ -76,6 +76,11 @@ class Found:
         return self.wants_help or isinstance(self.entry, Group) or self.entry.local
 
     @property
+    def is_brief(self) -> bool:
+        """Whether its function takes so little that it needs no thread."""
+        return isinstance(self.entry, Command) and self.entry.brief
+
+    @property
     def is_offline(self) -> bool:
         """Whether it runs with no daemon, too, and never starts one."""
         return self.wants_help or isinstance(self.entry, Group) or self.entry.offline

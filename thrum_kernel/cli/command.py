@@ -151,6 +151,7 @@ class Command:
         help: what it does; the first line is listed. Empty means the function's docstring.
         local: runs in the caller's own process: it owns the terminal, or outlives the daemon.
         offline: runs with no daemon, too, and never starts one.
+        brief: does nothing but ask and write a short answer; in the daemon it runs without a thread.
         hidden: not listed.
         error_status: exit status of every error it refuses with, wrong usage included; 0 = the error's own.
         typer: further settings of ``Typer.command``.
@@ -163,6 +164,7 @@ class Command:
     help: str = ""
     local: bool = False
     offline: bool = False
+    brief: bool = False
     hidden: bool = False
     aliases: tuple[str, ...] = ()
     error_status: int = 0
@@ -259,6 +261,7 @@ def command(
     *,
     local: bool = False,
     offline: bool = False,
+    brief: bool = False,
     hidden: bool = False,
     aliases: tuple[str, ...] = (),
     help: str = "",
@@ -281,6 +284,7 @@ def command(
                 help=help,
                 local=local,
                 offline=offline,
+                brief=brief,
                 hidden=hidden,
                 aliases=aliases,
                 error_status=error_status,

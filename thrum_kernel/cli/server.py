@@ -1,8 +1,8 @@
 """Commands inside the daemon: each connection is one command of one client.
 
-The loop reads the request, finds the command and awaits whatever takes long; the command's function runs in a thread
-that lives milliseconds. Input is fetched without a thread: a function that asks for it ends, and starts again when it
-is here. What a function writes goes out together with its exit status, in one packet where it is short. Effects that
+The loop reads the request, finds the command and awaits whatever takes long; the command's function runs aside of it:
+in a greenlet when it is brief, else in a thread that lives milliseconds. Input is fetched without either: a function
+that asks for it ends, and starts again when it is here. What a function writes goes out together with its exit status, in one packet where it is short. Effects that
 mean *shown* are applied when the client has confirmed the last byte; closing the connection cancels everything.
 
 Source: DESIGN.md D4, D5.
@@ -25,6 +25,7 @@ from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.peer import Peer
 from thrum_kernel.cli import client
 from thrum_kernel.cli.app import Found, Tree
+from thrum_kernel.cli.aside import answer, run_brief, run_threaded
 from thrum_kernel.cli.command import Outcome, Pending, Run
 from thrum_kernel.cli.hinting import Around, tell_of_ignored_name
 from thrum_kernel.cli.outgoing import ClientGone, Outgoing
@@ -296,7 +297,7 @@ class InputTaken:
 
 
 class Conduct:
-    """The course of one command: its function in a thread, its long answers and its input on the loop.
+    """The course of one command: its function aside, its long answers and its input on the loop.
 
     Attributes:
         is_refused: the daemon ends and did not do what the command asked for: another is to be asked, which the
@@ -345,10 +346,10 @@ class Conduct:
             run = Run(inv, api=api, out=self._output, tree=self._server.tree, read=self._read, around=around)
             return self._server.tree.run(found, run)
 
-        outcome = await self._in_thread(begin)
+        outcome = await self._aside(found, begin)
         while isinstance(outcome, Pending):
             self._connection.send_held()
-            outcome = await self._in_thread(await self._answer(outcome))
+            outcome = await self._aside(found, await self._answer(outcome))
         return outcome
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
@@ -389,16 +390,18 @@ class Conduct:
                     raise
             await asyncio.sleep(_LOOK_AGAIN_S)
 
-    def call_from_thread(self, method: str, params: Mapping[str, Any]) -> Any:
-        """The same, from the command's thread."""
+    def call_and_wait(self, method: str, params: Mapping[str, Any]) -> Any:
+        """The same, for the command's function."""
         if self._connection.is_gone:
             raise ClientGone
-        return asyncio.run_coroutine_threadsafe(self.call_patiently(method, params), self._loop).result()
+        return answer(self.call_patiently(method, params), self._loop)
 
-    async def _in_thread(self, action: Callable[[], Outcome]) -> int | Pending:
+    async def _aside(self, found: Found, action: Callable[[], Outcome]) -> int | Pending:
         while True:
             try:
-                return await self._loop.run_in_executor(self._server.threads, step, action, self._output)
+                if found.is_brief:
+                    return await run_brief(step, action, self._output)
+                return await run_threaded(self._server.threads, step, action, self._output)
             except InputNeeded as needed:
                 self._inputs[needed.path] = await self._connection.read_input(needed)
 
@@ -474,7 +477,7 @@ class Conduct:
                 result=result,
                 force=force,
             )
-            return asyncio.run_coroutine_threadsafe(source.gather(moment), self._loop).result()
+            return answer(source.gather(moment), self._loop)
 
         return Around(command, ask, self._output)
 
@@ -505,13 +508,13 @@ class Conduct:
 
 
 class _InsideApi:
-    """`Api` of a command's thread."""
+    """`Api` of a command's function."""
 
     def __init__(self, conduct: Conduct) -> None:
         self._conduct = conduct
 
     def call(self, method: str, /, **params: Any) -> Any:
-        return self._conduct.call_from_thread(method, params)
+        return self._conduct.call_and_wait(method, params)
 
 
 def folder_of(peer: Peer) -> Path | None:

@@ -46,15 +46,15 @@ _WHOAMI_FIELDS = (
 
 def register(root: Group) -> None:
     """Add these commands."""
-    command(root, "whoami", offline=True)(whoami)
+    command(root, "whoami", offline=True, brief=True)(whoami)
     agents = group(root, "agent", help="Agents: register, look up, change, remove")
     command(agents, "register")(register_agent)
     command(agents, "list")(list_agents)
-    command(agents, "whoami", offline=True)(whoami)
+    command(agents, "whoami", offline=True, brief=True)(whoami)
     command(agents, "context")(show_context)
     command(agents, "delete")(delete)
     command(agents, "cleanup")(cleanup)
-    command(agents, "set-status", offline=True)(set_status)
+    command(agents, "set-status", offline=True, brief=True)(set_status)
     command(agents, "move")(move)
     command(agents, "adopt")(adopt)
 

@@ -26,7 +26,7 @@ Scope = Annotated[str | None, typer.Option("--scope", metavar="TYPE:VALUE", help
 
 def register(root: Group) -> None:
     """Add these commands."""
-    command(root, "inbox")(inbox)
+    command(root, "inbox", brief=True)(inbox)
     command(root, "wait", error_status=WAIT_FAILED)(wait)
     command(root, "search")(search)
 

@@ -37,14 +37,14 @@ MessageId = Annotated[str, typer.Argument(metavar="MSG_ID", help="The message's 
 
 def register(root: Group) -> None:
     """Add these commands."""
-    command(root, "send")(send)
-    command(root, "reply")(reply)
-    command(root, "sent")(sent)
+    command(root, "send", brief=True)(send)
+    command(root, "reply", brief=True)(reply)
+    command(root, "sent", brief=True)(sent)
     messages = group(root, "message", help="Read, change and mark single messages")
-    command(messages, "get")(get)
-    command(messages, "edit")(edit)
-    command(messages, "delete")(delete)
-    command(messages, "read")(read)
+    command(messages, "get", brief=True)(get)
+    command(messages, "edit", brief=True)(edit)
+    command(messages, "delete", brief=True)(delete)
+    command(messages, "read", brief=True)(read)
 
 
 def send(

@@ -25,9 +25,9 @@ def register(root: Group) -> None:
     for parent in (sessions, group(root, "agent", help="Agents: register, look up, change, remove")):
         command(parent, "start")(start)
         command(parent, "end")(end)
-        command(parent, "heartbeat")(heartbeat)
-        command(parent, "set-intent")(set_intent)
-        command(parent, "set-task")(set_task)
+        command(parent, "heartbeat", brief=True)(heartbeat)
+        command(parent, "set-intent", brief=True)(set_intent)
+        command(parent, "set-task", brief=True)(set_task)
 
 
 def start(

@@ -24,7 +24,7 @@ def register(root: Group) -> None:
     command(teams, "local")(local)
     command(teams, "daemons")(daemons)
     command(root, "who-has")(who_has)
-    command(root, "ping")(ping)
+    command(root, "ping", brief=True)(ping)
 
 
 def team(
