@@ -24,6 +24,7 @@ from thrum_kernel.settings.document import Setting
 from thrum_kernel.store.disk import Disk, OsDisk
 from thrum_kernel.store.journal import Journal, Previous, recover
 from thrum_kernel.store.ranges import Tree, read_log
+from thrum_kernel.store.rollup import FAN_IN
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.exposure import Gate
 from thrum_kernel.sync.loop import Travel
@@ -49,8 +50,9 @@ class StepClock(SystemClock):
 class Committer:
     """`thrum_kernel.commit.Committer` without projection and group commit."""
 
-    def __init__(self, tree: Tree, previous: Previous | None) -> None:
+    def __init__(self, tree: Tree, previous: Previous | None, *, daemon: str = DAEMON) -> None:
         self.durable = ("", 0)
+        self.daemon = daemon
         self.listeners: list[Callable[[Event], None]] = []
         self.clock = StepClock()
         self.ids = HybridClock(self.clock)
@@ -60,13 +62,19 @@ class Committer:
 
     def draft(self, cls: type[Any], **fields: Any) -> Any:
         stamp = format_us(self.clock.now_us())
-        return cls(event_id=event_id(self.ids.next_ulid()), timestamp=stamp, origin_daemon=DAEMON, **fields)
+        return cls(
+            event_id=event_id(self.ids.next_ulid()), timestamp=stamp, origin_daemon=self.daemon, **fields
+        )
 
     async def commit(self, *events: Event, request_id: str = "") -> None:
         if self._journal is None:
             writer = self.ids.next_ulid()
             self._journal = Journal.open_new(
-                self._tree.disk, self._tree.journal, writer=writer, daemon=DAEMON, previous=self._previous
+                self._tree.disk,
+                self._tree.journal,
+                writer=writer,
+                daemon=self.daemon,
+                previous=self._previous,
             )
         for sequence, event in enumerate(events, self._journal.last + 1):
             event.sequence = sequence
@@ -92,7 +100,7 @@ class Committer:
 
     async def delete(self, message: MessageCreate) -> None:
         subject = Subject(
-            timestamp=message.timestamp, author=AgentRef(message.agent_id, DAEMON, message.incarnation)
+            timestamp=message.timestamp, author=AgentRef(message.agent_id, self.daemon, message.incarnation)
         )
         await self.commit(
             self.draft(
@@ -108,13 +116,26 @@ class Committer:
 class House:
     """A log with its committer, cutter and publisher; `House(root)` again is a restart."""
 
-    def __init__(self, root: Path, *, disk: Disk | None = None, interval_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        disk: Disk | None = None,
+        interval_s: float = 60.0,
+        daemon: str = DAEMON,
+        fan_in: int = FAN_IN,
+    ) -> None:
         self.root = root
+        self.daemon = daemon
         self.tree = Tree(disk or OsDisk(), root)
         found = recover(self.tree.disk, self.tree.journal, self.tree.quarantine)
         last = found.journals[-1] if found.journals else None
-        self.committer = Committer(self.tree, Previous(last.header.writer, last.last) if last else None)
-        self.cutter = Cutter(self.tree, daemon=DAEMON, message_types=MESSAGE_TYPES, ended=found.journals)
+        self.committer = Committer(
+            self.tree, Previous(last.header.writer, last.last) if last else None, daemon=daemon
+        )
+        self.cutter = Cutter(
+            self.tree, daemon=daemon, message_types=MESSAGE_TYPES, ended=found.journals, fan_in=fan_in
+        )
         self.publisher = Publisher(
             cutter=self.cutter, committer=self.committer, clock=SystemClock(), interval_s=lambda: interval_s
         )

@@ -24,6 +24,7 @@ from thrum_kernel.store.rollup import FAN_IN
 from thrum_kernel.store.scan import first_line
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.store.units import decode_shard
+from thrum_kernel.sync.known import purges_of
 
 _log = logging.getLogger(__name__)
 
@@ -130,8 +131,12 @@ class Cutter:
     def known_purges(self) -> Purges:
         """Everything that was ever purged or deleted, as far as this log knows; the first look reads all of it."""
         if self._known_purges is None:
-            self._known_purges = self._all_purges()
+            self._known_purges = purges_of(self.tree)
         return self._known_purges
+
+    def forget(self) -> None:
+        """Published files were taken away: look at what is there before the next work."""
+        self._is_open = False
 
     def learn(self, purges: Purges) -> None:
         """Note durably what another clone purged or deleted: the next publish takes it out of every file."""
@@ -153,7 +158,7 @@ class Cutter:
             StoreError: the disk refuses; it is done again by the next call.
         """
         with self._opened():
-            purges = self._new_purges or self._all_purges()
+            purges = self._new_purges or purges_of(self.tree)
             self.tree.mark_pending()
             found = ranges.scan(self.tree)
             done = ranges.filter_units(self.tree, [*found.units, *found.superseded], purges)
@@ -174,10 +179,11 @@ class Cutter:
     def _opened(self) -> Iterator[None]:
         """Look at the files when nothing is known about them; know nothing any more after an error."""
         if not self._is_open:
+            self.tree.forget_folders()  # somebody may have taken them away
             self.tree.prepare()
             self._look()
             if self.tree.is_pending:
-                self._new_purges |= self._all_purges()
+                self._new_purges |= purges_of(self.tree)
             self._is_open, self._is_tidy = True, False
         try:
             yield
@@ -199,10 +205,6 @@ class Cutter:
             self.tree.record_writers(own)
         self._units = [unit for unit in units if all(window.writer in own for window in unit.windows)]
         return found
-
-    def _all_purges(self) -> Purges:
-        lines = ranges.read_log(self.tree, message_types=self._message_types)
-        return purges_in(line[3] for batch in lines for line in batch)
 
     # journals
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
@@ -21,7 +21,6 @@ from thrum_kernel.errors import GitFailed
 from thrum_kernel.store.scan import Problem
 from thrum_kernel.store.units import Unit
 from thrum_kernel.sync.cutter import Cutter
-from thrum_kernel.sync.ingest import Ingest
 from thrum_kernel.sync.merge import FORMAT, Changes, Merged, Merger
 from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
@@ -36,6 +35,12 @@ TRIES: Final = 8
 FIRST_PAUSE_S: Final = 0.1
 COLLECT_EVERY: Final = 50
 """Pushes after which our repository is looked over."""
+
+
+class Counting(Protocol):
+    """Lets what a merge brought count here; see `Ingest`."""
+
+    async def take(self, units: Sequence[Unit]) -> int: ...
 
 
 class Pausing(Protocol):
@@ -83,7 +88,7 @@ class Exchange:
         merger: Merger,
         cutter: Cutter,
         publisher: Publisher,
-        ingest: Ingest,
+        ingest: Counting,
         clock: Clock,
         name: str,
         pause: Pausing = asyncio.sleep,
@@ -131,10 +136,8 @@ class Exchange:
 
     async def _once(self, done: Exchanged) -> bool:
         """One round; False when somebody else pushed meanwhile."""
-        if (
-            not self._repository.is_linked
-        ):  # never made, or taken away: what is missing comes back from the remote
-            self.tip, self.has_news = "", True
+        if not self._repository.is_linked:
+            await self._start_over()
         tip = await self._in_thread(self.remote.look)
         if tip == self.tip and not self.has_news:
             return True
@@ -157,6 +160,17 @@ class Exchange:
             raise
         self.tip = commit
         return True
+
+    async def _start_over(self) -> None:
+        """The repository or the files were taken away, or never made: what is missing comes back from the remote."""
+
+        def forget() -> None:
+            self._cutter.forget()
+            self._merger.start_over()
+
+        async with self._publisher.quiet():
+            await self._in_thread(forget)
+        self.tip, self.has_news = "", True
 
     async def _merge(self, tip: str, done: Exchanged) -> None:
         """Take what is new of *tip*, and let it count."""
@@ -183,7 +197,7 @@ class Exchange:
             return await self._in_thread(lambda: self._made(tip))
 
     def _made(self, tip: str) -> str:
-        changes: Changes = self._merger.changes(tip)
+        changes: Changes = self._merger.changes(tip, known=self._cutter.known_purges)
         if not changes:
             return tip
         files = sum(path != FORMAT for path in changes.add)

@@ -89,6 +89,12 @@ class Merger:
         self._last: Mapping[str, str] = {}
         self._refused: dict[str, str] = {}
 
+    def start_over(self) -> None:
+        """Published files, or our repository, were taken away: believe nothing about them."""
+        self._headers, self._last, self._refused = {}, {}, {}
+        self._tree.forget_folders()
+        self._tree.prepare()
+
     def merge(self, tip: str, *, remote: str, known: Purges) -> Merged:
         """Take what *tip* has and this clone has not.
 
@@ -120,15 +126,24 @@ class Merger:
         self._headers = {path: unit for path, unit in self._headers.items() if path in entries}
         return merged
 
-    def changes(self, tip: str) -> Changes:
-        """What a commit on top of *tip* (empty: none) has to change so that it holds what is here."""
+    def changes(self, tip: str, *, known: Purges) -> Changes:
+        """What a commit on top of *tip* (empty: none) has to change so that it holds what is here.
+
+        Nothing leaves unpurged: files that a clone brought back from before a purge are filtered first.
+
+        Args:
+            known: every purge and deletion of this log.
+        """
         entries = self._repository.files(tip)
         here = self._scan()
+        new = [unit for unit in here.units if not all(str(path) in entries for path in unit.paths)]
+        if known and new and filter_units(self._tree, new, known).units != new:
+            here = self._scan()
         present = self._present()
-        listed = paths_of(here.units) & present
         with self._repository.blobs() as blobs:
             offered = self._offered(entries, present, blobs, Merged())
             is_older = FORMAT in entries and self._reader(blobs.read(entries[FORMAT])) < self._tree.format()
+        listed = paths_of(here.units) & present
         add = sorted(path for path in listed if path not in entries or self._can_mend(path, entries[path]))
         if (add and FORMAT not in entries) or is_older:
             add.append(FORMAT)

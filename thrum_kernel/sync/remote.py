@@ -127,10 +127,12 @@ class Remote:
         choice: which.
         runner: of our repository.
         cwd: the user's repository, where relative addresses count from.
+        look_s: how long it may take to tell its branch.
     """
 
-    def __init__(self, choice: Choice, *, runner: Runner, cwd: Path) -> None:
+    def __init__(self, choice: Choice, *, runner: Runner, cwd: Path, look_s: float = LOOK_S) -> None:
         self.name = choice.name
+        self._look_s = look_s
         self._choice = choice
         self._runner = runner
         self._cwd = cwd
@@ -151,7 +153,7 @@ class Remote:
         Raises:
             RemoteFailed: it cannot be asked.
         """
-        answer = self._run("ls-remote", "--quiet", self.name, REF, timeout_s=LOOK_S)
+        answer = self._run("ls-remote", "--quiet", self.name, REF, timeout_s=self._look_s)
         for line in answer.splitlines():
             commit, _, ref = line.partition("\t")
             if ref == REF:
