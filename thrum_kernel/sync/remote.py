@@ -85,7 +85,7 @@ class Choice:
     """
 
     name: str = ""
-    url: str = ""
+    url: str = field(default="", repr=False)  # may hold a password
     why_not: str = ""
     settings: Sequence[tuple[str, str]] = field(default=(), repr=False)
     object_format: str = "sha1"
