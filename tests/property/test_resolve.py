@@ -164,7 +164,11 @@ def test_thrum_name_only_chooses_among_the_agents_of_the_place(
     if "cwd" in facts.failed and not claim:
         return  # then it is the claim
     if named not in names_here(facts, world):
-        assert found == without if isinstance(found, Caller) else str(found) == str(without)
+        assert type(found) is type(without)
+        if isinstance(found, Caller):
+            assert replace(found, ignored_name="") == without
+        else:
+            assert str(found).startswith(str(without).splitlines()[0])
     elif isinstance(found, Caller) and isinstance(without, Caller) and found != without:
         assert found.agent_id == named
 

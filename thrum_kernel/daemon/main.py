@@ -77,6 +77,7 @@ from thrum_kernel.projection.apply import Projector
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.search import Search
 from thrum_kernel.projection.tables import LogLine
+from thrum_kernel.settings import core
 from thrum_kernel.settings.methods import ConfigMethods, Surroundings
 from thrum_kernel.store.journal import Journal, Previous
 from thrum_kernel.sync.cutter import Cutter
@@ -592,7 +593,9 @@ class Daemon:
         return places[0] / paths.THRUM_FOLDER if places else None
 
     def _limits(self) -> Limits:
-        limit, quota = self.opened.settings.daemon.body_limit, self.opened.settings.messaging
+        settings = self.opened.settings.current()
+        limit = settings.section("daemon", core.Daemon).body_limit
+        quota = settings.section("messaging", core.Messaging)
         return Limits(
             max_body_bytes=-1 if limit is None else limit,
             send_per_minute=quota.send_per_minute,

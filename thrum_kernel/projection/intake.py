@@ -94,7 +94,7 @@ class Intake:
         ).fetchall()
         for writer, sequence, daemon, line, ulid in rows:
             place = Place(writer, sequence, daemon)
-            verdict = self._apply(place, self._types.decode(line), line)
+            verdict = self._apply(place, self._types.decode(line), line_hash(line, sequence))
             if isinstance(verdict, Held) and (verdict.kind, verdict.subject) == (kind, subject):
                 self.tables.hold(place, ulid, verdict, line)  # still, perhaps for another reason
                 continue
@@ -116,12 +116,13 @@ class Intake:
             return Held("refused", "", "its event id is none")
         if origin != item.daemon:
             return Held("refused", "", f"written by {item.daemon} as {origin}")
-        beaten = self._compare(event_id[4:], line_hash(item.line, item.sequence), event)
+        hash_ = line_hash(item.line, item.sequence)
+        beaten = self._compare(event_id[4:], hash_, event)
         if beaten is not None:
             return beaten
         if ids.ulid_ms(event_id[4:]) > now_us // 1000 + ids.MAX_AHEAD_MS:
             return Held("ahead", event_id[4:], "its clock is more than a day ahead")
-        return self._apply(place, event, item.line)
+        return self._apply(place, event, hash_)
 
     def _compare(self, ulid: str, hash_: bytes, event: Event | UnknownEvent) -> Held | None:
         """Whether another line with this id counts instead."""
@@ -144,14 +145,14 @@ class Intake:
             self.losers.append((ulid, seen[0] or b""))
         return held
 
-    def _apply(self, place: Place, event: Event | UnknownEvent, line: bytes) -> Verdict:
+    def _apply(self, place: Place, event: Event | UnknownEvent, hash_: bytes) -> Verdict:
         """Let the rule of its type work on an event; what a failing rule did is undone."""
         if isinstance(event, UnknownEvent):
             return Held("type", event.head.type, f"version {event.head.v}")
         db = self.tables.db
         db.execute("SAVEPOINT event")
         try:
-            verdict = self._rule(place, event, line)
+            verdict = self._rule(place, event, hash_)
         except (ValueError, OverflowError, sqlite3.IntegrityError) as error:
             db.execute("ROLLBACK TO event")
             self.tables.forget()
@@ -161,9 +162,9 @@ class Intake:
             self.counted.append(event)
         return verdict
 
-    def _rule(self, place: Place, event: Event, line: bytes) -> Verdict:
+    def _rule(self, place: Place, event: Event, hash_: bytes) -> Verdict:
         if isinstance(event, MessageCreate):
-            verdict = messages.create(self.tables, place, event, line_hash(line, place.sequence))
+            verdict = messages.create(self.tables, place, event, hash_)
         elif (rule := RULES.get(type(event))) is not None:
             verdict = rule(self.tables, place, event)
         else:

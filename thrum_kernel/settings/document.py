@@ -79,7 +79,7 @@ class SettingsFile:
         self.changed: list[Callable[[], None]] = []
         self._document: Document | None = None
         self._stamp: Stamp | None = None
-        self._overlays: tuple[Section, ...] = ()
+        self._overlays: tuple[tuple[Section, Path], ...] = ()
         self._overlay_stamps: tuple[Stamp | None, ...] = ()
 
     def register_section(self, section: Section) -> None:
@@ -103,7 +103,7 @@ class SettingsFile:
             FileDamaged: it cannot be read or is not a JSON object; names line and column.
         """
         document = self._document
-        beside = tuple(_stamp_of(self._beside(section)) for section in self._overlays)
+        beside = tuple([_stamp_of(path) for _, path in self._overlays])
         if document is not None and self._look_every_s and beside == self._overlay_stamps:
             now_s = time.monotonic()
             if now_s - self._looked_s < self._look_every_s:
@@ -221,20 +221,20 @@ class SettingsFile:
 
     def _made_of(self, raw: Mapping[str, Any]) -> Document:
         overrides, damaged = list(self.overrides), {}
-        for section in self._overlays:
+        for section, path in self._overlays:
             try:
-                overrides += overlaid(self._beside(section), section)
+                overrides += overlaid(path, section)
             except FileDamaged as error:
                 damaged[section.name] = error
         return Document(self.path, raw, self.sections, tuple(overrides), damaged)
 
-    def _beside(self, section: Section) -> Path:
-        return self.path.parent / "var" / section.overlay
-
     def _forget(self) -> None:
         """The sections are others than before."""
         self._document = None
-        self._overlays = tuple(section for section in self.sections if section.overlay)
+        folder = self.path.parent / "var"
+        self._overlays = tuple(
+            (section, folder / section.overlay) for section in self.sections if section.overlay
+        )
         self._overlay_stamps = (None,) * len(self._overlays)
 
     def _read(self) -> dict[str, Any]:
