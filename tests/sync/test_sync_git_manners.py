@@ -300,7 +300,16 @@ def test_which_remote(
     for each in remotes:
         repo.git("remote", "add", each, f"/nowhere/{each}.git")
     choice = choose(gitdir.locate(repo.path), wanted)
-    assert choice.name == name and why_not in choice.why_not and bool(choice.url) == bool(name)
+    assert choice.name == name and why_not in choice.why_not and bool(choice.urls) == bool(name)
+
+
+def test_where_a_push_goes_is_what_git_makes_of_the_address(origin: Repo) -> None:
+    repo = cloned(origin, "one")
+    repo.git("remote", "set-url", "origin", "gh:team/project.git")
+    repo.git("config", "url.git@github.com:.insteadOf", "gh:")
+    assert choose(gitdir.locate(repo.path)).urls == ("git@github.com:team/project.git",)
+    repo.git("remote", "set-url", "--push", "origin", "host:elsewhere.git")
+    assert choose(gitdir.locate(repo.path)).urls == ("host:elsewhere.git",)
 
 
 def test_outside_git_there_is_no_remote() -> None:

@@ -63,7 +63,7 @@ def address_of(url: str) -> Address:
     if scheme in ("http", "https"):
         where = f"{host}:{port}" if port else host
         return Address(f"{host}/{path}", f"{scheme}://{where}/{match['path']}")
-    return Address(f"{host}/{path}", f"https://{host}/{path}")
+    return Address(f"{host}/{path}", f"https://{host}/{match['path'].lstrip('/')}")
 
 
 def judge(status: int, said: str) -> Visibility:

@@ -179,7 +179,7 @@ class Travel:
         choice = await asyncio.to_thread(self._choose, anew)
         self.remote, self._held_off = choice.name, choice.why_not
         if not choice.why_not:
-            self._held_off = await asyncio.to_thread(lambda: self._gate.refusal(choice.url, anew=anew))
+            self._held_off = await asyncio.to_thread(self._exposed, choice, anew)
         if self._held_off:
             self._exchange = None
         elif self._exchange is None or choice != self._choice:
@@ -195,6 +195,11 @@ class Travel:
             choice, self._chosen_at = choose(self._place, wanted), stamp
             return choice
         return self._choice
+
+    def _exposed(self, choice: Choice, anew: bool) -> str:
+        """Why the gate lets nothing through to one of the remote's addresses. In a thread."""
+        refusals = (self._gate.refusal(url, anew=anew) for url in choice.urls)
+        return next((refusal for refusal in refusals if refusal), "")
 
     def _interval_s(self) -> float:
         return float(self._settings("daemon.sync_interval").value)

@@ -78,14 +78,14 @@ class Choice:
 
     Attributes:
         name: of the remote; empty when there is none to choose.
-        url: its address, as the user's configuration has it before ``url.*.insteadOf``.
+        urls: where a push goes, as git resolves it.
         why_not: why there is none, one sentence without its full stop; empty when there is one.
         settings: configuration to pass on.
         object_format: of the user's repository.
     """
 
     name: str = ""
-    url: str = field(default="", repr=False)  # may hold a password
+    urls: tuple[str, ...] = field(default=(), repr=False)  # may hold a password
     why_not: str = ""
     settings: Sequence[tuple[str, str]] = field(default=(), repr=False)
     object_format: str = "sha1"
@@ -115,9 +115,13 @@ def choose(place: Place | None, wanted: str = "") -> Choice:
     settings = [(key, value) for key, value, scope in found if _is_passed_on(key, scope, name)]
     if not any(key.lower() == "core.sshcommand" for key, _, _ in found):
         settings.append(("core.sshCommand", "ssh -oBatchMode=yes -oConnectTimeout=10"))
-    url = next(value for key, value, _ in found if key.lower() == f"remote.{name}.url".lower())
     formats = [value for key, value, _ in found if key.lower() == "extensions.objectformat"]
-    return Choice(name, url, settings=tuple(settings), object_format=formats[-1] if formats else "sha1")
+    return Choice(
+        name,
+        _addresses(place, name),
+        settings=tuple(settings),
+        object_format=formats[-1] if formats else "sha1",
+    )
 
 
 class Remote:
@@ -247,6 +251,13 @@ def _configuration(place: Place) -> list[tuple[str, str, str]]:
         key, _, value = entry.partition("\n")
         found.append((key, value, scope))
     return found
+
+
+def _addresses(place: Place, name: str) -> tuple[str, ...]:
+    answer = git.run(place, "remote", "get-url", "--push", "--all", name)
+    if not answer.ok:
+        raise GitFailed("remote", first_line(answer.error) or f"exit status {answer.status}")
+    return tuple(answer.text.splitlines())
 
 
 def _remote_of(entry: tuple[str, str, str]) -> str:
