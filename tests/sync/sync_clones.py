@@ -78,6 +78,12 @@ class Clone:
     async def status(self) -> Any:
         return await self.call("sync.status")
 
+    def holding(self, *words: bytes) -> list[Path]:
+        """Every file of thrum in this clone that has one of *words* in it, but for git's compressed objects."""
+        folders = (self.sync, self.repo.path / ".thrum")
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        return [path for path in files if any(word in path.read_bytes() for word in words)]
+
     def files(self) -> set[str]:
         """The published files, by path."""
         found = self.published.rglob("*.jsonl")

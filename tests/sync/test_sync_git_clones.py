@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
+import pytest
 from sync_clones import bare, clone_of, serving, until
+
+from thrum_kernel.clock import format_us
+from thrum_kernel.sync import ingest
 
 
 def test_a_message_reaches_the_other_clone_when_both_force(
@@ -56,5 +61,115 @@ def test_a_message_reaches_the_other_clone_by_the_loop_alone(
                 return await one.texts("alice") == ["hello"]
 
             await until(arrived)
+
+    asyncio.run(story())
+
+
+def test_a_purge_and_a_deletion_reach_the_other_clone(tmp_path: Path, isolated_home: dict[str, str]) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one, serving(clone_of(origin, "two")) as two:
+            await one.register("alice")
+            await two.register("bob")
+            await one.force()
+            await two.force()
+            await two.send("bob", "@alice", "the old word")
+            deleted = await two.send("bob", "@alice", "the deleted word")
+            await two.force()
+            await one.force()
+            assert len(await one.texts("alice")) == 2
+            await two.call("message.delete", "bob", message_id=deleted)
+            await two.force()
+            await one.force()
+            assert await one.texts("alice") == ["the old word", ""]
+            await two.call("purge.execute", "bob", before=format_us(time.time_ns() // 1000))
+            await two.send("bob", "@alice", "what stays")
+            await two.force()
+            await one.force()
+
+            async def is_purged() -> bool:
+                return one.daemon.keeper.refusal() is None and await one.texts("alice") == ["what stays"]
+
+            await until(is_purged)
+            words = (b"the old word", b"the deleted word")
+            await until(lambda: not one.holding(*words) and not two.holding(*words))
+
+    asyncio.run(story())
+
+
+def test_a_fresh_clone_projects_all_of_the_branch(
+    tmp_path: Path, isolated_home: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+    monkeypatch.setattr(ingest, "MANY", 20)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one:
+            await one.register("alice")
+            for number in range(30):
+                await one.send("alice", "@alice", f"message {number}")
+            await one.force()
+        repo = clone_of(origin, "two")
+        async with serving(repo) as two:
+            assert two.knows("alice") and two.daemon.keeper.rebuilds >= 1
+            ((messages,),) = two.daemon.cache.read("SELECT count(*) FROM message")
+            assert messages == 30
+            newest = max(two.daemon.cache.read("SELECT max(ulid) FROM event_seen"))[0]
+            await two.register("bob")  # our events are numbered above all that came
+            assert two.daemon.agents.roster.local("bob").incarnation > newest
+            await two.force()
+        async with serving(repo) as again:
+            assert again.knows("alice") and again.knows("bob")
+            assert (await again.status())["sync_state"] == "synced"
+
+    asyncio.run(story())
+
+
+def test_where_the_log_stays_here_nothing_is_asked_of_git(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one", local_only=True)) as one:
+            await one.register("alice")
+            done = await one.force()
+            assert done["published"] and done["local_only"] and done["sync_state"] == "local-only"
+            assert done["local_only_reason"] == "local-only: daemon.local_only is true (config.json)"
+            assert not (one.sync / "repo.git").exists() and "a-sync" not in origin.git("branch")
+            health = await one.call("health")
+            assert health["local_only"] and health["sync_state"] == "local-only"
+
+            one.daemon.opened.settings.set("daemon.local_only", False)
+            await one.call("config.show")
+            await until(lambda: "a-sync" in origin.git("branch"))
+            assert not (await one.status())["local_only"]
+
+            one.repo.git("remote", "remove", "origin")
+            done = await one.force()
+            assert done["local_only"] and done["reason"] == "the repository has no remote"
+
+    asyncio.run(story())
+
+
+def test_an_unreachable_remote_is_an_error_that_is_told_and_passes(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one:
+            await one.register("alice")
+            away = origin.path.with_name("away.git")
+            origin.path.rename(away)
+            done = await one.force()
+            assert done["sync_state"] == "error" and "cannot reach origin" in done["last_error"]
+            assert done["triggered"] and not done["local_only"]
+            warnings = (await one.call("daemon.status"))["warnings"]
+            assert any("cannot reach origin" in warning for warning in warnings)
+            away.rename(origin.path)
+            done = await one.force()
+            assert done["sync_state"] == "synced" and "last_error" not in done and done["pushed"]
 
     asyncio.run(story())
