@@ -29,9 +29,11 @@ class Wishes:
 
     Attributes:
         stealth: ignore our files in ``.git/info/exclude`` and leave ``.gitignore`` alone.
+        travels: the remote has a log, so that ours is to be exchanged with it.
     """
 
     stealth: bool = False
+    travels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Setup:
         """
         worktree = self.plan_worktree()
         files = [*self._texts(), *self._ignores(wishes), *worktree.files]
-        config = self._config()
+        config = self._config(wishes)
         return Plan(
             folders=[*self._folders(), *worktree.folders],
             files=[*files, config] if config is not None else files,
@@ -144,20 +146,20 @@ class Setup:
         """A branch that does not ignore ``.thrum`` yet must not show the worktree's own as untracked."""
         return ignored_here(self._paths.worktree)
 
-    def _config(self) -> FileChange | None:
+    def _config(self, wishes: Wishes) -> FileChange | None:
         path = self._paths.config
         if not path.exists() and self._paths.daemon_file.exists():
             return None  # it was deleted beside its daemon's record, and the daemon writes it back
         present = _config_of(path)
-        wanted = _merged(present or {}, self._defaults())
+        wanted = _merged(present or {}, self._defaults(wishes))
         if wanted == present:
             return _change(path, path.read_bytes())
         return _change(path, jsonio.dump(wanted))
 
-    def _defaults(self) -> dict[str, Any]:
+    def _defaults(self, wishes: Wishes) -> dict[str, Any]:
         orchestration = {"merge_target": self._branch} if self._branch else {}
         return {
-            "daemon": {"local_only": True, "single_agent_mode": True},
+            "daemon": {"local_only": not wishes.travels, "single_agent_mode": not wishes.travels},
             "worktrees": {"base_path": str(self._home / ".thrum" / "worktrees" / self._paths.repo.name)},
             "orchestration": {**orchestration, "default_autonomy": "end_only"},
         }

@@ -12,8 +12,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +23,9 @@ from thrum_kernel import git, ids, jsonio
 from thrum_kernel.api import InitPlan, InitStep, Question
 from thrum_kernel.cli.arguments import bare_name
 from thrum_kernel.cli.command import Run
-from thrum_kernel.cli.commands.ready import until_ready
+from thrum_kernel.cli.commands.ready import until_joined, until_ready
 from thrum_kernel.cli.lifecycle import Lifecycle, Started
+from thrum_kernel.cli.render import counted
 from thrum_kernel.cli.setup import Plan, Setup, Wishes, worktrees_root
 from thrum_kernel.cli.undertaking import Undertaking
 from thrum_kernel.clock import SystemClock, format_us
@@ -34,6 +35,7 @@ from thrum_kernel.identity.model import AgentName, Identity, check_agent, check_
 from thrum_kernel.paths import Paths
 from thrum_kernel.settings import daemon_identity
 from thrum_kernel.settings.document import SettingsFile
+from thrum_kernel.sync import joining
 
 PROJECT_BELOW: Final = 500
 TMUX: Final = "tmux"
@@ -76,6 +78,7 @@ class KernelSteps:
         self._needs_tmux = needs_tmux
         self._was_there = plan.where.is_initialized
         self._name_typed = ""
+        self._found = joining.Found()
 
     def all(self) -> list[InitStep]:
         """The steps by order."""
@@ -90,6 +93,7 @@ class KernelSteps:
     # --- core --------------------------------------------------------------------------------------------------------
 
     def _core(self, plan: InitPlan) -> None:
+        self._look_for_a_log(plan)
         if plan.dry_run:
             self._carry_out(planned(self._run, self._where, self._wishes))
             return
@@ -101,6 +105,18 @@ class KernelSteps:
             self._name_daemon()
         if self._where.is_redirected:
             plan.say(f"✓ {self._where.worktree} shares {self._where.thrum}")
+
+    def _look_for_a_log(self, plan: InitPlan) -> None:
+        """A project that is new here joins the log that its remote has, unless it is to stay on this machine."""
+        if self._where.config.exists() or self._where.daemon_file.exists() or is_kept_local(plan.env):
+            return
+        self._found = joining.look(self._where.repo, environ=plan.env)
+        if self._found.problem:
+            self._run.out.note(
+                f"Warning: whether there are messages to join cannot be told: {self._found.problem}\n"
+                "  to join them later: thrum config set daemon.local_only false"
+            )
+        self._wishes = replace(self._wishes, travels=self._found.has_branch)
 
     def _carry_out(self, wanted: Plan) -> None:
         for folder, mode in wanted.folders:
@@ -232,6 +248,23 @@ class KernelSteps:
         until_ready(self._run)
         plan.report("daemon", {"running": True, "pid": started.pid, "already_running": started.was_running})
         plan.say(f"✓ Daemon {'is running' if started.was_running else 'started'} (PID {started.pid})")
+        if self._wishes.travels:
+            self._joined(plan)
+
+    def _joined(self, plan: InitPlan) -> None:
+        """Wait for what the remote has, and tell it; what takes long or fails goes on in the background."""
+        found = until_joined(self._run)
+        remote = self._found.remote
+        if found.get("last_error") or found.get("local_only"):
+            why = found.get("last_error") or found.get("local_only_reason")
+            self._run.out.note(f"Warning: the messages of {remote} are not here yet: {why}")
+            return
+        counts = self._run.call("daemon.status")["counts"]
+        plan.report("joined", {"remote": remote, **counts})
+        plan.say(
+            f"✓ Joined the messages of {remote} ({counted(counts.get('messages', 0), 'message')}, "
+            f"{counted(counts.get('agents', 0), 'agent')})"
+        )
 
     def _start(self) -> Started:
         """Have the daemon run; taking back ends one that was started for this, and removes what it made."""
@@ -298,6 +331,11 @@ def planned(run: Run, where: Paths, wishes: Wishes) -> Plan:
 def joins(where: Paths) -> bool:
     """Whether a worktree joins a project that is set up already."""
     return where.is_redirected and where.is_initialized
+
+
+def is_kept_local(env: Mapping[str, str]) -> bool:
+    """Whether the environment asks that the log stays on this machine."""
+    return env.get("THRUM_LOCAL", "").strip().lower() not in ("", "0", "false", "no", "off")
 
 
 def usual_agent(where: Paths) -> Agent:
