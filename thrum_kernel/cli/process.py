@@ -56,7 +56,7 @@ ENVIRONMENT = (
 )
 """What a daemon inherits: enough for git, ssh and tmux, nothing that says who started it."""
 
-SETTINGS = ("THRUM_WS_PORT", "THRUM_HOSTNAME", "THRUM_LOCAL", "THRUM_PROFILE")
+SETTINGS = ("THRUM_WS_PORT", "THRUM_HOSTNAME", "THRUM_LOCAL", "THRUM_PROFILE", "THRUM_SYNC_INTERVAL")
 """Settings that an explicit `daemon start` may pass on; a plugin's own ``THRUM_PLUGINS_…`` go along."""
 
 

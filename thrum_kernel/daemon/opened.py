@@ -26,6 +26,7 @@ from thrum_kernel.settings.daemon_identity import Known, load_or_create, this_ho
 from thrum_kernel.settings.document import Override, SettingsFile, overrides_of
 from thrum_kernel.store import journal
 from thrum_kernel.store.disk import Disk, OsDisk
+from thrum_kernel.store.filesystem import refuse_network
 from thrum_kernel.store.journal import Previous, Recovered
 from thrum_kernel.store.lock import Lock
 from thrum_kernel.store.tree import Tree
@@ -89,6 +90,8 @@ class Opened:
             StoreLocked: another daemon has it.
             ThrumError: a file of ours cannot be used; nothing was changed.
         """
+        if not SettingsFile(paths.config).store.allow_network_fs:
+            refuse_network(paths.sync)
         make_folders(paths)
         lock = Lock.take(paths.lock)
         try:

@@ -34,7 +34,7 @@ T = TypeVar("T")
 TRIES: Final = 8
 FIRST_PAUSE_S: Final = 0.1
 COLLECT_EVERY: Final = 50
-"""Pushes after which our repository is looked over."""
+"""Exchanges that changed something, after which our repository is packed."""
 
 
 class Counting(Protocol):
@@ -105,7 +105,7 @@ class Exchange:
         self._clock = clock
         self._name = name
         self._pause = pause
-        self._pushes = 0
+        self._changes = 0
         self._unprojected: list[Unit] = []
 
     async def run(self) -> Exchanged:
@@ -151,8 +151,9 @@ class Exchange:
             commit = await self._commit(tip)
             if commit not in ("", tip):
                 await self._in_thread(lambda: self.remote.push(commit))
-                await self._pushed(commit)
                 done.is_pushed = True
+            if commit not in ("", self.tip):
+                await self._in_thread(lambda: self._note(commit))
         except BaseException as error:
             self.has_news = True
             if isinstance(error, Raced):
@@ -205,15 +206,13 @@ class Exchange:
         message = f"sync: {files} files of {self._name}, {stamp}\n\n[skip ci]\n"
         return self._repository.commit(tip, changes.add, changes.remove, message)
 
-    async def _pushed(self, commit: str) -> None:
-        def note() -> None:
-            self._repository.move(self.remote.ref, commit)
-            self._repository.move(REF, commit)
-            self._pushes += 1
-            if self._pushes % COLLECT_EVERY == 0:
-                self._repository.collect()
-
-        await self._in_thread(note)
+    def _note(self, commit: str) -> None:
+        """Remember in our repository what both sides have now."""
+        self._repository.move(self.remote.ref, commit)
+        self._repository.move(REF, commit)
+        self._changes += 1
+        if self._changes % COLLECT_EVERY == 0:
+            self._repository.collect()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run blocking *work*; when cancelled, end what git does and wait until nobody touches the files any more."""
