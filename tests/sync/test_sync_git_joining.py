@@ -57,8 +57,9 @@ def test_a_second_clone_joins_and_messages_go_both_ways(origin: Repo, thrum_spaw
             two("config", "set", "daemon.sync_interval", "2")
             two("quickstart", "bob", "--role", "reviewer", "--module", "shop")
             two("send", "hello from two", "--to", "@alice")
-            two("sync", "force")
-            one("sync", "force")
+            assert "pushed)" in two("sync", "force")
+            told = one("sync", "force")
+            assert "received" in told and "Remote:" in told and "Mode: normal" in told
             assert "hello from two" in one("inbox")
             one("send", "hello from one", "--to", "@bob")
             deadline = time.monotonic() + 30

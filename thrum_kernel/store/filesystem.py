@@ -32,8 +32,7 @@ class NetworkFileSystem(StoreError):
     def __init__(self, path: Path, kind: str) -> None:
         super().__init__(
             f"{path} lies on a network file system ({kind}), where locks and syncs may not hold",
-            hint="keep the repository on a local disk, or take the risk: set store.allow_network_fs to true in"
-            " .thrum/config.json",
+            hint="move the repository to a local disk, or take the risk: thrum config set store.allow_network_fs true",
         )
         self.kind = kind
 

@@ -10,8 +10,8 @@ from thrum_kernel.cli.arguments import MOST_SHOWN, filled, given, named
 from thrum_kernel.cli.command import Group, Pending, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.durations import parse_cutoff_us
-from thrum_kernel.cli.render import counted, shorten
-from thrum_kernel.cli.texts.log import event_lines, replayed_lines, sync_lines, verified_lines
+from thrum_kernel.cli.render import shorten
+from thrum_kernel.cli.texts.log import event_lines, forced_line, replayed_lines, sync_lines, verified_lines
 from thrum_kernel.clock import format_us
 from thrum_kernel.errors import UsageError
 from thrum_kernel.ids import is_ulid
@@ -103,13 +103,10 @@ def status(ctx: typer.Context) -> None:
 
 
 def force(ctx: typer.Context) -> None:
-    """Publish and fetch now, without waiting for the end of it."""
+    """Publish now, and exchange with the remote; what takes long goes on by itself."""
     run = run_of(ctx)
     done = run.call("sync.force")
-    said = "✓ Sync triggered" if done.get("triggered") else "Nothing to sync with"
-    if done.get("published"):
-        said += f" ({counted(done['published'], 'event')} published on this machine)"
-    show(run, done, [said, *sync_lines(done, view_of(run))])
+    show(run, done, [forced_line(done), *sync_lines(done, view_of(run))])
 
 
 def _point(run: Run, text: str | None, flag: str) -> str:
