@@ -32,7 +32,6 @@ class RecordingJournal:
             raise self.book.failures.pop()
         self.lines.extend(lines)
         self.book.batches.append(len(lines))
-        self.book.threads.append(threading.current_thread())
 
     def end(self) -> None:
         self.ended = True
@@ -46,7 +45,6 @@ class Book:
         self.gate.set()
         self.failures: list[Exception] = []
         self.batches: list[int] = []
-        self.threads: list[threading.Thread] = []
         self.journals: list[RecordingJournal] = []
         self.previous: list[tuple[str, int] | None] = []
         self.projected: list[Projected] = []
@@ -64,7 +62,7 @@ class Book:
         self.projected.extend(items)
         return Applied(events=tuple(item.event for item in items if isinstance(item.event, Event)))
 
-    def committer(self, *, quick_s: float = 0.0) -> Committer:
+    def committer(self) -> Committer:
         return Committer(
             daemon_id="d_1",
             clock=SystemClock(),
@@ -74,7 +72,6 @@ class Book:
             journals=self.open,
             still_ours=lambda: None,
             in_doubt=self.doubts.append,
-            quick_s=quick_s,
         )
 
 
@@ -265,79 +262,6 @@ def test_an_event_whose_caller_went_away_is_written_with_the_others_of_its_batch
 
         assert gone.cancelled()
         assert [item.event.name for item in book.projected] == ["gone", "stays"]  # type: ignore[union-attr]
-        await committer.close()
-
-    run(story())
-
-
-def test_what_comes_alone_to_a_quick_disk_needs_no_other_thread() -> None:
-    async def story() -> None:
-        book = Book()
-        committer = book.committer(quick_s=10)
-        heard: list[Event] = []
-        committer.listeners.append(heard.append)
-        events = [group(committer, str(n)) for n in range(4)]
-
-        await committer.commit(events[0])  # opens the journal
-        await committer.commit(events[1])
-        await asyncio.gather(committer.commit(events[2]), committer.commit(events[3]))
-
-        here = threading.current_thread()
-        assert [thread is here for thread in book.threads] == [False, True, False]
-        assert book.batches == [1, 1, 2]
-        assert [item.event for item in book.projected] == heard == events
-        assert [event.sequence for event in events] == [1, 2, 3, 4]
-        await committer.close()
-
-    run(story())
-
-
-def test_one_append_that_took_its_time_sends_the_next_to_the_thread_again() -> None:
-    async def story() -> None:
-        book = Book()
-        committer = book.committer(quick_s=1e-9)
-
-        for name in "abc":
-            await committer.commit(group(committer, name))
-
-        assert threading.current_thread() not in book.threads
-        await committer.close()
-
-    run(story())
-
-
-def test_a_quick_append_that_fails_is_told_and_the_next_begins_a_new_journal() -> None:
-    async def story() -> None:
-        book = Book()
-        committer = book.committer(quick_s=10)
-        await committer.commit(group(committer, "a"))
-        book.failures.append(StoreError("no space left"))
-
-        with pytest.raises(StoreError, match="no space left"):
-            await committer.commit(group(committer, "b"))
-        await committer.commit(group(committer, "c"))
-
-        assert [item.event.name for item in book.projected if isinstance(item.event, GroupCreate)] == [
-            "a",
-            "c",
-        ]
-        assert [journal.writer for journal in book.journals][1] == committer.writer
-        assert book.previous[1] == (book.journals[0].writer, 1)
-        await committer.close()
-
-    run(story())
-
-
-def test_while_the_journal_is_ended_nobody_else_writes_to_it() -> None:
-    async def story() -> None:
-        book = Book()
-        committer = book.committer(quick_s=10)
-        await committer.commit(group(committer, "a"))
-
-        await asyncio.gather(committer.rotate(), committer.commit(group(committer, "b")))
-
-        assert [journal.lines != [] for journal in book.journals] == [True, True]
-        assert book.journals[0].ended
         await committer.close()
 
     run(story())

@@ -98,7 +98,6 @@ class World:
             journals=lambda writer, previous: MemoryJournal(self, writer),
             still_ours=lambda: None,
             in_doubt=lambda why: None,
-            quick_s=0,  # projected and pushed when a call returns
         )
         self.search = Search(self.cache, self.folder / "search.db")
         self.messaging = Messaging(

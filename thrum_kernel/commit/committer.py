@@ -4,10 +4,6 @@
 for it and then share the next one (group commit). When the journal fails (disk full, failed sync) everything in that
 batch fails, nothing of it is projected, and the next commit begins a new writer.
 
-The journal is written in a thread of its own, but for an event that comes alone to a disk whose last sync took no
-longer than `QUICK_S`: changing threads and back costs more than that sync. A message that came so is answered first
-and projected while its sender reads the answer; whoever asks for anything meanwhile has it projected first.
-
 Source: DESIGN.md D1, "Journal".
 """
 
@@ -15,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.commit.requests import RequestIndex
@@ -27,12 +22,6 @@ from thrum_kernel.errors import Projecting, ShuttingDown, StoreError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.ids import HybridClock, event_id
 from thrum_kernel.projection.apply import Projected, Projector
-
-QUICK_S: Final = 0.0005
-"""An append that took no longer is worth no other thread. One that then does take longer keeps the loop that once."""
-
-_TURNS: Final = 6
-"""Turns of the loop that an answer needs to be on its way."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +47,6 @@ class Journals(Protocol):
 class _Waiting:
     events: tuple[Event, ...]
     done: asyncio.Future[None]
-    answer_first: bool
     lines: list[bytes] = field(default_factory=list)
 
 
@@ -87,7 +75,6 @@ class Committer:
         still_ours: Callable[[], None],
         in_doubt: Callable[[str], None],
         previous: tuple[str, int] | None = None,
-        quick_s: float = QUICK_S,
     ) -> None:
         self.daemon_id = daemon_id
         self.listeners: list[Callable[[Event], None]] = []
@@ -102,13 +89,9 @@ class Committer:
         self._still_ours = still_ours
         self._in_doubt = in_doubt
         self._previous = previous
-        self._quick_s = quick_s
         self._journal: JournalFile | None = None
         self._waiting: list[_Waiting] = []
         self._is_writing = False
-        self._is_rotating = False
-        self._append_s = float("inf")
-        self._behind: _Waiting | None = None
         self._settled: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._thread = WriterThread(self._loop, name="thrum-journal")
@@ -133,11 +116,8 @@ class Committer:
             **fields,
         )
 
-    async def commit(self, *events: Event, request_id: str = "", answer_first: bool = False) -> None:
+    async def commit(self, *events: Event, request_id: str = "") -> None:
         """Make *events* durable, in this order and all or none, and project them.
-
-        Args:
-            answer_first: they may be projected a moment later: the caller will read nothing that they change.
 
         Raises:
             StoreError: they could not be stored; nothing happened.
@@ -149,7 +129,7 @@ class Committer:
             for event in events:
                 event.request_id = request_id
         # A caller that goes away cancels this future and nothing else: the event is on its way.
-        item = _Waiting(events, self._loop.create_future(), answer_first)
+        item = _Waiting(events, self._loop.create_future())
         self._waiting.append(item)
         if not self._is_writing:
             self._is_writing = True
@@ -164,26 +144,14 @@ class Committer:
         """End the current journal; the next event begins a new writer."""
         await self.settle()
         if self._journal is not None:
-            self._is_rotating = True
-            try:
-                await self._thread.run(self._end_journal)
-            finally:
-                self._is_rotating = False
+            await self._thread.run(self._end_journal)
 
     async def settle(self) -> None:
         """Wait until everything taken so far is durable and projected, or failed."""
-        self.catch_up()
         while self._is_writing:
             if self._settled is None:
                 self._settled = self._loop.create_future()
             await asyncio.shield(self._settled)
-
-    def catch_up(self) -> None:
-        """Project what was answered first."""
-        item, self._behind = self._behind, None
-        if item is not None:
-            self._projector.cache.before_use = None
-            self._show([item])
 
     async def close(self) -> None:
         """Take nothing more, finish what was taken, close the journal."""
@@ -195,78 +163,36 @@ class Committer:
         """Hand what waits to the journal's thread. Callbacks and no task: every turn of the loop delays a sender."""
         batch = self._take()
         if batch:
-            self.catch_up()
-            if self._is_quick(batch):
-                self._write_at_once(batch)
-            else:
-                self._thread.start(lambda: self._append(batch), lambda _, error: self._written(batch, error))
+            self._thread.start(lambda: self._append(batch), lambda _, error: self._written(batch, error))
             return
         self._is_writing = False
         if self._settled is not None:
             self._settled.set_result(None)
             self._settled = None
 
-    def _is_quick(self, batch: list[_Waiting]) -> bool:
-        """Whether a batch is one sender's and the disk is likely to be done with it in no time."""
-        return (
-            len(batch) == 1
-            and self._append_s <= self._quick_s
-            and self._journal is not None
-            and not self._is_rotating  # its thread is at the journal
-        )
-
-    def _write_at_once(self, batch: list[_Waiting]) -> None:
-        error = None
-        try:
-            self._append(batch)
-        except BaseException as failure:  # noqa: BLE001 - handed to whoever awaits
-            error = failure
-        self._written(batch, error, may_wait=batch[0].answer_first)
-
     def _take(self) -> list[_Waiting]:
         batch, self._waiting = self._waiting, []
         return batch
 
-    def _written(self, batch: list[_Waiting], error: BaseException | None, *, may_wait: bool = False) -> None:
+    def _written(self, batch: list[_Waiting], error: BaseException | None) -> None:
         """On the loop: the batch is on disk, or failed."""
         try:
             if error is not None:
                 _log.error("journal: %s", error, exc_info=None if isinstance(error, StoreError) else error)
-                return
-            self.requests.add(event for item in batch for event in item.events)
-            if may_wait:
-                self._put_off(batch[0])
             else:
-                self._show(batch)
+                self.requests.add(event for item in batch for event in item.events)
+                counted = self._project(batch)
+                for event in counted:
+                    self._tell(event)
+                if self.hearers:
+                    self._tell_places(batch, counted)
         finally:
             for item in batch:
                 _settle_with(item.done, error)
             self._next_batch()
 
-    def _put_off(self, item: _Waiting) -> None:
-        """Project it when its answer is on its way, or before anybody looks."""
-        self._behind = item
-        self._projector.cache.before_use = self.catch_up
-        self._loop.call_soon(self._turn, item, _TURNS)
-
-    def _turn(self, item: _Waiting, left: int) -> None:
-        if item is not self._behind:
-            return
-        if left:
-            self._loop.call_soon(self._turn, item, left - 1)
-        else:
-            self.catch_up()
-
-    def _show(self, batch: list[_Waiting]) -> None:
-        """Project what is durable and tell the listeners."""
-        counted = self._project(batch)
-        for event in counted:
-            self._tell(event)
-        if self.hearers:
-            self._tell_places(batch, counted)
-
     def _append(self, batch: list[_Waiting]) -> None:
-        """Number, encode and append. Numbers are given only here, so they have no gaps."""
+        """Number, encode and append; in the journal's thread. Numbers are given only here, so they have no gaps."""
         try:
             self._still_ours()
             if self._journal is None:
@@ -279,9 +205,7 @@ class Committer:
                     sequence += 1
                     event.sequence = sequence
                     item.lines.append(self._types.encode(event))
-            began = time.perf_counter()
             self._journal.append([line for item in batch for line in item.lines])
-            self._append_s = time.perf_counter() - began
             self.durable = (self._journal.writer, sequence)
         except StoreError:
             self._abandon_journal()

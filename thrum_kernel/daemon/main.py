@@ -557,7 +557,6 @@ class Daemon:
 
     def _refusal(self) -> DaemonError | None:
         """What to answer while the cache cannot be asked, or identities that are gone are not written back yet."""
-        self.committer.catch_up()  # whoever asks sees what was answered before
         return self.keeper.refusal() or (None if self._is_reconciled else Projecting(100))
 
     async def _erase(self, message_ids: Sequence[str]) -> None:

@@ -105,7 +105,7 @@ class Sending:
         if place.makes_thread:
             assert place.parent is not None
             events.insert(0, self._thread_for(place.parent, sender, place.thread_id))
-        await self._ground.committer.commit(*events, request_id=call.request_id, answer_first=True)
+        await self._ground.committer.commit(*events, request_id=call.request_id)
         return self._result(event, reached.warnings)
 
     def recall(self, call: Call, events: Sequence[Event]) -> SendResult:

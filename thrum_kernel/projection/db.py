@@ -36,7 +36,6 @@ class Cache:
         indexed_change: the newest entry of ``change`` that the full-text index has taken; `search.Search` tells it.
         is_empty: it was made by this start: the log has yet to be projected into it.
         moved_aside: where a file of another program, found at our place, is now; None when there was none.
-        before_use: called before anything is read or written, when it is set; it takes itself away.
     """
 
     def __init__(self, path: Path, *, extra_tables: Sequence[str] = (), later: bool = False) -> None:
@@ -48,7 +47,6 @@ class Cache:
         self.path = path
         self.indexed_change = 0
         self.moved_aside: Path | None = None
-        self.before_use: Callable[[], None] | None = None
         self.is_empty = False
         self._extra_tables: tuple[str, ...] = ()
         self._percent: int | None = 0
@@ -91,8 +89,6 @@ class Cache:
         Raises:
             Projecting: the cache is being rebuilt.
         """
-        if self.before_use is not None:
-            self.before_use()
         if self._percent is not None:
             raise Projecting(self._percent)
         return self._connection
