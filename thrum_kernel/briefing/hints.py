@@ -51,7 +51,9 @@ CODES: Final = (
         "info",
         "before `send`: a recipient of this machine was not seen for 30 minutes",
     ),
-    Code("identity.name-ignored", "info", "beside any command: `THRUM_NAME` names no identity of this worktree"),
+    Code(
+        "identity.name-ignored", "info", "beside any command: `THRUM_NAME` names no identity of this worktree"
+    ),
     Code("init.next-quickstart", "info", "after `init`: nobody is registered in this worktree yet"),
     Code(
         "daemon.unit.install", "info", "after `daemon unit`: where the unit goes, and how it is switched on"
