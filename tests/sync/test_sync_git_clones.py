@@ -173,3 +173,48 @@ def test_an_unreachable_remote_is_an_error_that_is_told_and_passes(
             assert done["sync_state"] == "synced" and "last_error" not in done and done["pushed"]
 
     asyncio.run(story())
+
+
+def test_who_waits_in_another_clone_is_told_at_once(tmp_path: Path, isolated_home: dict[str, str]) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one, serving(clone_of(origin, "two")) as two:
+            await one.register("alice")
+            await two.register("bob")
+            for clone in (one, two, one):
+                await clone.force()
+            places: list[tuple[str, str, int]] = []
+            two.daemon.committer.hearers.append(lambda event, *place: places.append((event.type, *place)))
+            waiting = asyncio.create_task(two.call("message.wait", "bob", timeout_ms=15000))
+            await asyncio.sleep(0)
+            await one.send("alice", "@bob", "wake up")
+            await one.force()
+            await two.force()
+            found = await waiting
+            assert [each["body"]["content"] for each in found["messages"]] == ["wake up"]
+            ((writer, sequence),) = [place[1:] for place in places if place[0] == "message.create"]
+            assert (writer, sequence) == (one.daemon.committer.writer, sequence) and sequence > 0
+
+    asyncio.run(story())
+
+
+def test_what_comes_while_the_cache_is_made_anew_is_not_missed(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one, serving(clone_of(origin, "two")) as two:
+            await one.register("alice")
+            await two.register("bob")
+            for clone in (one, two, one):
+                await clone.force()
+            for number in range(5):
+                await one.send("alice", "@bob", f"message {number}")
+                await one.daemon.publisher.cut_now()
+                await one.daemon.travel.force()
+                await asyncio.gather(two.daemon.keeper.rebuild(), two.daemon.travel.force())
+            assert await two.texts("bob") == [f"message {number}" for number in range(5)]
+
+    asyncio.run(story())

@@ -249,6 +249,7 @@ def test_two_contents_of_one_name_are_told_and_ours_stays_and_mends_the_branch(o
         done = await two.sync()
         assert [(problem.kind, problem.path) for problem in done.problems] == [("conflict", path)]
         assert (two.published / path).read_bytes() == content and done.is_pushed
+        assert two.exchange.problems == []
         assert "the truth" in remote_text(origin) and "a lie" not in remote_text(origin)
 
     tell(origin, story)
@@ -263,8 +264,9 @@ def test_a_file_that_is_not_what_its_name_tells_is_not_taken(origin: Repo) -> No
         done = await two.sync()
         assert [problem.kind for problem in done.problems] == ["damaged"]
         assert path not in two.files() and (await two.sync()).problems == []
+        assert [problem.path for problem in two.exchange.problems] == [path]
         await one.sync()  # who has the file mends the branch, and it is taken
-        assert (await two.sync()).received and two.lines() == one.lines()
+        assert (await two.sync()).received and two.lines() == one.lines() and two.exchange.problems == []
 
     tell(origin, story)
 

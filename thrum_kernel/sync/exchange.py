@@ -108,6 +108,11 @@ class Exchange:
         self._changes = 0
         self._unprojected: list[Unit] = []
 
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong with files of the remote and not mended yet."""
+        return self._merger.problems
+
     async def run(self) -> Exchanged:
         """Do it.
 

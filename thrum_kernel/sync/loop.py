@@ -18,7 +18,7 @@ from typing import Final
 
 from thrum_kernel.api import Service
 from thrum_kernel.clock import Clock
-from thrum_kernel.errors import ThrumError
+from thrum_kernel.errors import StoreError, ThrumError
 from thrum_kernel.gitdir import Place
 from thrum_kernel.settings.document import Setting
 from thrum_kernel.sync.exchange import Exchange, Exchanged
@@ -51,7 +51,6 @@ class Travel:
         last_error: why the last exchange failed; empty when it did not.
         remote: the name of the remote; empty while there is none.
         received, pushes: how many lines of other clones came since the start, and how often something went out.
-        problems: what is wrong with files of the remote, newest last.
     """
 
     def __init__(
@@ -71,7 +70,6 @@ class Travel:
         self.remote = ""
         self.received = 0
         self.pushes = 0
-        self.problems: list[str] = []
         self._settings = settings
         self._place = place
         self._runner = runner
@@ -94,6 +92,12 @@ class Travel:
     def reason(self) -> str:
         """Why the log stays on this machine; empty when it travels."""
         return self._off() or self._held_off
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with files of the remote, a sentence each."""
+        found = self._exchange.problems if self._exchange is not None else ()
+        return [f"{problem.path}: {problem.text}" for problem in found]
 
     @property
     def has_news(self) -> bool:
@@ -162,11 +166,13 @@ class Travel:
             except ThrumError as error:
                 self._failed(str(error))
                 raise
+            except OSError as error:
+                self._failed(str(error))
+                raise StoreError(str(error)) from error
             if exchange is not None:
                 self.last_us = self._clock.now_us()
             self.received += done.received
             self.pushes += done.is_pushed
-            self.problems = [*self.problems, *(f"{p.path}: {p.text}" for p in done.problems)][-20:]
             self._polling.succeeded(is_busy=bool(done.received or done.is_pushed))
             self._told("")
             return done

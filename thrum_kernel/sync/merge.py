@@ -88,10 +88,16 @@ class Merger:
         self._headers: dict[str, Unit] = {}
         self._last: Mapping[str, str] = {}
         self._refused: dict[str, str] = {}
+        self._told: dict[str, Problem] = {}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What was wrong with the files of the tip that was merged last, and is not mended yet."""
+        return list(self._told.values())
 
     def start_over(self) -> None:
         """Published files, or our repository, were taken away: believe nothing about them."""
-        self._headers, self._last, self._refused = {}, {}, {}
+        self._headers, self._last, self._refused, self._told = {}, {}, {}, {}
         self._tree.forget_folders()
         self._tree.prepare()
 
@@ -124,6 +130,8 @@ class Merger:
         self._settle(taken, known, merged)
         self._last = entries
         self._headers = {path: unit for path, unit in self._headers.items() if path in entries}
+        self._refused = {path: blob for path, blob in self._refused.items() if entries.get(path) == blob}
+        self._told = {path: problem for path, problem in self._told.items() if path in self._refused}
         return merged
 
     def changes(self, tip: str, *, known: Purges) -> Changes:
@@ -147,6 +155,8 @@ class Merger:
         add = sorted(path for path in listed if path not in entries or self._can_mend(path, entries[path]))
         if (add and FORMAT not in entries) or is_older:
             add.append(FORMAT)
+        for path in add:
+            self._told.pop(path, None)  # what is here goes there
         gone = surplus(offered, here.units, present)
         return Changes(add, sorted(gone & entries.keys() - present))
 
@@ -186,9 +196,8 @@ class Merger:
             if path not in present or self._last.get(path) == blob or not is_log_path(path):
                 continue
             if not _is_named_after(path, blobs.read(blob)):
-                self._refused[path] = blob
                 text = "the remote holds other bytes under this name than it tells; what is here is kept"
-                merged.problems.append(Problem("conflict", path, text))
+                self._refuse(Problem("conflict", path, text), blob, merged)
 
     def _can_mend(self, path: str, blob: str) -> bool:
         """Whether the tip holds what a name does not tell, and we hold what it does."""
@@ -216,7 +225,7 @@ class Merger:
         try:
             unit = decode_unit(Path(path), data.partition(b"\n")[0])
         except FileDamaged as error:
-            self._refuse(path, blob, error.reason, merged)
+            self._refuse(_damaged(path, error.reason), blob, merged)
             return None
         self._headers[path] = unit
         return unit
@@ -251,12 +260,13 @@ class Merger:
         data = blobs.read(blob)
         if _is_named_after(path, data):
             return data
-        self._refuse(path, blob, "its bytes are not those that its name tells", merged)
+        self._refuse(_damaged(path, "its bytes are not those that its name tells"), blob, merged)
         return None
 
-    def _refuse(self, path: str, blob: str, why: str, merged: Merged) -> None:
-        self._refused[path] = blob
-        merged.problems.append(Problem("damaged", path, f"was not taken from the remote: {why}"))
+    def _refuse(self, problem: Problem, blob: str, merged: Merged) -> None:
+        self._refused[problem.path] = blob
+        self._told[problem.path] = problem
+        merged.problems.append(problem)
 
     def _settle(self, taken: list[Unit], known: Purges, merged: Merged) -> None:
         """Filter what was taken by what is purged, find the purges in it, and drop what lies inside larger units."""
@@ -277,6 +287,10 @@ def _lines(tree: Tree, unit: Unit) -> Iterable[bytes]:
         return [line.line for line in read_window(tree, unit)]
     except (FileDamaged, FileMissing):
         return []
+
+
+def _damaged(path: str, why: str) -> Problem:
+    return Problem("damaged", path, f"was not taken from the remote: {why}")
 
 
 def _is_named_after(path: str, data: bytes) -> bool:
