@@ -70,16 +70,25 @@ class Side:
 
     Args:
         daemon: whose log it is; two sides need two.
+        env: what the environment has beside that of *repo*.
+        runner: what runs git.
     """
 
-    def __init__(self, repo: Repo, daemon: str, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        repo: Repo,
+        daemon: str,
+        *,
+        env: Mapping[str, str] | None = None,
+        runner: type[Watched] | None = None,
+    ) -> None:
         self.repo = repo
         self.folder = repo.path / ".git/thrum-sync"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.house = House(self.folder, daemon=daemon)
         self.heard = Heard(self)
         environ = {**os.environ, **repo.env, **(env or {})}
-        self.runner = Watched(self.folder / "repo.git", self.published, environ=environ)
+        self.runner = (runner or Watched)(self.folder / "repo.git", self.published, environ=environ)
         self.choice: Choice = choose(gitdir.locate(repo.path))
         self.repository = Repository(
             self.folder / "repo.git",
