@@ -1,4 +1,4 @@
-"""Two agents in one repository talk to each other, through the real command, daemon, log and projection.
+"""Two agents in one repository talk to each other, and to one in another clone: real commands, daemons, log and git.
 
 Run it with ``make demo``. It works in a scratch folder that it removes, prints a transcript, and ends with a status
 other than 0 when any step is not what it should be.
@@ -65,6 +65,7 @@ def play(folder: Path, spawner: Spawner) -> int:
         question = _ask_and_answer(show, alice, bob, folder)
         _look_around(show, alice, bob, bob_home, question)
         _wait_for_news(show, alice, bob, folder)
+        _second_clone(show, repo, person, alice, folder)
     finally:
         stop_daemon(person)
     return show.steps
@@ -148,6 +149,37 @@ def _wait_for_news(show: Transcript, alice: Cli, bob: Cli, folder: Path) -> None
     show.expect("it gave exactly the new message", texts == ["Rounding is in, please pull."])
 
 
+def _second_clone(show: Transcript, repo: Repo, person: Cli, alice: Cli, folder: Path) -> None:
+    show.heading("A colleague on another machine clones the repository, and joins")
+    host, path = folder / "host.git", folder / "elsewhere" / "shop"
+    repo.git("init", "-q", "--bare", str(host))
+    repo.git("remote", "add", "origin", str(host))
+    repo.git("push", "-q", "origin", "main")
+    show.run("person", person, "config", "set", "daemon.local_only", "false")
+    show.run("alice", alice, "sync", "force")
+    repo.git("clone", "-q", "-b", "main", str(host), str(path))
+    clone = Repo(path, path, repo.env)
+    colleague = Cli(person.spawner, path, person.env)
+    try:
+        out = show.run("colleague", colleague, "init", "--non-interactive")
+        show.expect("init joins the messages that are there", "Joined the messages of origin" in out)
+        show.run("carol", colleague, "quickstart", "carol", "--role", "tester", "--module", "checkout")
+        show.run("carol", colleague, "send", "Which cases shall I test?", "--to", "@alice")
+        colleague("sync", "force")
+        alice("sync", "force")
+        out = show.run("alice", alice, "inbox")
+        show.expect("alice has it, from another clone", "Which cases shall I test?" in out)
+        show.run("alice", alice, "send", "The ones with cents.", "--to", "@carol")
+        alice("sync", "force")
+        colleague("sync", "force")
+        out = show.run("carol", colleague, "inbox")
+        show.expect("carol has the answer", "The ones with cents." in out)
+        branches = clone.git("branch", "--format=%(refname:short)").split()
+        show.expect("the branches of the clone are its own", branches == ["main"])
+    finally:
+        stop_daemon(colleague)
+
+
 def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="thrum-demo-"))
     spawner = Spawner()
@@ -157,7 +189,7 @@ def main() -> int:
         print(
             f"\nThe demo failed: {error!r}" if isinstance(error, KeyError) else f"\nThe demo failed: {error}"
         )
-        for log in folder.glob("shop/.thrum/var/daemon.log"):
+        for log in folder.glob("**/shop/.thrum/var/daemon.log"):
             print("\n".join(log.read_text().splitlines()[-30:]))
         return 1
     finally:

@@ -82,7 +82,7 @@ class Clone:
         """Every file of thrum in this clone that has one of *words* in it, but for git's compressed objects."""
         folders = (self.sync, self.repo.path / ".thrum")
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-        return [path for path in files if any(word in path.read_bytes() for word in words)]
+        return [path for path in files if any(word in _bytes(path) for word in words)]
 
     def files(self) -> set[str]:
         """The published files, by path."""
@@ -154,3 +154,10 @@ def fingerprint(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, str
         data = path.read_bytes() if path.is_file() else b""
         found[name] = f"{hashlib.sha256(data).hexdigest()} {path.lstat().st_mode:o}"
     return found
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:  # a database folded its log meanwhile
+        return b""
