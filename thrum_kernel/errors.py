@@ -391,19 +391,25 @@ class NotARepository(ThrumError):
 
 
 class NotInitialized(ThrumError):
-    """No ``.thrum`` with a configuration where the caller stands."""
+    """No ``.thrum`` with a configuration where the caller stands.
+
+    Attributes:
+        path: where it should be.
+        bare: that is a repository without a working tree.
+    """
 
     rpc_code = -32015
 
-    def __init__(self, path: object) -> None:
+    def __init__(self, path: object, *, bare: bool = False) -> None:
         self.path = str(path)
+        self.bare = bare
 
     def __str__(self) -> str:
-        return f"thrum is not initialized in {self.path}"
+        return f"thrum is not initialized in {self.path}" + (", a bare git repository" if self.bare else "")
 
     @property
     def hint(self) -> str:
-        return "run: thrum init"
+        return "run from a worktree of it: git worktree add PATH BRANCH" if self.bare else "run: thrum init"
 
 
 class GitFailed(ThrumError):

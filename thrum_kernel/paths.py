@@ -169,7 +169,7 @@ def find(start: Path, *, repo: Path | str | None = None, env: Mapping[str, str])
         found = _standing(_folder(start / pinned, "THRUM_HOME"), home)
     if found is None:
         place = gitdir.locate(origin)
-        raise NotInitialized(place.root if place else origin)
+        raise NotInitialized(place.root if place else origin, bare=place is not None and place.bare)
     worktree, shared = found
     if not _has_project(shared):
         raise NotInitialized(shared)

@@ -471,8 +471,18 @@ def test_ping_of_one_who_is_offline_ends_with_0() -> None:
     assert (ran.status, ran.out) == (0, "@bob@host2 is offline\n")
 
 
+def test_ping_of_a_name_that_is_nearly_right_asks() -> None:
+    answers = {"agent.lookup": {"member": None}, "agent.list": {"agents": [{"agent_id": "alice"}]}}
+    assert "did you mean @alice?" in run("ping", "alise", answers=answers).err
+
+
+def test_an_empty_name_registers_nobody() -> None:
+    ran = run("agent", "register", "--name", "", "--role", "tester", "--module", "all")
+    assert (ran.status, ran.err.splitlines()[0]) == (1, "Error: --name is empty")
+
+
 def test_ping_of_nobody_fails() -> None:
-    ran = run("ping", "ghost", answers={"agent.lookup": {"member": None}})
+    ran = run("ping", "ghost", answers={"agent.lookup": {"member": None}, "agent.list": {"agents": []}})
     assert (ran.status, ran.err.splitlines()[0]) == (1, "Error: agent ghost not found")
 
 

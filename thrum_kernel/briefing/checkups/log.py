@@ -34,7 +34,7 @@ def log(ground: Ground) -> Sequence[Finding]:
     if len(problems) > SHOWN:
         found.append(Finding("log", "error", f"and {len(problems) - SHOWN} more", "thrum log verify"))
     if not found:
-        found.append(Finding("log", "ok", f"{result['events']} events in {result['files']} files are sound"))
+        found.append(Finding("log", "ok", f"sound (events: {result['events']}, files: {result['files']})"))
     return [*found, *_quarantined(ground.paths, result)]
 
 

@@ -217,10 +217,12 @@ def registration(run: Run, name: str | None, more: dict[str, Any], *, is_new: bo
     (*is_new*) nobody is registered already, and nobody is asked.
 
     Raises:
-        UsageError: role or module are known from nowhere.
+        UsageError: role or module are known from nowhere, or the name is empty.
         InvalidName: a name breaks the rules.
     """
     env = run.inv.env
+    if name is not None and not bare_name(name):
+        raise UsageError("--name is empty", hint="leave it out to be given a name")
     who = bare_name(name or env.get("THRUM_NAME", ""))
     role = run.inv.role or env.get("THRUM_ROLE", "")
     module = run.inv.module or env.get("THRUM_MODULE", "")

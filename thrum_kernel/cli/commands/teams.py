@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -85,12 +86,13 @@ def ping(
     run = run_of(ctx)
     name = bare_name(agent)
     member = run.call("agent.lookup", name=name)["member"]
-    if member is None:
-        raise NotFound(
-            "agent", name, message=f"agent {name} not found", hint="thrum team --all lists everyone"
-        )
-    who = member["agent_id"]
     listed = run.call("agent.list")["agents"]
+    if member is None:
+        near = get_close_matches(name.lower(), [entry["agent_id"] for entry in listed], n=1)
+        asked = f"did you mean @{near[0]}? " if near else ""
+        hint = f"{asked}thrum team --all lists everyone"
+        raise NotFound("agent", name, message=f"agent {name} not found", hint=hint)
+    who = member["agent_id"]
     contexts = run.call("agent.listContext", agent_id=who)["contexts"]
     answer = {
         "agents": [entry for entry in listed if entry["agent_id"] == who],
