@@ -66,6 +66,15 @@ def test_a_second_clone_joins_and_messages_go_both_ways(origin: Repo, thrum_spaw
             while "hello from one" not in two("inbox"):  # by the loops alone
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
+            doctor = two.run("doctor", "--json")
+            told = next(
+                each["text"]
+                for each in json.loads(doctor.out)["findings"]
+                if "your own git fetch" in each["text"]
+            )
+            assert "^refs/heads/a-sync" in told and "remote.origin.fetch" in told
+            second.git("config", "--add", "remote.origin.fetch", "^refs/heads/a-sync")
+            assert "your own git fetch" not in two.run("doctor", "--json").out
             assert two.json("log", "verify")["ok"] and one.json("log", "verify")["ok"]
         finally:
             stop_daemon(two)

@@ -16,7 +16,7 @@ MOUNTS: Final = Path("/proc/self/mountinfo")
 
 NETWORK: Final = frozenset(
     {
-        "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
+        "9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
         "fuse.sshfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs", "webdav",
     }
 )  # fmt: skip
@@ -47,13 +47,18 @@ def refuse_network(path: Path, *, mounts: Path = MOUNTS) -> None:
     Raises:
         NetworkFileSystem: it is one.
     """
+    kind = kind_at(path, mounts=mounts)
+    if kind in NETWORK:
+        raise NetworkFileSystem(path, kind)
+
+
+def kind_at(path: Path, *, mounts: Path = MOUNTS) -> str:
+    """The kind of file system at *path*; empty where the system does not tell."""
     try:
         text = mounts.read_text("utf-8", "surrogateescape")
     except OSError:
-        return
-    kind = kind_of(path.resolve(), text)
-    if kind in NETWORK:
-        raise NetworkFileSystem(path, kind)
+        return ""
+    return kind_of(path.resolve(), text)
 
 
 def kind_of(path: Path, mounts: str) -> str:

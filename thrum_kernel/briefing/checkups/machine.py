@@ -19,12 +19,12 @@ from typing import Any, Final, Literal
 from thrum_kernel.api import Check, Finding
 from thrum_kernel.briefing.doctor import Ground
 from thrum_kernel.clock import parse_us
+from thrum_kernel.store.filesystem import NETWORK, kind_at
 
-GIT_NEEDED: Final = (2, 25)
+GIT_NEEDED: Final = (2, 31)
 LOW_BYTES: Final = 1 << 30
 NO_BYTES: Final = 100 << 20
 SKEW_US: Final = 5 * 60 * 1_000_000
-NETWORK: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "9p", "fuse.sshfs", "davfs"})
 ASK_S: Final = 5.0
 TAIL_BYTES: Final = 64 << 10
 
@@ -84,7 +84,7 @@ def disk(ground: Ground) -> Sequence[Finding]:
     found = [
         Finding("disk", _level(free), f"{_size(free)} free at {place}", "" if free >= LOW_BYTES else "df -h")
     ]
-    kind = _file_system(place)
+    kind = kind_at(place)
     if kind in NETWORK and not _allows_network(ground):
         found.append(
             Finding(
@@ -167,17 +167,6 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
-
-
-def _file_system(place: Path) -> str:
-    """What kind of file system a folder lies on; empty when the system does not tell."""
-    try:
-        lines = Path("/proc/self/mounts").read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    mounts = [line.split(" ") for line in lines]
-    below = [fields for fields in mounts if len(fields) > 2 and place.is_relative_to(fields[1])]
-    return max(below, key=lambda fields: len(fields[1]))[2] if below else ""
 
 
 def _allows_network(ground: Ground) -> bool:

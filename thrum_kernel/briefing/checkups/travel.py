@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from thrum_kernel import git, gitdir
 from thrum_kernel.api import Check, Finding
 from thrum_kernel.briefing.doctor import Ground
 from thrum_kernel.errors import ThrumError
 from thrum_kernel.settings.core import Sync
+from thrum_kernel.sync.repository import BRANCH
 
 BUDGET_BYTES: Final = 512 << 20
 """What the log may take up, here and in every clone, before a purge is worth a thought."""
@@ -35,7 +37,28 @@ def sync(ground: Ground) -> Sequence[Finding]:
         text = f"local only: {status.get('local_only_reason') or 'nothing is pushed'}"
     else:
         text = str(status["sync_state"])
-    return [*found, Finding("sync", "ok", text)]
+    return [
+        *found,
+        Finding("sync", "ok", text),
+        *_fetched(ground.paths.repo, str(status.get("remote") or "")),
+    ]
+
+
+def _fetched(repo: Path, remote: str) -> list[Finding]:
+    """How to keep the branch of logs out of the person's own fetches, where it comes along with them."""
+    place = gitdir.locate(repo) if remote else None
+    if (
+        place is None
+        or not git.run(place, "rev-parse", "-q", "--verify", f"refs/remotes/{remote}/{BRANCH}").ok
+    ):
+        return []
+    kept_out = f"^refs/heads/{BRANCH}"
+    refspecs = git.run(place, "config", "--get-all", f"remote.{remote}.fetch").text.splitlines()
+    if kept_out in refspecs:
+        return []
+    text = f"your own git fetch brings the branch {BRANCH} along; to keep it out:"
+    command = f"git config --add remote.{remote}.fetch '{kept_out}' && git branch -rd {remote}/{BRANCH}"
+    return [Finding("sync", "ok", f"{text} {command}")]
 
 
 def exposure(ground: Ground) -> Sequence[Finding]:
