@@ -218,3 +218,48 @@ def test_what_comes_while_the_cache_is_made_anew_is_not_missed(
             assert await two.texts("bob") == [f"message {number}" for number in range(5)]
 
     asyncio.run(story())
+
+
+def test_a_daemon_stops_while_the_remote_does_not_answer(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+    ssh, pids = tmp_path / "ssh", tmp_path / "pids"
+    ssh.write_text(f"#!/bin/sh\necho $$ > {pids}.new\nmv {pids}.new {pids}\nexec sleep 60\n")
+    ssh.chmod(0o755)
+
+    async def story() -> None:
+        sync = {"public_exposure_override": "host/team/project"}
+        repo = clone_of(origin, "one", sync=sync)
+        repo.git("remote", "set-url", "origin", "git@host:team/project.git")
+        repo.git("config", "core.sshCommand", str(ssh))
+        async with serving(repo, settle=False) as one:
+            await until(pids.exists)
+            assert (await one.status())["sync_state"] == "idle"
+            await one.register("alice")  # everything else goes on
+        process = Path(f"/proc/{pids.read_text().strip()}/stat")
+        await until(lambda: not process.exists() or process.read_text().rpartition(")")[2].split()[0] == "Z")
+
+    asyncio.run(story())
+
+
+def test_a_public_remote_gets_nothing_until_it_is_named(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        sync = {"detected_visibility": "public", "detected_remote": "127.0.0.1/team/project"}
+        repo = clone_of(origin, "one", sync=sync)
+        address = "http://127.0.0.1:1/team/project.git"  # nobody answers there: what was found before holds
+        repo.git("remote", "set-url", "--push", "origin", address)
+        async with serving(repo) as one:
+            await one.register("alice")
+            done = await one.force()
+            assert done["sync_state"] == "local-only" and "public repo detected" in done["reason"]
+            assert "127.0.0.1/team/project" in done["reason"] and "a-sync" not in origin.git("branch")
+            repo.git("remote", "set-url", "--push", "origin", str(origin.path))
+            done = await one.force()
+            assert done["pushed"] and "a-sync" in origin.git("branch")
+
+    asyncio.run(story())
