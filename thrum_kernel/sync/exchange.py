@@ -119,7 +119,7 @@ class Exchange:
         Raises:
             RemoteFailed: the remote cannot be asked, or does not take what is pushed.
             ForeignBranch, FormatTooNew: its branch is not to be touched.
-            GitFailed: our own repository fails; it was put aside and is made anew the next time.
+            GitFailed: git fails on our own repository; where that is damaged it is made anew the next time.
             StoreError: the disk refuses.
         """
         done = Exchanged()

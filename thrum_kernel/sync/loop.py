@@ -139,13 +139,20 @@ class Travel:
         """
         if self._forced is None or self._forced.done():
             self._forced = asyncio.ensure_future(self._exchange_once(anew=True))
-            self._forced.add_done_callback(_retrieve)
+            self._forced.add_done_callback(self._forced_is_over)
         await asyncio.shield(self._forced)  # the exchange goes on when the caller goes away
 
     def abandon(self) -> None:
         """End what git does, now: the daemon stops."""
         self._is_ending = True
         self._runner.abandon()
+
+    def _forced_is_over(self, task: asyncio.Future[Exchanged]) -> None:
+        """Nobody may be waiting any more; where something travelled, the loop looks again soon, not when it was due."""
+        if task.cancelled() or task.exception() is not None:
+            return
+        if task.result().received or task.result().is_pushed:
+            self._wake.set()
 
     async def _rest(self) -> None:
         """Wait for a publish, or until a look is due; for a publish alone where nothing travels."""
@@ -256,9 +263,3 @@ def _stamp(place: Place | None) -> tuple[object, ...]:
         except OSError:
             found.append(None)
     return tuple(found)
-
-
-def _retrieve(task: asyncio.Future[Exchanged]) -> None:
-    """Nobody may be waiting any more: then its failure was told by `last_error`."""
-    if not task.cancelled():
-        task.exception()

@@ -22,7 +22,18 @@ from thrum_kernel.sync.process import Runner, first_line
 from thrum_kernel.sync.repository import BRANCH, REF
 
 LOOK_S: Final = 20.0
-TRANSFER_S: Final = 300.0
+TRANSFER_S: Final = 900.0
+"""Long enough for a first fetch over a slow line; one that stands still ends sooner, see `_UNLESS_SET`."""
+
+_UNLESS_SET: Final = (
+    (
+        "core.sshCommand",
+        "ssh -oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=10 -oServerAliveCountMax=3",
+    ),
+    ("http.lowSpeedLimit", "100"),
+    ("http.lowSpeedTime", "30"),
+)
+"""What holds where the person's configuration says nothing: no questions, and no connection that stands still."""
 
 _PASSED_ON: Final = re.compile(
     r"credential\.|url\.|https?\.|ssh\.|protocol\.|core\.(sshcommand|gitproxy)$",
@@ -113,8 +124,8 @@ def choose(place: Place | None, wanted: str = "") -> Choice:
         )
         return Choice(why_not=f"{which} ({', '.join(names)}): thrum config set daemon.sync.remote NAME")
     settings = [(key, value) for key, value, scope in found if _is_passed_on(key, scope, name)]
-    if not any(key.lower() == "core.sshcommand" for key, _, _ in found):
-        settings.append(("core.sshCommand", "ssh -oBatchMode=yes -oConnectTimeout=10"))
+    present = {key.lower() for key, _, _ in found}
+    settings += [(key, value) for key, value in _UNLESS_SET if key.lower() not in present]
     formats = [value for key, value, _ in found if key.lower() == "extensions.objectformat"]
     return Choice(
         name,
