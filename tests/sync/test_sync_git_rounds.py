@@ -1,0 +1,110 @@
+"""Three clones that send, delete, restart, lose files and exchange in any order come to the same log, by real git."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from sync_sides import Side, remote_files, remote_text
+
+from thrum_kernel.errors import FileMissing
+from thrum_kernel.events.core import MessageCreate
+from thrum_kernel.sync.exchange import Exchanged
+from thrum_kernel.testing.harness import Repo
+
+SEEDS = range(3)
+STEPS = 30
+
+
+class Rounds:
+    """One run: *seed* says what happens.
+
+    Attributes:
+        kept, deleted: texts by what is to become of them.
+    """
+
+    def __init__(self, folder: Path, env: dict[str, str], seed: int) -> None:
+        self.random = random.Random(seed)
+        host = Repo(folder, folder, env)
+        host.git("init", "-q", "--bare", "origin.git")
+        self.origin = Repo(folder / "origin.git", folder / "origin.git", env)
+        self.repos = []
+        for number in range(3):
+            path = folder / f"clone{number}"
+            host.git("init", "-q", str(path))
+            repo = Repo(path, path, env)
+            repo.git("remote", "add", "origin", str(self.origin.path))
+            self.repos.append(repo)
+        self.sides = [self.opened(number) for number in range(3)]
+        self.sent: list[list[MessageCreate]] = [[], [], []]
+        self.kept: set[str] = set()
+        self.deleted: set[str] = set()
+
+    def opened(self, number: int) -> Side:
+        side = Side(self.repos[number], f"d_01JABCDEFGHJKMNPQRSTVWXYZ{number}")
+        side.house.cutter._fan_in = 3
+        return side
+
+    async def step(self, count: int) -> None:
+        number = self.random.randrange(3)
+        side = self.sides[number]
+        what = self.random.choices(
+            ["send", "delete", "sync", "publish", "restart", "lose"], [8, 2, 8, 3, 2, 1]
+        )[0]
+        if what == "send":
+            text = f"text {count} of {number};"
+            self.sent[number].append(await side.house.committer.send(text, agent=f"agent{number}"))
+            self.kept.add(text)
+        elif what == "delete" and self.sent[number]:
+            message = self.sent[number].pop(self.random.randrange(len(self.sent[number])))
+            await side.house.committer.delete(message)
+            self.kept.discard(message.body.content)
+            self.deleted.add(message.body.content)
+        elif what == "sync":
+            await self.sync(side)
+        elif what == "publish":
+            await side.house.publisher.cut_now()
+        elif what == "restart":
+            await side.house.committer.rotate()
+            self.sides[number] = self.opened(number)
+        elif what == "lose":
+            await self.sync(side)  # what only this clone has is lost with it
+            shutil.rmtree(side.folder / self.random.choice(["a-sync", "repo.git"]))
+            await self.sync(side)
+
+    async def sync(self, side: Side) -> Exchanged:
+        """Exchange; a publish that finds its folders gone fails once and looks again."""
+        try:
+            return await side.sync()
+        except FileMissing:
+            return await side.sync()
+
+    async def heal(self) -> None:
+        """Everybody exchanges until nobody has anything to say."""
+        for _ in range(6):
+            done = [await self.sync(side) for side in self.sides]
+            if not any(each.is_pushed or each.received for each in done):
+                return
+        raise AssertionError("they never come to rest")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_clones_come_to_the_same_log(tmp_path: Path, isolated_home: dict[str, str], seed: int) -> None:
+    async def main() -> None:
+        rounds = Rounds(tmp_path, isolated_home, seed)
+        for count in range(STEPS):
+            await rounds.step(count)
+        await rounds.heal()
+        first = rounds.sides[0]
+        for side in rounds.sides:
+            assert side.lines() == first.lines()
+            assert side.files() == remote_files(rounds.origin) - {"FORMAT"}
+            assert all(not side.house.holds(text) for text in rounds.deleted)
+        everything = remote_text(rounds.origin)
+        assert all(text in everything for text in rounds.kept)
+        assert not any(text in everything for text in rounds.deleted)
+
+    asyncio.run(main())
