@@ -208,6 +208,42 @@ def test_whoever_blocks_the_loop_is_named_with_the_line(caplog: pytest.LogCaptur
     run(story)
 
 
+async def keeps_the_loop(moment: Any) -> None:
+    time.sleep(0.3)  # noqa: ASYNC251 - on purpose
+
+
+def test_one_that_keeps_the_loop_past_its_limit_is_switched_off_at_once_and_nobody_else_is_blamed() -> None:
+    async def story() -> None:
+        table = Table(timeout_s=0.1)
+        blocker = table.add("blocker", keeps_the_loop)
+        innocent = table.add("innocent", good)
+
+        answers = [answer for _, answer in await table.hooks.gather("thrum_hints", moment="now")]
+        table.dog.close()
+
+        assert answers == ["hint for now"]
+        assert "blocked the loop for longer than 0.1 s" in blocker.off
+        assert (innocent.off, innocent.failures) == ("", 0)
+        assert table.degraded == ["blocker"]
+
+    run(story)
+
+
+def test_one_that_keeps_the_loop_is_switched_off_though_whoever_asked_has_left() -> None:
+    async def story() -> None:
+        table = Table(timeout_s=0.1)
+        blocker = table.add("blocker", keeps_the_loop)
+        asking = asyncio.create_task(table.hooks.gather("thrum_hints", moment="now"))
+        asyncio.get_running_loop().call_later(0.05, asking.cancel)  # due during the long step
+        await asyncio.wait((asking,))
+        table.dog.close()
+
+        assert asking.cancelled()
+        assert "blocked the loop for longer than 0.1 s" in blocker.off
+
+    run(story)
+
+
 def test_tasks_that_a_plugin_starts_are_watched_too() -> None:
     async def story() -> None:
         table = Table()

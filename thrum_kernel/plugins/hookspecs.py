@@ -16,7 +16,8 @@ Every call is isolated. One that raises is logged once with the plugin and its d
 One that takes longer than ``plugins.hook_timeout`` (seconds, 5) is cancelled and counts as failed. A hook that
 adds something fails its plugin: it is not loaded, everything it had registered is taken back, and `thrum plugin list`
 says why. Of the others, one that fails five times in a row is switched off until the daemon starts anew or ``thrum plugin enable
-NAME``; ``plugin.degraded`` is then published. A guard that fails refuses what it judges: see `thrum_guard`.
+NAME``, and one that keeps the loop for longer than ``plugins.hook_timeout`` at once, for nobody is served meanwhile;
+``plugin.degraded`` is then published. A guard that fails refuses what it judges: see `thrum_guard`.
 
 The modes of results: **collect** what every plugin returned, put together · **all** nothing is returned · **first**
 plugins are asked in order, the first answer that is not None counts · **strictest** all are asked, ``deny`` beats

@@ -74,9 +74,9 @@ class Watchdog:
         """It is done; who worked before it, if anybody, goes on."""
         self._step = before
 
-    def watched(self, label: str, what: str, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    def watched(self, label: str, what: str, work: Coroutine[Any, Any, T]) -> Watched[T]:
         """*work*, each of its steps watched; so are the tasks it starts."""
-        return _Watched(self, label, what, work)
+        return Watched(self, label, what, work)
 
     def watch_tasks(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
         """Watch the tasks that plugins start themselves, too; the result ends it."""
@@ -84,7 +84,7 @@ class Watchdog:
 
         def make(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> Any:
             label = _at_work.get()
-            if label and not isinstance(work, _Watched):
+            if label and not isinstance(work, Watched):
                 work = self.watched(label, "a task", work)
             return before(loop, work, **more) if before else asyncio.Task(work, loop=loop, **more)
 
@@ -129,14 +129,19 @@ class Watchdog:
         self._tell(label, text)
 
 
-class _Watched(Coroutine[Any, Any, T]):
-    """A coroutine whose steps are bracketed."""
+class Watched(Coroutine[Any, Any, T]):
+    """A coroutine whose steps are bracketed.
+
+    Attributes:
+        longest_s: how long its longest step kept the loop from everybody else.
+    """
 
     def __init__(self, dog: Watchdog, label: str, what: str, work: Coroutine[Any, Any, T]) -> None:
         self._dog = dog
         self._label = label
         self._what = what
         self._work = work
+        self.longest_s = 0.0
 
     def send(self, value: Any) -> Any:
         return self._take(self._work.send, value)
@@ -149,6 +154,7 @@ class _Watched(Coroutine[Any, Any, T]):
         dog = self._dog
         before = dog.enter(self._label, self._what)
         token = _at_work.set(self._label)
+        began = time.monotonic()
         try:
             return go_on(*what)
         except (Exception, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
@@ -156,6 +162,7 @@ class _Watched(Coroutine[Any, Any, T]):
         except BaseException as error:  # SystemExit above all
             raise Contained(f"it raised {type(error).__name__}({error})") from error
         finally:
+            self.longest_s = max(self.longest_s, time.monotonic() - began)
             _at_work.reset(token)
             dog.leave(before)
 
@@ -166,7 +173,7 @@ class _Watched(Coroutine[Any, Any, T]):
         return _drive(self)
 
 
-def _drive(work: _Watched[T]) -> Generator[Any, Any, T]:
+def _drive(work: Watched[T]) -> Generator[Any, Any, T]:
     value, failure = None, None
     while True:
         try:
