@@ -210,6 +210,18 @@ def test_a_name_that_no_plugin_can_have_is_refused(name: str) -> None:
         scaffold.project(name)
 
 
+@pytest.mark.parametrize("summary", ['say "hi"', "a\\b", "a\x00b"])
+def test_a_summary_that_would_break_the_new_code_is_refused(summary: str) -> None:
+    with pytest.raises(UsageError, match="summary"):
+        scaffold.project("acme_all", summary=summary)
+
+
+def test_a_summary_of_several_lines_becomes_one() -> None:
+    files = scaffold.project("acme_all", summary="front\n desk")
+
+    assert 'description = "front desk"' in files["pyproject.toml"]
+
+
 def test_new_and_check_from_the_command_line_without_any_project(cli: Cli, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     nowhere.mkdir()

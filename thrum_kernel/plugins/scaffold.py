@@ -88,7 +88,12 @@ def project(name: str, *, parts: Sequence[str] = (), summary: str = "") -> dict[
     for part in chosen:
         written[f"{source}/{part.module}.py"] = f"src/{part.module}.py"
         written[f"tests/test_{name}_{part.module}.py"] = f"tests/{part.module}.py"
-    words = _words(name, package, chosen, summary or f"What {name} does, in one line")
+    summary = " ".join(summary.split()) or f"What {name} does, in one line"
+    if not summary.isprintable() or any(sign in summary for sign in '"\\'):
+        raise UsageError(
+            "a summary is one line without quotation marks or backslashes"
+        )  # it stands in code as it is
+    words = _words(name, package, chosen, summary)
     return {
         f"{source}/py.typed": "",
         **{path: _filled(template, words) for path, template in written.items()},
