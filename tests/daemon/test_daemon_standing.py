@@ -34,6 +34,17 @@ def test_a_thrum_name_that_selects_none_of_several_is_told(own_house: House) -> 
             assert "Ignored: THRUM_NAME=bib names none of them" in refused
 
 
+def test_another_agent_registers_where_several_live(own_house: House) -> None:
+    own_house.bob("agent", "register", "--name", "bert", "--role", "tester", "--module", "shop")
+
+    own_house.bob("quickstart", "bill", "--role", "tester", "--module", "shop")
+    own_house.bob.in_process()("quickstart", "bess", "--role", "tester", "--module", "shop")
+    own_house.bob("agent", "register", "--name", "bert", "--role", "tester", "--module", "shop")
+
+    refused = own_house.bob.refused("whoami")
+    assert "Available: bert, bess, bill, bob" in refused
+
+
 def test_registering_in_a_worktree_that_nobody_set_up_shows_git_nothing(own_house: House) -> None:
     exclude = own_house.repo.path / ".git/info/exclude"
     before = exclude.read_bytes().split(b"# Thrum")[0]

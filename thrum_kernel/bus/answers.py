@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from thrum_kernel.api import Method
 from thrum_kernel.bus.call import Call
-from thrum_kernel.errors import RequestDone
+from thrum_kernel.errors import IdentityError, RequestDone
 
 KEEP_S: Final = 600.0
 MAX_KEPT: Final = 10_000
@@ -33,7 +33,12 @@ class _Kept:
 
 def key_of(call: Call) -> Key:
     """What makes two requests the same: the caller, the method and the request id."""
-    caller = call.caller
+    try:
+        caller = call.caller
+    except (
+        IdentityError
+    ):  # an open method, e.g. registering where several live: the request id is its client's own
+        return "anonymous", "", call.method, call.request_id
     return caller.kind, caller.agent_id or str(caller.worktree or ""), call.method, call.request_id
 
 
