@@ -198,6 +198,18 @@ FAULTS = {
         state="active",
         provoke=team,
     ),
+    "never_ends": Fault(
+        "blocked the loop",
+        "@hookimpl\nasync def thrum_agent_facts(ctx, agent):\n    while True: pass",
+        state="active",
+        provoke=team,
+    ),
+    "sleeps": Fault(
+        "blocked the loop",
+        "@hookimpl\nasync def thrum_agent_facts(ctx, agent): time.sleep(600)",
+        state="active",
+        provoke=team,
+    ),
     "answers_nonsense": Fault(
         "gave no Mapping but ['nonsense']",
         "@hookimpl\nasync def thrum_agent_facts(ctx, agent): return ['nonsense']",

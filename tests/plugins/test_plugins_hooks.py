@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from thrum_kernel.api import Caller, GuardedCall, Verdict
 from thrum_kernel.errors import GuardFired
+from thrum_kernel.plugins.bounded import Contained
 from thrum_kernel.plugins.guarding import Guards
 from thrum_kernel.plugins.hooks import FAILURES, Bound, HookFailed, Hooks
 from thrum_kernel.plugins.implementing import Implementation
@@ -410,3 +412,49 @@ def test_failures_are_logged_at_error_once_in_a_row(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.INFO):
         run(story)
     assert len(caplog.records) == 1
+
+
+SPINS = {"computes": "while True: pass", "sleeps": "time.sleep(600)", "swallows": "swallow()"}
+
+
+def swallow() -> None:
+    while True:
+        with contextlib.suppress(Exception):
+            time.sleep(600)
+
+
+@pytest.mark.parametrize("body", list(SPINS.values()), ids=list(SPINS))
+def test_what_never_gives_the_loop_back_is_interrupted_and_switched_off(body: str) -> None:
+    names: dict[str, Any] = {"time": time, "swallow": swallow}
+    exec(f"async def endless(moment):\n    {body}", names)
+
+    async def story() -> None:
+        table = Table(timeout_s=0.2)
+        table.dog._interrupt_s = lambda: 0.3
+        culprit = table.add("endless", names["endless"])
+        table.add("good", good)
+        end = table.dog.interrupting()
+        try:
+            answers = await table.hooks.gather("thrum_hints", moment="now")
+            assert [answer for _, answer in answers] == ["hint for now"]
+            assert "blocked the loop" in culprit.off
+            assert table.degraded == ["endless"]
+            assert len(await table.hooks.gather("thrum_hints", moment="later")) == 1
+        finally:
+            end()
+            table.dog.close()
+
+    run(story)
+
+
+def test_a_method_that_never_ends_is_interrupted() -> None:
+    dog = Watchdog(lambda label, text: None, limit_s=0.05, interrupt_s=lambda: 0.2)
+    end = dog.interrupting()
+    try:
+        with pytest.raises(Contained, match="blocked the loop"), dog.step("endless", "endless.method"):
+            while True:
+                pass
+        time.sleep(0.5)  # nobody is at work: nobody is interrupted
+    finally:
+        end()
+        dog.close()

@@ -8,6 +8,7 @@ Source: DESIGN.md D6.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -111,7 +112,7 @@ class Plugged:
         self._feeds: dict[Plugin, Feed] = {}
         self._changing = asyncio.Lock()
         self._kernel: Kernel = _Kernel(opened, committer, dispatcher, topics, keeper, types, self._tell_local)
-        self._unwatch: Callable[[], None] = lambda: None
+        self._ended = contextlib.ExitStack()
         self._registry: DaemonRegistry | None = None
 
         def make(host: PluginHost) -> Registry:
@@ -156,8 +157,9 @@ class Plugged:
     async def begin(self, rungs: list[Callable[[Wake], Awaitable[Evidence | None]]]) -> None:
         """Put them to work: everything they may touch is there."""
         self._rungs = rungs
+        self._ended.callback(self.host.watchdog.interrupting())
         if self.host.loaded:
-            self._unwatch = self.host.watchdog.watch_tasks(asyncio.get_running_loop())
+            self._ended.callback(self.host.watchdog.watch_tasks(asyncio.get_running_loop()))
         await asyncio.gather(*(self._begin(plugin) for plugin in list(self.host.loaded)))
 
     async def stop(self) -> None:
@@ -169,7 +171,7 @@ class Plugged:
 
     def close(self) -> None:
         """Let go of all of them."""
-        self._unwatch()
+        self._ended.close()
         self.host.close()
 
     @property

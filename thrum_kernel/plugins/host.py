@@ -95,7 +95,7 @@ class PluginHost:
         self.plugins: list[Plugin] = []
         self.presets: dict[str, RuntimePreset] = {}
         self.process_names: dict[str, str] = dict(RUNTIMES)
-        self.watchdog = Watchdog(self._blocked)
+        self.watchdog = Watchdog(self._blocked, interrupt_s=self.hook_timeout_s)
         self.hooks = Hooks(timeout_s=self.hook_timeout_s, watchdog=self.watchdog, degraded=degraded)
         self.guards = Guards(self.hooks, messaging_guards=self._messaging_guards)
         self.claims = Claims()

@@ -1,8 +1,11 @@
-"""Names the plugin that blocks the loop, while it blocks.
+"""Names the plugin that blocks the loop, while it blocks, and ends what does not end.
 
 Every step that plugin code takes on the loop is bracketed. A thread looks at the step that runs while there is one,
 and sleeps for good while there is none: with no plugin at work nothing wakes up. A step that lasts longer than
 `LIMIT_S` is told once, with the line of code the loop stands at.
+
+A step that lasts as long as a whole hook may take is interrupted: the thread sends its own process a signal, whose
+handler raises where the loop stands, also in a sleep or a read. What a plugin does in threads is not touched.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import signal
 import sys
 import threading
 import time
@@ -21,9 +25,13 @@ from typing import Any, Final, TypeVar
 
 from thrum_kernel.plugins.bounded import Contained
 
+__all__ = ["Interrupted", "Watchdog", "Watched"]
+
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_SIGNAL: Final = signal.SIGUSR2
 
 LIMIT_S: Final = 0.25
 """So long a step may take; everybody waits for it."""
@@ -37,17 +45,31 @@ _Step = tuple[str, str, float]
 _at_work: contextvars.ContextVar[str] = contextvars.ContextVar("plugin_at_work", default="")
 
 
+class Interrupted(BaseException):
+    """A step was not allowed to go on; no ordinary exception, so that what does not end cannot swallow it."""
+
+
 class Watchdog:
     """Watches one loop. Make it on the loop's thread.
 
     Args:
         tell: told who blocks and where.
         limit_s: how long a step may take.
+        interrupt_s: how long until it is interrupted (see `interrupting`), asked each time.
     """
 
-    def __init__(self, tell: Blocked, *, limit_s: float = LIMIT_S) -> None:
+    def __init__(
+        self,
+        tell: Blocked,
+        *,
+        limit_s: float = LIMIT_S,
+        interrupt_s: Callable[[], float] = lambda: float("inf"),
+    ) -> None:
         self._tell = tell
         self._limit_s = limit_s
+        self._interrupt_s = interrupt_s
+        self._may_interrupt = False
+        self._unwanted: _Step | None = None
         self._loop_thread = threading.get_ident()
         self._step: _Step | None = None
         self._wanted = threading.Event()
@@ -60,6 +82,8 @@ class Watchdog:
         before = self.enter(label, what)
         try:
             yield
+        except Interrupted as error:
+            raise Contained(str(error)) from error
         finally:
             self.leave(before)
 
@@ -91,6 +115,25 @@ class Watchdog:
         loop.set_task_factory(make)
         return lambda: loop.set_task_factory(before)
 
+    def interrupting(self) -> Callable[[], None]:
+        """Interrupt steps from now on, where the loop runs in the main thread; the result ends it."""
+        if threading.current_thread() is not threading.main_thread():
+            return lambda: None  # signals are handled there
+        before = signal.signal(_SIGNAL, self._interrupt)
+        self._may_interrupt = True
+
+        def end() -> None:
+            self._may_interrupt = False
+            signal.signal(_SIGNAL, before)
+
+        return end
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """The handler, in the loop's thread: that step may have ended meanwhile."""
+        step, self._unwanted = self._unwanted, None
+        if step is not None and step is self._step:
+            raise Interrupted(f"blocked the loop for {time.monotonic() - step[2]:.1f} s")
+
     def close(self) -> None:
         """End the thread."""
         self._ended = True
@@ -121,6 +164,9 @@ class Watchdog:
             if since != told and time.monotonic() - since > self._limit_s:
                 told = since
                 self._report(label, what, time.monotonic() - since)
+            if self._may_interrupt and time.monotonic() - since > self._interrupt_s():
+                self._unwanted = step
+                signal.pthread_kill(self._loop_thread, _SIGNAL)
 
     def _report(self, label: str, what: str, seconds: float) -> None:
         frame = sys._current_frames().get(self._loop_thread)
@@ -156,15 +202,20 @@ class Watched(Coroutine[Any, Any, T]):
         token = _at_work.set(self._label)
         began = time.monotonic()
         try:
-            return go_on(*what)
+            try:
+                return go_on(*what)
+            finally:
+                dog.leave(before)  # first of all: from here on it is not interrupted any more
         except (Exception, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
             raise
+        except Interrupted as error:
+            dog.leave(before)
+            raise Contained(str(error)) from error
         except BaseException as error:  # SystemExit above all
             raise Contained(f"it raised {type(error).__name__}({error})") from error
         finally:
             self.longest_s = max(self.longest_s, time.monotonic() - began)
             _at_work.reset(token)
-            dog.leave(before)
 
     def close(self) -> None:
         self._work.close()
