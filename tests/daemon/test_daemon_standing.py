@@ -58,3 +58,23 @@ def test_registering_in_a_worktree_that_nobody_set_up_shows_git_nothing(own_hous
     assert (linked.path / ".thrum/identities/carol.json").exists()
     assert ".thrum" not in linked.git("status", "--porcelain")
     assert exclude.read_bytes().startswith(before)
+
+
+def test_a_worktree_takes_a_third_agent_and_says_who_is_there(own_house: House) -> None:
+    (own_house.bob.cwd / "head.md").write_text("# Head of cara")
+    for cli, name in ((own_house.bob, "bert"), (own_house.bob.in_process(), "bill"), (own_house.bob, "cara")):
+        told = cli(
+            *("quickstart", name, "--role", "tester", "--module", "shop", "--preamble-file", "head.md")
+        )
+        assert f"✓ Agent registered: {name}" in told
+        assert f"✓ Preamble saved for {name}" in told
+    assert "Agent registered: dan" in own_house.bob(
+        "agent", "register", "--name", "dan", "--role", "tester", "--module", "shop"
+    )
+    assert "# Head of cara" in named(own_house.bob, "cara")("context", "preamble")
+
+    for words in ("status", "overview"):
+        told = own_house.bob(words)
+        assert "Agent: cannot auto-select identity: 5 identity files" in told
+        assert "Available: bert, bill, bob, cara, dan" in told
+        assert "not registered here" not in told

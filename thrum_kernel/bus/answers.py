@@ -32,12 +32,13 @@ class _Kept:
 
 
 def key_of(call: Call) -> Key:
-    """What makes two requests the same: the caller, the method and the request id."""
+    """What makes two requests the same: the caller, the method and the request id.
+
+    Of a caller whom several identities fit the id alone tells: what is done for a place asks no name.
+    """
     try:
         caller = call.caller
-    except (
-        IdentityError
-    ):  # an open method, e.g. registering where several live: the request id is its client's own
+    except IdentityError:
         return "anonymous", "", call.method, call.request_id
     return caller.kind, caller.agent_id or str(caller.worktree or ""), call.method, call.request_id
 

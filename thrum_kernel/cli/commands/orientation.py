@@ -12,7 +12,7 @@ import thrum_kernel
 from thrum_kernel.cli.command import Group, Run, command, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.texts.daemon import overview_lines, status_lines
-from thrum_kernel.errors import IdentityError, Refused
+from thrum_kernel.errors import IdentityError, IdentityMissing, Refused
 
 DISTRIBUTION = "thrum"
 BUILD = "python"
@@ -30,7 +30,7 @@ def status(ctx: typer.Context) -> None:
     """Show who you are here, your session, the daemon, and how much mail is unread."""
     run = run_of(ctx)
     health = run.call("health")
-    me = _me(run)
+    me, nobody = _me(run)
     value: dict[str, Any] = {
         "agent": me,
         "session": None,
@@ -39,14 +39,14 @@ def status(ctx: typer.Context) -> None:
     if me is not None:
         value["session"] = _session(run, me)
         value["unread"] = _mail(run)["unread"]
-    show(run, value, status_lines(value, view_of(run)))
+    show(run, value, status_lines(value, view_of(run), nobody))
 
 
 def overview(ctx: typer.Context) -> None:
     """Show identity, work, team, mail and the daemon together."""
     run = run_of(ctx)
     value: dict[str, Any] = {"health": run.call("health")}
-    me = _me(run)
+    me, nobody = _me(run)
     if me is not None:
         value["agent"] = me
         contexts = run.call("agent.listContext", agent_id=me["agent_id"])["contexts"]
@@ -58,7 +58,7 @@ def overview(ctx: typer.Context) -> None:
     port = run.call("daemon.status").get("ws_port")
     if port:
         value["websocket_port"] = port
-    show(run, value, overview_lines(value, view_of(run)))
+    show(run, value, overview_lines(value, view_of(run), nobody))
 
 
 def version(ctx: typer.Context) -> None:
@@ -87,15 +87,16 @@ def version_facts() -> dict[str, str]:
     return facts | {"version": found["Version"]}
 
 
-def _me(run: Run) -> dict[str, Any] | None:
-    """The caller, or None where nobody is registered."""
+def _me(run: Run) -> tuple[dict[str, Any] | None, str]:
+    """The caller; None where nobody is registered or several are, and then what there is to say of it."""
     try:
-        me: dict[str, Any] = run.call("agent.whoami")
+        return run.call("agent.whoami"), ""
+    except IdentityMissing:
+        return None, ""
     except (IdentityError, Refused) as error:
         if "identity guard" in str(error):
             raise
-        return None
-    return me
+        return None, "\n".join(filter(None, (str(error), error.hint and f"Hint: {error.hint}")))
 
 
 def _session(run: Run, me: dict[str, Any]) -> dict[str, Any] | None:

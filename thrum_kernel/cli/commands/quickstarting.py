@@ -20,7 +20,7 @@ from thrum_kernel.cli.commands.runtime_files import write_runtime_files
 from thrum_kernel.cli.commands.view import show
 from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.cli.setup import Setup, Wishes, describe, line_of
-from thrum_kernel.errors import DaemonNotRunning, NotInitialized, UsageError
+from thrum_kernel.errors import DaemonNotRunning, IdentityAmbiguous, NotInitialized, UsageError
 from thrum_kernel.identity.model import check_agent
 from thrum_kernel.paths import Paths
 
@@ -85,8 +85,7 @@ def quickstart(
     value, lines = _begin(run, done, intent)
     _write_overlay(where, done["agent_id"])
     if preamble:
-        content = base64.b64encode(preamble).decode()
-        run.call("context.preamble.save", agent_name=done["agent_id"], content=content)
+        _save_preamble(run, done["agent_id"], preamble)
         lines.append(f"✓ Preamble saved for {done['agent_id']}")
     if runtime:
         value["runtime"] = runtime
@@ -96,6 +95,15 @@ def quickstart(
             lines.append(f"✓ Files for {runtime}: {_counted(files['files'])}")
     show(run, value, lines)
     return 0
+
+
+def _save_preamble(run: Run, name: str, preamble: bytes) -> None:
+    """As whoever calls; where another identity is beside the new one, as the agent that was just registered."""
+    params = {"agent_name": name, "content": base64.b64encode(preamble).decode()}
+    try:
+        run.call("context.preamble.save", **params)
+    except IdentityAmbiguous:
+        run.call("context.preamble.save", **params, caller_agent_id=name)
 
 
 def _counted(files: list[dict[str, Any]]) -> str:

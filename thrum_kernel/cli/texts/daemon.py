@@ -57,11 +57,11 @@ def counts_text(counts: Mapping[str, Any]) -> str:
     return ", ".join(_count(name, counts[name]) for name in names)
 
 
-def overview_lines(overview: Mapping[str, Any], view: View) -> list[str]:
-    """Who I am, what I do, who is here, my mail, the daemon: a screenful."""
+def overview_lines(overview: Mapping[str, Any], view: View, nobody: str = "") -> list[str]:
+    """Who I am, what I do, who is here, my mail, the daemon: a screenful; *nobody* says why I am none."""
     agent = overview.get("agent") or {}
     lines = [f"Agent: {at(agent['agent_id'])} ({agent['role']}/{agent['module']})"] if agent else []
-    lines = lines or ["Agent: not registered here (thrum quickstart)"]
+    lines = lines or _nobody(nobody)
     lines.append(_session(agent, view))
     work = overview.get("work_context") or {}
     lines += _work(work or agent)
@@ -75,11 +75,11 @@ def overview_lines(overview: Mapping[str, Any], view: View) -> list[str]:
     return lines
 
 
-def status_lines(status: Mapping[str, Any], view: View) -> list[str]:
-    """The answer of `status`: me, my session, the daemon, my unread mail."""
+def status_lines(status: Mapping[str, Any], view: View, nobody: str = "") -> list[str]:
+    """The answer of `status`: me, my session, the daemon, my unread mail; *nobody* says why I am none."""
     agent, session = status.get("agent") or {}, status.get("session") or {}
     if not agent:
-        lines = ["Agent: not registered here (thrum quickstart)"]
+        lines = _nobody(nobody)
     else:
         lines = [f"Agent: {at(agent['agent_id'])} ({agent['role']}/{agent['module']})"]
     lines.append(_session({"session_start": session.get("started_at"), **session}, view))
@@ -90,6 +90,11 @@ def status_lines(status: Mapping[str, Any], view: View) -> list[str]:
     if status.get("unread") is not None:
         lines.append(f"Unread: {counted(status['unread'], 'message')}")
     return lines
+
+
+def _nobody(why: str) -> list[str]:
+    first, *more = (why or "not registered here (thrum quickstart)").splitlines()
+    return [f"Agent: {first}", *(f"  {line.strip()}" for line in more)]
 
 
 def uptime_text(health: Mapping[str, Any]) -> str:
