@@ -89,7 +89,7 @@ def test_quickstart_begins_a_session_where_registering_began_none(started: Paths
 
 def test_quickstart_of_a_known_agent_needs_no_flags(started: Paths) -> None:
     ran = quickstart(started, answers={"agent.whoami": ME})
-    assert ran.params("agent.register") == {"role": "implementer", "module": "auth"}
+    assert ran.params("agent.register") == {"name": "alice", "role": "implementer", "module": "auth"}
 
 
 def test_quickstart_without_the_runtime_above(started: Paths) -> None:

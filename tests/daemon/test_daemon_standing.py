@@ -78,3 +78,18 @@ def test_a_worktree_takes_a_third_agent_and_says_who_is_there(own_house: House) 
         assert "Agent: cannot auto-select identity: 5 identity files" in told
         assert "Available: bert, bill, bob, cara, dan" in told
         assert "not registered here" not in told
+
+
+def test_who_registers_without_a_name_is_who_is_here_already(own_house: House) -> None:
+    for cli in (own_house.bob, own_house.bob.in_process()):
+        for words in (("quickstart",), ("agent", "register"), ("quickstart", "--intent", "again")):
+            assert "Agent registered: bob\n" in cli(*words)
+    refused = own_house.bob.refused("quickstart", "--role", "lead", "--module", "shop")
+    assert "agent bob is registered with role" in refused
+    assert "--name for another agent" in refused
+    assert own_house.bob("whoami", "--field", "agent_id") == "bob\n"
+
+    own_house.bob("agent", "register", "--name", "bert", "--role", "tester", "--module", "shop")
+    assert "Available: bert, bob" in own_house.bob.refused(
+        "quickstart", "--role", "tester", "--module", "shop"
+    )

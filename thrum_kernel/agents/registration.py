@@ -175,7 +175,7 @@ class Registration:
             return
         raise Refused(
             f"agent {known.name} is registered with role {known.role} and module {known.module}",
-            hint="pass --force to change its role or module",
+            hint="pass --force to change its role or module, or --name for another agent",
         )
 
     # who has the name

@@ -11,7 +11,7 @@ from thrum_kernel.cli.command import Group, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.render import at, text_of
 from thrum_kernel.cli.texts.people import agent_list_lines, cleanup_lines, context_lines, whoami_lines
-from thrum_kernel.errors import ThrumError, UsageError
+from thrum_kernel.errors import IdentityAmbiguous, ThrumError, UsageError
 from thrum_kernel.identity.model import check_agent
 
 STATUSES = ("working", "idle", "blocked", "stuck")
@@ -213,10 +213,11 @@ def adopt(
 def registration(run: Run, name: str | None, more: dict[str, Any], *, is_new: bool = False) -> dict[str, Any]:
     """Parameters of ``agent.register``: flags, then the environment, then what is registered here already.
 
-    An explicit ``--name`` says who is registered, ``THRUM_NAME`` is its default. Where thrum is not set up yet
-    (*is_new*) nobody is registered already, and nobody is asked.
+    An explicit ``--name`` says who is registered, ``THRUM_NAME`` is its default; without both it is who is here
+    already. Where thrum is not set up yet (*is_new*) nobody is registered already, and nobody is asked.
 
     Raises:
+        IdentityAmbiguous: nobody is named, and several are here.
         UsageError: role or module are known from nowhere, or the name is empty.
         InvalidName: a name breaks the rules.
     """
@@ -226,8 +227,9 @@ def registration(run: Run, name: str | None, more: dict[str, Any], *, is_new: bo
     who = bare_name(name or env.get("THRUM_NAME", ""))
     role = run.inv.role or env.get("THRUM_ROLE", "")
     module = run.inv.module or env.get("THRUM_MODULE", "")
-    if not (role and module) and not is_new:
+    if not (who and role and module) and not is_new:
         known = _known(run, who)
+        who = who or known.get("agent_id", "")
         role, module = role or known.get("role", ""), module or known.get("module", "")
     missing = [flag for flag, value in (("--role", role), ("--module", module)) if not value]
     if missing:
@@ -256,10 +258,16 @@ def registered_lines(done: dict[str, Any]) -> list[str]:
 
 
 def _known(run: Run, name: str) -> dict[str, Any]:
-    """The identity that is here already, if it is the one to be registered."""
+    """The identity that is here already, if it is the one to be registered.
+
+    Raises:
+        IdentityAmbiguous: *name* is empty, and several are here.
+    """
     try:
         me: dict[str, Any] = run.call("agent.whoami")
-    except ThrumError:
+    except ThrumError as error:
+        if isinstance(error, IdentityAmbiguous) and not name:
+            raise
         return {}
     return me if not name or me.get("agent_id") == name else {}
 
