@@ -85,6 +85,26 @@ def test_a_damaged_range_file_is_named_and_the_daemon_starts(own_house: House) -
     assert own_house.alice("send", "third words", "--to", "@bob").startswith("✓")
 
 
+def test_what_a_half_written_range_file_no_longer_tells_is_told_until_it_is_whole(own_house: House) -> None:
+    own_house.alice("send", "first words", "--to", "@bob")
+    files = publish(own_house)
+    own_house.person("daemon", "stop")
+    victim = next(path for path in files if b"first words" in path.read_bytes())
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-20])
+    for path in own_house.thrum.glob("var/*.db*"):
+        path.unlink()
+
+    own_house.person("daemon", "start")
+
+    assert any(victim.name in warning for warning in own_house.status()["warnings"])
+    assert "missing here: thrum log verify" in own_house.person("daemon", "status")
+    victim.write_bytes(whole)
+    own_house.person("daemon", "restart")
+    assert not any(victim.name in warning for warning in own_house.status().get("warnings", []))
+    assert "first words" in own_house.bob("inbox", "--unread")
+
+
 def test_a_damaged_daemon_record_is_named_and_nothing_changed(house: House) -> None:
     house.person("daemon", "stop")
     record = house.sync / "daemon.json"

@@ -713,6 +713,10 @@ class Daemon:
             found.append(f"a database of another program was moved to {self.cache.moved_aside}")
         if self.opened.restored:
             found.append(f"files that were gone were written back: {', '.join(self.opened.restored)}")
+        found += [
+            f"log: {path}: {text}; what it holds is missing here: thrum log verify"
+            for path, text in self.keeper.problems.items()
+        ]
         found += [f"identity file: {problem}" for problem in self.agents.files.damaged()]
         if self.opened.known.told in ("copied", "renewed"):
             found.append(

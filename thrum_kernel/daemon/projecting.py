@@ -30,6 +30,7 @@ class ProjectionKeeper:
     Attributes:
         rebuilt: called on the loop after the cache was made anew or caught up.
         rebuilds: how often it was made anew since the start.
+        problems: what was wrong with files of the log when it was read last, by path.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ProjectionKeeper:
     ) -> None:
         self.rebuilt: list[Callable[[], None]] = []
         self.rebuilds = 0
+        self.problems: dict[str, str] = {}
         self._cache = cache
         self._projector = projector
         self._tree = tree
@@ -146,6 +148,7 @@ class ProjectionKeeper:
 
     async def _catch_up(self) -> None:
         """Project what came after the last place taken; a batch at a time, so that the loop goes on between them."""
+        self.problems = {}
         batches = self._read(queries.projected(self._cache))
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
             applied = replay.catch_up(self._projector, [batch])
@@ -156,12 +159,12 @@ class ProjectionKeeper:
         writer, last = self._durable()
         until = {writer: last} if writer else {}
         return ranges.read_log(
-            self._tree, after, message_types=self._message_types, until=until, report=_report
+            self._tree, after, message_types=self._message_types, until=until, report=self._report
         )
 
-
-def _report(problem: Problem) -> None:
-    _log.error("log: %s: %s", problem.path, problem.text)
+    def _report(self, problem: Problem) -> None:
+        self.problems[str(problem.path)] = problem.text
+        _log.error("log: %s: %s", problem.path, problem.text)
 
 
 def _log_size(tree: Tree) -> int:
