@@ -450,11 +450,14 @@ class PluginPaths:
     """Where a plugin may look and write.
 
     Attributes:
+        worktree: root of the worktree that a command was called in; in the daemon, the one it was started in, so ask
+            a call for its caller's.
         repo: the folder that holds the shared ``.thrum``.
         thrum: the shared ``.thrum``.
         state: a folder of the plugin's own below ``.thrum/var``, made when first used; it can be lost at any time.
     """
 
+    worktree: Path
     repo: Path
     thrum: Path
     state: Path

@@ -18,7 +18,11 @@ from thrum_kernel.errors import FileDamaged, UsageError
 from thrum_kernel.gitdir import Place
 from thrum_kernel.paths import Paths
 
-IGNORED = (".thrum/", ".thrum.*.json", "scripts/thrum-startup.sh", "scripts/thrum-check-inbox.sh")
+IGNORED = (
+    ".thrum/",
+    ".thrum.*.json",
+    *(f"scripts/thrum-{name}.sh" for name in ("startup", "check-inbox", "polling")),
+)
 _IGNORED_ABOVE = b"# Thrum: messages between agents (https://thrum.team)\n"
 _STANDS_FOR = {".thrum/": {".thrum", ".thrum/", "/.thrum", "/.thrum/"}}
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from thrum_kernel.api import Caller, Clock, PluginManifest, PluginPaths, RuntimePreset
 from thrum_kernel.errors import DaemonNotRunning, FileDamaged, Projecting, UsageError
+from thrum_kernel.paths import Paths
 from thrum_kernel.plugins.bounded import in_time
 from thrum_kernel.plugins.claims import covers, matches
 from thrum_kernel.plugins.configuring import Configured, values
@@ -245,6 +246,7 @@ class Context:
         return self._kernel
 
 
-def plugin_paths(thrum: Any, repo: Any, name: str) -> PluginPaths:
+def plugin_paths(paths: Paths, name: str) -> PluginPaths:
     """The folders of one plugin."""
-    return PluginPaths(repo=repo, thrum=thrum, state=thrum / "var" / "plugins" / name)
+    state = paths.thrum / "var" / "plugins" / name
+    return PluginPaths(worktree=paths.worktree, repo=paths.repo, thrum=paths.thrum, state=state)

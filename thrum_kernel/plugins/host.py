@@ -331,7 +331,7 @@ class PluginHost:
             watchdog=self.watchdog,
             wishes=wishes,
             limit_s=self.hook_timeout_s,
-            paths_of=lambda name: plugin_paths(self.paths.thrum, self.paths.repo, name),
+            paths_of=lambda name: plugin_paths(self.paths, name),
             presets=lambda: tuple(self.presets.values()),
         )
 

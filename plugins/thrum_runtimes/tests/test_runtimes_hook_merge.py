@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from thrum_runtimes.hook_merge import merged, missing
+from thrum_runtimes.presets import BUILT_IN
 from thrum_runtimes.presets.claude import CLAUDE
 
 from thrum_kernel.errors import FileDamaged
+from thrum_kernel.testing.harness import Repo
 
 SETTINGS = Path("/w/.claude/settings.json")
 WANTED = next(file.content for file in CLAUDE.files if file.merge == "hooks")
@@ -23,13 +27,79 @@ def commands(text: str | bytes, event: str) -> list[str]:
     return [hook["command"] for group in json.loads(text)["hooks"][event] for hook in group["hooks"]]
 
 
-def test_the_hooks_are_those_of_the_reference() -> None:
-    assert commands(WANTED, "SessionStart") == ['bash "${CLAUDE_PROJECT_DIR}/scripts/thrum-startup.sh"']
+STARTUP = '"${CLAUDE_PROJECT_DIR}/scripts/thrum-startup.sh"'
+INBOX = '"${CLAUDE_PROJECT_DIR}/scripts/thrum-check-inbox.sh"'
+
+
+def test_the_hooks_are_those_of_the_reference_where_the_script_is() -> None:
+    assert commands(WANTED, "SessionStart") == [f"[ ! -f {STARTUP} ] || bash {STARTUP}"]
     for event in EVENTS[1:]:
-        assert commands(WANTED, event) == [
-            f'HOOK_EVENT={event} bash "${{CLAUDE_PROJECT_DIR}}/scripts/thrum-check-inbox.sh"'
-        ]
+        assert commands(WANTED, event) == [f"[ ! -f {INBOX} ] || HOOK_EVENT={event} bash {INBOX}"]
     assert json.loads(WANTED)["hooks"].keys() == set(EVENTS)
+
+
+def every_hook() -> list[tuple[str, str]]:
+    kits = [(preset.name, file) for preset in BUILT_IN for file in preset.files if file.merge == "hooks"]
+    return [
+        (name, command)
+        for name, file in kits
+        for event in json.loads(file.content)["hooks"]
+        for command in commands(file.content, event)
+    ]
+
+
+@pytest.mark.parametrize(("runtime", "command"), every_hook())
+def test_a_hook_whose_script_is_absent_does_nothing_and_succeeds(
+    repo: Repo, runtime: str, command: str
+) -> None:
+    env = {**repo.env, "CLAUDE_PROJECT_DIR": str(repo.path), "AUGMENT_PROJECT_DIR": str(repo.path)}
+
+    def ran() -> tuple[int, bytes, bytes]:
+        done = subprocess.run(["sh", "-c", command], cwd=repo.path, env=env, capture_output=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert ran() == (0, b"", b"")
+    preset = next(each for each in BUILT_IN if each.name == runtime)
+    for file in preset.files:
+        if file.path == ".codex/hooks/session-start":  # tracked by git, unlike the script that it runs
+            write(repo.path / file.path, file.content)
+            assert ran() == (0, b"", b"")
+    for file in preset.files:
+        if file.path.startswith("scripts/"):
+            write(repo.path / file.path, 'cat; echo "ran ${HOOK_EVENT:-}"; exit 3\n')
+    status, out, err = ran()
+    assert (status, out[:3], err) == (3, b"ran", b"")
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def older(text: str) -> str:
+    """*text* as kits had it that ran a script without a look whether it is there."""
+    return re.sub(r'\[ ! -f \\".*?\\" \] \|\| ', "", text)
+
+
+def test_the_commands_of_an_older_kit_are_renewed_where_they_stand() -> None:
+    wanted = json.dumps(json.loads(WANTED), indent=4)
+    present = wanted.replace('"hooks"', '"a": 1.50, "hooks"', 1).replace("SessionStart", "PreToolUse")
+    assert commands(older(present), "Stop") == [f"HOOK_EVENT=Stop bash {INBOX}"]
+    assert set(missing(SETTINGS, older(present).encode(), WANTED)) == set(EVENTS)
+    result = merged(SETTINGS, older(present).encode(), WANTED).decode()
+    for event in EVENTS:
+        assert commands(result, event) == commands(WANTED, event)
+    assert commands(result, "PreToolUse") == [f"bash {STARTUP}"], "not an event of ours"
+    assert '"a": 1.50, "hooks"' in result
+    assert merged(SETTINGS, older(wanted).encode(), WANTED).decode() == wanted
+
+
+def test_a_command_that_was_changed_by_hand_stays_beside_ours() -> None:
+    present = json.dumps(
+        {"hooks": {"Stop": [{"hooks": [{"command": f"nice bash {INBOX}"}, {"command": 3}]}]}}
+    )
+    result = merged(SETTINGS, present.encode(), WANTED)
+    assert commands(result, "Stop") == [f"nice bash {INBOX}", 3, *commands(WANTED, "Stop")]
 
 
 FOREIGN = """{
@@ -52,7 +122,7 @@ def test_everything_else_stays_byte_for_byte() -> None:
     for line in kept:
         assert line in result or f"{line}," in result
     assert commands(result, "Stop")[0] == "say done"
-    assert commands(result, "Stop")[1].startswith("HOOK_EVENT=Stop bash")
+    assert commands(result, "Stop")[1:] == commands(WANTED, "Stop")
     assert json.loads(result)["hooks"]["PreToolUse"] == []
     assert '\n        "PostToolUse": [\n            {\n' in result  # indented as its surroundings are
     assert result.endswith('\\"}"\n}\n')

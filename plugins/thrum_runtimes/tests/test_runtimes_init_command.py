@@ -72,6 +72,25 @@ def test_a_linked_worktree_gets_its_own_files(cli: Cli, repo: Repo) -> None:
     assert not (repo.path / ".cursorrules").exists()
 
 
+def test_doctor_tells_where_hooks_came_without_their_scripts(cli: Cli, repo: Repo) -> None:
+    cli("init", "--non-interactive", "--no-daemon", "--runtime", "all")
+    assert "scripts/" not in repo.git("status", "--porcelain"), "every script of ours is ignored"
+    repo.git("add", ".claude")
+    repo.git("commit", "-qm", "hooks")
+    linked = cli.at(repo.worktree("side").path)
+
+    def about_claude(asked: Cli) -> dict[str, str]:
+        found = json.loads(asked.run("doctor", "--json").out)["findings"]
+        (told,) = [each for each in found if each["text"].startswith("claude:")]
+        return told
+
+    told = about_claude(linked)
+    assert told["text"] == "claude: missing: scripts/thrum-startup.sh, scripts/thrum-check-inbox.sh"
+    assert (told["level"], told["remedy"]) == ("warning", "thrum init --runtime claude")
+    linked(*told["remedy"].split()[1:], "--non-interactive", "--no-daemon")
+    assert about_claude(linked)["level"] == about_claude(cli)["level"] == "ok"
+
+
 def test_unknown_runtimes_are_refused_with_a_suggestion(cli: Cli, repo: Repo) -> None:
     before = tree(repo.path)
     said = cli.refused("init", "--non-interactive", "--no-daemon", "--runtime", "clod")

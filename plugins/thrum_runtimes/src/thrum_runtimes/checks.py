@@ -17,15 +17,15 @@ SUBJECT = "hooks"
 
 
 def checks(ctx: PluginContext, *, home: Path) -> Sequence[Check]:
-    """The checks, for the repository of *ctx* and the person whose home this is."""
+    """The checks, for the worktree that *ctx* stands in and the person whose home this is."""
     return (
-        Check(subject=SUBJECT, look=_looker(lambda: hooks(ctx.presets(), ctx.paths.repo, home=home))),
+        Check(subject=SUBJECT, look=_looker(lambda: hooks(ctx.presets(), ctx.paths.worktree, home=home))),
         Check(subject="runtimes", look=_looker(lambda: user_file(home, ctx.presets()))),
     )
 
 
 def hooks(declared: Sequence[RuntimePreset], root: Path, *, home: Path) -> list[Finding]:
-    """A finding for every runtime that is used in *root*, or has files of ours there."""
+    """A finding for every runtime that is used in the worktree *root*, or has files of ours there."""
     file = UserFile(home)
     try:
         runtimes = Runtimes(declared, file.read())

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thrum_kernel.errors import FileDamaged
+from thrum_runtimes.kit import unguarded
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
+_COMMAND = re.compile(r'(?P<name>"command"[ \t\r\n]*:[ \t\r\n]*)(?P<value>"(?:[^"\\]|\\.)*")')
 
 
 def merged(path: Path, present: bytes, wanted: str) -> bytes:
     """*present* with the hooks of *wanted* that it lacks; the same bytes when it lacks none.
 
-    A hook is there when a group of its event has exactly its command.
+    A hook is there when a group of its event has exactly its command. The command that an older kit put there is
+    replaced where it stands.
 
     Args:
         path: where *present* was read, for errors.
@@ -35,6 +39,8 @@ def merged(path: Path, present: bytes, wanted: str) -> bytes:
     expected = _parsed(path, text)
     for event, groups in json.loads(wanted)["hooks"].items():
         for group in groups:
+            if not _has(path, expected, event, group):
+                text = _renewed(text, expected, event, group)
             if not _has(path, expected, event, group):
                 text = _added(text, event, group)
                 expected.setdefault("hooks", {}).setdefault(event, []).append(group)
@@ -87,19 +93,46 @@ def _has(path: Path, value: dict[str, Any], event: str, group: dict[str, Any]) -
         raise FileDamaged(
             path, f'"hooks.{event}" is not a list' if isinstance(hooks, dict) else '"hooks" is not an object'
         )
-    there = {
-        each.get("command")
-        for found in groups
-        if isinstance(found, dict) and isinstance(found.get("hooks"), list)
-        for each in found["hooks"]
-        if isinstance(each, dict)
-    }
-    return {each["command"] for each in group["hooks"]} <= there
+    there = [each.get("command") for each in _hooks(groups)]
+    return all(each["command"] in there for each in group["hooks"])
+
+
+def _renewed(text: str, value: dict[str, Any], event: str, group: dict[str, Any]) -> str:
+    """*text* with older commands of *group* as they are now; *value*, what it holds, is changed alike."""
+    now = {old: each["command"] for each in group["hooks"] if (old := unguarded(each["command"]))}
+    changed = [
+        each
+        for each in _hooks(value.get("hooks", {}).get(event, ()))
+        if isinstance(each.get("command"), str) and each["command"] in now
+    ]
+    for each in changed:
+        each["command"] = now[each["command"]]
+    return _replaced(text, event, now) if changed else text
+
+
+def _replaced(text: str, event: str, now: Mapping[str, str]) -> str:
+    """*text* with the commands of *event* that *now* names replaced by what it says."""
+    hooks = _member(text, _start(text), "hooks")
+    opening = _member(text, hooks, event) if hooks is not None else None
+    assert opening is not None, "a command was found there"
+    end = _DECODER.raw_decode(text, opening)[1]
+
+    def replaced(found: re.Match[str]) -> str:
+        command = now.get(json.loads(found["value"]))
+        return found[0] if command is None else found["name"] + json.dumps(command)
+
+    return text[:opening] + _COMMAND.sub(replaced, text[opening:end]) + text[end:]
+
+
+def _hooks(groups: Sequence[Any]) -> list[dict[str, Any]]:
+    """The hooks of an event's groups, whatever else stands among them."""
+    lists = [found["hooks"] for found in groups if isinstance(found, dict) and "hooks" in found]
+    return [each for found in lists if isinstance(found, list) for each in found if isinstance(each, dict)]
 
 
 def _added(text: str, event: str, group: dict[str, Any]) -> str:
     """*text* with *group* at the end of the list of *event*; what is not there yet of the way to it is made."""
-    start = _SPACE.match(text, text.startswith("\ufeff")).end()  # type: ignore[union-attr]
+    start = _start(text)
     unit = _unit(text)
     hooks = _member(text, start, "hooks")
     if hooks is None:
@@ -108,6 +141,11 @@ def _added(text: str, event: str, group: dict[str, Any]) -> str:
     if groups is None:
         return _insert(text, hooks, f"{json.dumps(event)}: {_json([group], unit, 2)}", unit, 1)
     return _insert(text, groups, _json(group, unit, 3), unit, 2)
+
+
+def _start(text: str) -> int:
+    """Where the outermost object begins."""
+    return _SPACE.match(text, text.startswith("\ufeff")).end()  # type: ignore[union-attr]
 
 
 def _insert(text: str, opening: int, piece: str, unit: str, depth: int) -> str:

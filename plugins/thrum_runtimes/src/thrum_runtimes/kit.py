@@ -7,6 +7,7 @@ stays. Source: spec/features.md §11.4.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -16,6 +17,8 @@ from thrum_kernel.api import KitFile
 STARTUP_SCRIPT = "scripts/thrum-startup.sh"
 INBOX_SCRIPT = "scripts/thrum-check-inbox.sh"
 POLLING_SCRIPT = "scripts/thrum-polling.sh"
+
+_GUARDED = re.compile(r"\[ ! -f (?P<path>\".+\") \] \|\| (?P<run>(?:\w+=\w+ )?bash (?P=path))")
 
 
 @cache
@@ -47,6 +50,24 @@ def instructions(path: str, *, before: str = "") -> KitFile:
 def settings(path: str, value: Mapping[str, object]) -> KitFile:
     """A JSON file with settings of a runtime; one that is there stays."""
     return KitFile(path=path, content=_json(value))
+
+
+def if_there(path: str, *, env: str = "") -> str:
+    """The command of a hook that runs our script at *path*; does nothing, and succeeds, where there is none.
+
+    A settings file that git tracks comes to every worktree and clone, the scripts, which git ignores, do not.
+
+    Args:
+        path: where the script is, as the runtime's shell finds it; may hold variables.
+        env: what the script finds in its environment, e.g. ``HOOK_EVENT=Stop``.
+    """
+    return f'[ ! -f "{path}" ] || {f"{env} bash" if env else "bash"} "{path}"'
+
+
+def unguarded(command: str) -> str:
+    """What a command of `if_there` was in kits that ran it without a look; empty for any other command."""
+    found = _GUARDED.fullmatch(command)
+    return found["run"] if found else ""
 
 
 def hooks(path: str, commands: Mapping[str, str], *, matchers: Mapping[str, str] | None = None) -> KitFile:

@@ -19,7 +19,7 @@ AUGGIE = RuntimePreset(
     files=(
         kit.hooks(
             ".augment/settings.json",
-            {"SessionStart": f'bash "${{AUGMENT_PROJECT_DIR:-.}}/{kit.STARTUP_SCRIPT}"'},
+            {"SessionStart": kit.if_there(f"${{AUGMENT_PROJECT_DIR:-.}}/{kit.STARTUP_SCRIPT}")},
         ),
         kit.instructions(".augment/rules/thrum.md", before="---\ntype: always_apply\n---\n"),
         kit.startup(),

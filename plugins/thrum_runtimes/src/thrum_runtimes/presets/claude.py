@@ -9,8 +9,9 @@ from thrum_runtimes.transcripts import claude
 _TOLD = ("Stop", "PostToolUse", "UserPromptSubmit", "PreCompact")
 """Events at which it is told about mail."""
 
-_HOOKS = {"SessionStart": f'bash "${{CLAUDE_PROJECT_DIR}}/{kit.STARTUP_SCRIPT}"'} | {
-    event: f'HOOK_EVENT={event} bash "${{CLAUDE_PROJECT_DIR}}/{kit.INBOX_SCRIPT}"' for event in _TOLD
+_PROJECT = "${CLAUDE_PROJECT_DIR}"
+_HOOKS = {"SessionStart": kit.if_there(f"{_PROJECT}/{kit.STARTUP_SCRIPT}")} | {
+    event: kit.if_there(f"{_PROJECT}/{kit.INBOX_SCRIPT}", env=f"HOOK_EVENT={event}") for event in _TOLD
 }
 
 CLAUDE = RuntimePreset(

@@ -27,7 +27,7 @@ CODEX = RuntimePreset(
         ),
         kit.hooks(
             ".codex/hooks.json",
-            {"SessionStart": f'bash "$(git rev-parse --show-toplevel)/{_SESSION_START}"'},
+            {"SessionStart": kit.if_there(f"$(git rev-parse --show-toplevel)/{_SESSION_START}")},
             matchers={"SessionStart": "startup|resume|clear"},
         ),
         kit.instructions("AGENTS.md"),
