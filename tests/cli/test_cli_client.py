@@ -235,3 +235,12 @@ def test_every_try_has_a_request_id_of_its_own_command(socket: Path, thrum: Prog
     daemon.close()
 
     assert daemon.requests[0] != daemon.requests[1]
+
+
+def test_standard_streams_that_are_closed_are_empty(daemon: SmallDaemon, thrum: Program) -> None:
+    closed = Program(("sh", "-c", 'exec "$0" "$@" <&- 2>&-', *thrum.words), thrum.cwd, thrum.env)
+
+    ran = closed("send", "--stdin")
+
+    assert (ran.status, ran.out) == (thrum("send", "--stdin").status, thrum("send", "--stdin").out)
+    assert ran.err == b""

@@ -601,3 +601,8 @@ def test_control_characters_of_others_never_reach_the_terminal() -> None:
     ran = run("inbox", answers={"message.list": found})
     assert "\x1b" not in ran.out
     assert json.loads(run("inbox", "--json", answers={"message.list": found}).out) == found
+
+
+def test_reading_a_message_that_does_not_exist_is_told_and_marks_nothing() -> None:
+    ran = run("message", "read", "msg_no", answers={"message.get": NotFound("message", "msg_no")})
+    assert (ran.status, ran.err.splitlines()[0]) == (1, "Error: message not found: msg_no")

@@ -160,6 +160,15 @@ def exists(path: bytes) -> bool:
     return True
 
 
+def is_open(descriptor: int) -> bool:
+    """Whether a descriptor is open."""
+    try:
+        posix.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
 def read(path: bytes) -> bytes:
     """The first bytes of a small file; empty when there is none."""
     try:
@@ -344,6 +353,9 @@ def again(path: bytes, message: bytes, kept: Input, shown: list[bytes]) -> int |
 
 def main() -> NoReturn:
     """Run one command; does not return. The first argument is the script itself, as the header found it."""
+    for stream in (0, 1, 2):  # one that is closed would be the socket
+        if not is_open(stream):
+            posix.open(b"/dev/null", posix.O_RDWR)
     argv = [encoded(word) for word in sys.argv[2:]]
     environ = posix.environ
     request_id = posix.urandom(16).hex().encode()

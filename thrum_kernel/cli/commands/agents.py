@@ -223,7 +223,7 @@ def registration(run: Run, name: str | None, more: dict[str, Any], *, is_new: bo
     """
     env = run.inv.env
     if name is not None and not bare_name(name):
-        raise UsageError("--name is empty", hint="leave it out to be given a name")
+        raise UsageError("--name is empty", hint="for example --name alice")
     who = bare_name(name or env.get("THRUM_NAME", ""))
     role = run.inv.role or env.get("THRUM_ROLE", "")
     module = run.inv.module or env.get("THRUM_MODULE", "")

@@ -204,6 +204,10 @@ def read(
         raise UsageError("MSG_ID and --all are mutually exclusive")
     if not everything and not message_ids:
         raise UsageError("nothing to mark: give MSG_ID … or --all")
+    for message_id in message_ids or ():
+        run.call(
+            "message.get", message_id=message_id
+        )  # one that does not exist is told, and nothing is marked
     params: dict[str, Any] = {"all": True} if everything else {"message_ids": message_ids}
     marked = run.call("message.markRead", **params)
     show(run, marked, _marked_lines(marked))
