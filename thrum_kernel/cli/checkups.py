@@ -123,31 +123,52 @@ def plugins(ground: Ground, host: PluginHost) -> Sequence[Finding]:
                 "state": each.state,
                 "error": each.error,
                 "troubles": each.troubles,
-                "distribution": each.label,
+                "distribution": each.source.distribution,
             }
             for each in host.plugins
         ]
     )
-    found = [finding for row in rows for finding in _plugin(row)]
+    found = [finding for row in rows for finding in _plugin(row, ground)]
     return found or [Finding("plugins", "ok", "none installed: the kernel alone")]
 
 
-def _plugin(row: dict[str, Any]) -> list[Finding]:
+def _unusable(ground: Ground) -> list[str]:
+    """The files of settings that cannot be read or understood."""
+    if ground.settings is None:
+        return []
+    try:
+        document = ground.settings.current()
+    except FileDamaged as error:
+        return [error.path]
+    return [error.path for error in document.damaged.values()]
+
+
+def _plugin(row: dict[str, Any], ground: Ground) -> list[Finding]:
+    """What is to be said of one plugin."""
     name, state = row["name"], row["state"]
     show = f"thrum plugin show {name}"
     if state == "disabled":
         return [Finding("plugins", "ok", f"{name}: disabled ({row.get('error') or 'on purpose'})")]
     if state != "active":
         text = f"{name} ({row['distribution']}) is {state}: {row.get('error', '')}"
-        return [Finding("plugins", "error", text, show)]
+        return [Finding("plugins", "error", text, _edit(ground, text) or show)]
+    enable = f"thrum plugin enable {name}"
     troubles = [
-        Finding("plugins", "warning", f"{name}: {subject}: {text}", f"thrum plugin enable {name}")
+        Finding("plugins", "warning", f"{name}: {subject}: {text}", _edit(ground, text, subject) or enable)
         for subject, text in row.get("troubles", {}).items()
     ]
     if row.get("dead_letters"):
         text = f"{name}: {row['dead_letters']} event(s) could not be taken"
         troubles.append(Finding("plugins", "warning", text, show))
     return troubles or [Finding("plugins", "ok", f"{name}: active")]
+
+
+def _edit(ground: Ground, text: str, subject: str = "") -> str:
+    """What mends a trouble that lies in a file of settings, where switching the plugin on does not; empty for others."""
+    found = next((file for file in _unusable(ground) if file in text), "")
+    if not found and subject == "settings" and ground.paths is not None:
+        found = str(ground.paths.config)  # its values are wrong; the check of the configuration names each
+    return f"edit {found}" if found else ""
 
 
 def _is_running(ground: Ground) -> bool:

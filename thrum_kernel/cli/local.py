@@ -102,7 +102,7 @@ def main(
         offline: see `Offline`; None = commands that could do without a daemon are refused like others.
     """
     # What is logged on the way is for the daemon's log; here the command itself says what matters.
-    logging.getLogger("thrum_kernel").addHandler(logging.NullHandler())
+    logging.getLogger().addHandler(logging.NullHandler())  # plugins' loggers, too
     words = tuple(text(os.fsencode(word)) for word in argv)
     out = Output(_write, env=environ)
     try:

@@ -70,6 +70,43 @@ def test_without_the_plugin_nothing_else_is_judged(house: House) -> None:
     assert house.fires() == []
 
 
+def test_setting_up_outside_git_is_refused_in_the_words_of_the_guard_alone(outdoors: House) -> None:
+    outside = outdoors.folder / "outside"
+    outside.mkdir()
+    refused = outdoors.cli.at(outside, GIT_CEILING_DIRECTORIES=str(outdoors.folder)).run("init")
+    assert refused.status == 1
+    assert refused.err.startswith('Error: identity guard "non_git_bootstrap" fired: not_a_git_repo\n')
+    assert "identity_guard_fire" not in refused.err + refused.out
+
+
+def test_doctor_names_the_file_of_settings_that_is_to_be_mended(house: House) -> None:
+    lenient = house.cli.at(house.cli.cwd, THRUM_PLUGINS_STRICT="")
+
+    def told() -> dict[str, tuple[str, str]]:
+        found = json.loads(lenient.run("doctor", "--json").out)["findings"]
+        return {
+            each["text"].partition(":")[0]: (each["text"], each.get("remedy", ""))
+            for each in found
+            if each["subject"] == "plugins"
+        }
+
+    house.overlay.write_text("{")
+    assert told()["guards"][1] == f"edit {house.overlay}"
+    house.overlay.unlink()
+    config = house.repo.path / ".thrum" / "config.json"
+    before = config.read_text()
+    config.write_text("{")
+    assert told()["guards"][1] == f"edit {config}"
+    house.cli("daemon", "stop")
+    assert told()["guards"][1] == f"edit {config}"
+    config.write_text('{"identity_guard": {"dead_pid_auto_reclaim": "perhaps"}}')
+    text, remedy = told()["guards"]
+    assert "bad settings in config.json: identity_guard.dead_pid_auto_reclaim" in text
+    assert remedy == f"edit {config}"
+    config.write_text(before)
+    assert told()["guards"] == ("guards: active", "")
+
+
 def test_unauthenticated_rpc(house: House) -> None:
     script = house.folder / "orphan.py"
     script.write_text(ORPHAN)
