@@ -210,6 +210,23 @@ def test_a_name_that_no_plugin_can_have_is_refused(name: str) -> None:
         scaffold.project(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        *(
+            (name, "one of thrum's own")
+            for name in ("thrum", "kernel", "guards", "guard", "runtimes", "worktrees")
+        ),
+        *((name, "a word of Python") for name in ("import", "class", "async")),
+    ],
+)
+def test_a_name_of_ours_or_of_python_is_refused(name: str, whose: str) -> None:
+    with pytest.raises(UsageError, match=f'cannot be called "{name}": it is {whose}') as raised:
+        scaffold.project(name)
+    assert raised.value.hint == f"e.g. acme_{name}"
+    assert scaffold.project(f"acme_{name}")
+
+
 @pytest.mark.parametrize("summary", ['say "hi"', "a\\b", "a\x00b"])
 def test_a_summary_that_would_break_the_new_code_is_refused(summary: str) -> None:
     with pytest.raises(UsageError, match="summary"):

@@ -30,6 +30,18 @@ COMMANDS: Final = {
 }
 """First word of a command → distribution."""
 
+RESERVED: Final = frozenset(
+    {
+        "kernel",
+        "plugins",
+        "thrum",
+        *METHODS,
+        *COMMANDS,
+        *(each.removeprefix("thrum-") for each in METHODS.values()),
+    }
+)
+"""Names that no plugin of somebody else's has: of our distributions, and of what they would add."""
+
 _EXACT: Final = {"tmux.queue": "thrum-queue", "sync.pull": "thrum-peers"}
 
 

@@ -9,10 +9,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from keyword import iskeyword
 from pathlib import Path
 from typing import Final
 
 from thrum_kernel.errors import UsageError
+from thrum_kernel.plugins.catalogue import RESERVED
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{1,40}")
 
@@ -62,13 +64,16 @@ def project(name: str, *, parts: Sequence[str] = (), summary: str = "") -> dict[
         parts: of `PARTS`.
 
     Raises:
-        UsageError: the name cannot be one of a plugin, or a part is unknown.
+        UsageError: the name cannot be one of a plugin or is taken, or a part is unknown.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
             f'invalid plugin name "{name}": it must be lower-case letters, digits and _',
             hint="e.g. acme_guard",
         )
+    if name in RESERVED or iskeyword(name):
+        whose = "a word of Python" if iskeyword(name) else "one of thrum's own"
+        raise UsageError(f'a plugin cannot be called "{name}": it is {whose}', hint=f"e.g. acme_{name}")
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise UsageError(f'unknown part "{unknown[0]}"', hint=f"there are {', '.join(PARTS)}")
