@@ -36,6 +36,11 @@ def stored(name: str) -> str:
     return (ROOT / "docs" / "reference" / name).read_text()
 
 
+def test_the_readme_leads_to_every_page_and_nowhere_else() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", (ROOT / "README.md").read_text()))
+    assert linked == {str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")}
+
+
 def test_the_page_about_methods_is_current(generate: ModuleType, description: Any) -> None:
     assert generate.rpc_page(description) == stored("rpc.md"), "run `make docs`"
 

@@ -80,7 +80,7 @@ def test_doctor_tells_where_hooks_came_without_their_scripts(cli: Cli, repo: Rep
     linked = cli.at(repo.worktree("side").path)
 
     def about_claude(asked: Cli) -> dict[str, str]:
-        found = json.loads(asked.run("doctor", "--json").out)["findings"]
+        found: list[dict[str, str]] = json.loads(asked.run("doctor", "--json").out)["findings"]
         (told,) = [each for each in found if each["text"].startswith("claude:")]
         return told
 
