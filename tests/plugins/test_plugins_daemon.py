@@ -506,7 +506,7 @@ def test_a_failing_plugin_is_named_in_list_status_log_and_where_its_command_is_a
     assert isinstance(raised.value.__cause__, MethodNotFound)
     assert "plugin broken (acme-broken 1.0) is failed" in str(raised.value.__cause__.hint)
     for state in ("running", "stopped"):
-        assert "  broken (acme-broken) is failed: " in house.cli.run("doctor").out, state
+        assert "  broken (acme-broken 1.0) is failed: " in house.cli.run("doctor").out, state
         if state == "running":
             house.cli("daemon", "stop")
 

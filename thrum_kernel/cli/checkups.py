@@ -124,6 +124,7 @@ def plugins(ground: Ground, host: PluginHost) -> Sequence[Finding]:
                 "error": each.error,
                 "troubles": each.troubles,
                 "distribution": each.source.distribution,
+                "version": each.source.version,
             }
             for each in host.plugins
         ]
@@ -150,7 +151,8 @@ def _plugin(row: dict[str, Any], ground: Ground) -> list[Finding]:
     if state == "disabled":
         return [Finding("plugins", "ok", f"{name}: disabled ({row.get('error') or 'on purpose'})")]
     if state != "active":
-        text = f"{name} ({row['distribution']}) is {state}: {row.get('error', '')}"
+        version = f" {row['version']}" if row.get("version") else ""
+        text = f"{name} ({row['distribution']}{version}) is {state}: {row.get('error', '')}"
         return [Finding("plugins", "error", text, _edit(ground, text) or show)]
     enable = f"thrum plugin enable {name}"
     troubles = [

@@ -33,6 +33,7 @@ COMMANDS: Final = {
 RESERVED: Final = frozenset(
     {
         "kernel",
+        "plugin",
         "plugins",
         "thrum",
         *METHODS,
