@@ -104,7 +104,8 @@ def install(what: Sequence[str | Path], venv: Path, *, by: str) -> None:
     """Install from the wheelhouse, or wheels by their paths, and look nothing up elsewhere."""
     python = str(venv / "bin" / "python")
     if by == "uv":
-        words = [uv(), "pip", "install", "--python", python, "--offline"]
+        # Its cache knows wheels by name and version: it would give what was built before under the same ones.
+        words = [uv(), "pip", "install", "--python", python, "--offline", "--no-cache"]
     else:
         words = [python, "-m", "pip", "install", "--disable-pip-version-check"]
     words += ["-q", "--no-index", "--find-links", str(WHEELHOUSE)]
