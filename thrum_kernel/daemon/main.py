@@ -592,7 +592,7 @@ class Daemon:
         return places[0] / paths.THRUM_FOLDER if places else None
 
     def _limits(self) -> Limits:
-        settings = self.opened.settings.current()
+        settings = self.opened.settings.recent()
         limit = settings.section("daemon", core.Daemon).body_limit
         quota = settings.section("messaging", core.Messaging)
         return Limits(

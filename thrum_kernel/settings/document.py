@@ -121,6 +121,17 @@ class SettingsFile:
                 callback()
         return document
 
+    def recent(self) -> Document:
+        """`current`, or what it was `look_every_s` ago at most, overlays included: for what is asked for each message.
+
+        Raises:
+            FileDamaged: as `current`.
+        """
+        document = self._document
+        if document is not None and time.monotonic() - self._looked_s < self._look_every_s:
+            return document
+        return self.current()
+
     def get(self, dotted: str) -> Setting:
         """The value of one key now; errors as `current` and `Document.get`."""
         return self.current().get(dotted)
