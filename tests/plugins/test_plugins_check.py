@@ -145,6 +145,7 @@ def test_projectors_are_tried_with_random_events_in_any_order(
         ("async def thrum_agent_facts(ctx, agent): return (await ctx.call('x'))['y']", ""),
         ("async def thrum_agent_facts(ctx, agent): return {'n': len(ctx.read('SELECT 1'))}", ""),
         ("async def thrum_agent_facts(ctx, agent): return {'x': 1 / 0}", "ZeroDivisionError"),
+        ("async def thrum_agent_facts(ctx, agent):\n    while True: pass", "blocked the loop"),
     ],
 )
 def test_hooks_are_tried_under_a_kernel_that_fails(

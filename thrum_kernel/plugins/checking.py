@@ -37,6 +37,7 @@ from thrum_kernel.plugins.in_process import ProcessHost
 from thrum_kernel.plugins.loader import Loaded
 from thrum_kernel.plugins.random_events import RandomEvents
 from thrum_kernel.plugins.record import Plugin
+from thrum_kernel.plugins.watchdog import Watchdog
 from thrum_kernel.projection import schema
 from thrum_kernel.projection.views import VIEWS
 
@@ -190,13 +191,16 @@ def _conformance(plugin: Plugin) -> str:
     installed = {(source.name, source.distribution) for source in discovery.installed()}
     if plugin.source.path is None and (target, plugin.source.distribution) not in installed:
         return "install the project first: pip install -e PATH"
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "thrum_kernel.testing.conformance", target, *_place(plugin)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SUITE_LIMIT_S,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "thrum_kernel.testing.conformance", target, *_place(plugin)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SUITE_LIMIT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it did not end within {SUITE_LIMIT_S:g} s"
     if done.returncode == 0:
         return ""
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
@@ -281,11 +285,16 @@ async def _perishes(loaded: Loaded, hook: str, limit_s: float) -> str:
     ctx = failing_context(loaded.ctx, random.Random(0))
     arguments = {"ctx": ctx, **arguments_of(hook)}
     given = {name: arguments[name] for name in implementation.arguments}
+    dog = Watchdog(lambda label, text: None, interrupt_s=lambda: limit_s)
+    end = dog.interrupting()
     try:
         async with asyncio.timeout(limit_s):
-            await implementation.function(**given)
+            await dog.watched(loaded.manifest.name, hook, implementation.function(**given))
     except TimeoutError:
         return f"it takes longer than {limit_s:g} s"
     except Exception as error:  # noqa: BLE001 - a plugin's code
         return "" if ctx.raised(error) else told(error)
+    finally:
+        end()
+        dog.close()
     return ""
