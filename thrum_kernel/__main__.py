@@ -21,7 +21,7 @@ def main() -> int:
     """Run one command; gives its exit status."""
     argv = sys.argv[1:]
     if argv[:2] == ["daemon", "run"] and not {"-h", "--help"} & set(argv):
-        from thrum_kernel.daemon.main import main as run_daemon
+        from thrum_kernel.daemon.process import main as run_daemon
 
         return run_daemon(argv[2:])
     from thrum_kernel.cli import local

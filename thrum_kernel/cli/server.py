@@ -2,8 +2,9 @@
 
 The loop reads the request, finds the command and awaits whatever takes long; the command's function runs aside of it:
 in a greenlet when it is brief, else in a thread that lives milliseconds. Input is fetched without either: a function
-that asks for it ends, and starts again when it is here. What a function writes goes out together with its exit status, in one packet where it is short. Effects that
-mean *shown* are applied when the client has confirmed the last byte; closing the connection cancels everything.
+that asks for it ends, and starts again when it is here. What a function writes goes out together with its exit status,
+in one packet where it is short. Effects that mean *shown* are applied when the client has confirmed the last byte;
+closing the connection cancels everything.
 
 Source: DESIGN.md D4, D5.
 """

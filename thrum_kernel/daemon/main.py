@@ -14,10 +14,7 @@ import contextlib
 import gc
 import logging
 import os
-import resource
-import signal
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from thrum_kernel import __version__, git, paths
+from thrum_kernel import git, paths
 from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
 from thrum_kernel.agents import Agents
 from thrum_kernel.agents.room import facts_of
@@ -45,11 +42,10 @@ from thrum_kernel.bus.websocket import WebSocketServer
 from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.cli.help import summary
 from thrum_kernel.cli.server import CommandServer
-from thrum_kernel.clock import Clock, SystemClock, format_us, parse_us
+from thrum_kernel.clock import Clock, format_us, parse_us
 from thrum_kernel.commit import Committer
 from thrum_kernel.context.folder import ContextFolder
 from thrum_kernel.context.room import Contexts
-from thrum_kernel.daemon import logs
 from thrum_kernel.daemon.adopting import adopt
 from thrum_kernel.daemon.callers import Callers
 from thrum_kernel.daemon.excluding import keep_from_git
@@ -60,7 +56,7 @@ from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
 from thrum_kernel.daemon.status import ServiceInfo, StatusMethods
 from thrum_kernel.daemon.travelling import travel_of
-from thrum_kernel.errors import DaemonError, FileDamaged, Projecting, StoreError, StoreLocked, ThrumError
+from thrum_kernel.errors import DaemonError, FileDamaged, Projecting, ThrumError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
 from thrum_kernel.identity.model import Identity
@@ -103,10 +99,6 @@ LONG_POLL_LIMIT_S = 24 * 3600.0
 WATCH_EVERY_S = 2.0
 RELEASE_EVERY = 30
 """Of so many looks one also asks whether events that were ahead of the clock count by now."""
-
-LOCK_PATIENCE_S = 6.0
-SWITCH_S = 0.0005
-"""How long a thread that computes (publishing, indexing, a command) may keep the loop from answering."""
 
 
 class Daemon:
@@ -736,118 +728,3 @@ def _forget_context(worktree: Path, name: str) -> None:
     for suffix in ("", "_session", "_preamble"):
         with contextlib.suppress(ThrumError):
             folder.remove(f"{name}{suffix}.md")
-
-
-# --- the process -----------------------------------------------------------------------------------------------------
-
-
-def main(argv: Sequence[str]) -> int:
-    """``daemon run``: serve until SIGTERM or SIGINT; gives the exit status."""
-    try:
-        where = _paths_of(argv)
-        _check_name(where)
-        settings_level = _log_level(where)
-        opened = _open(where, argv)
-    except (ThrumError, OSError, sqlite3.Error) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    try:
-        logs.set_up(where.log, settings_level)
-        _log.info("daemon %s of thrum %s starts (PID %d)", opened.daemon_id, __version__, os.getpid())
-        _raise_file_limit()
-        sys.setswitchinterval(SWITCH_S)
-        with _runner() as runner:
-            return runner.run(_serve(opened))
-    finally:
-        opened.close()
-
-
-def _paths_of(argv: Sequence[str]) -> paths.Paths:
-    words = list(argv)
-    repo = words[words.index("--repo") + 1] if "--repo" in words[:-1] else None
-    env = {name: os.environ[name] for name in ("HOME", "THRUM_HOME") if name in os.environ}
-    return paths.find(Path.cwd(), repo=repo, env=env)
-
-
-def _check_name(where: paths.Paths) -> None:
-    if not where.is_initialized:
-        raise DaemonError(f"thrum is not initialized in {where.repo}", hint="run: thrum init")
-
-
-def _log_level(where: paths.Paths) -> str:
-    from thrum_kernel.settings.document import SettingsFile
-
-    try:
-        return str(SettingsFile(where.config).get("daemon.log_level").value)
-    except ThrumError:
-        return "info"  # a damaged configuration is told by what needs it
-
-
-def _open(where: paths.Paths, argv: Sequence[str]) -> Opened:
-    """Open the project; a daemon whose socket was taken away gets a moment to notice and to leave."""
-    deadline = time.monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            return Opened.open(
-                where,
-                clock=SystemClock(),
-                env=os.environ,
-                migrations=KERNEL_MIGRATIONS,
-                local_only="--local" in argv,
-            )
-        except StoreLocked:
-            if where.socket.exists() or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-
-
-def _raise_file_limit() -> None:
-    """A connection holds two descriptors: have as many as the system lets us."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _runner() -> asyncio.Runner:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.Runner()
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
-
-
-async def _serve(opened: Opened) -> int:
-    daemon = Daemon(opened, clock=SystemClock())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, daemon.ended.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)
-    try:
-        await daemon.start()
-    except (ThrumError, OSError, sqlite3.Error, StoreError) as error:
-        _log.exception("the daemon cannot start")
-        print(f"Error: {error}", file=sys.stderr)
-        await _stop(daemon)
-        return _left(daemon, 1)
-    _log.info("ready")
-    await daemon.ended.wait()
-    _log.info("stopping")
-    await _stop(daemon)
-    return _left(daemon, 0)
-
-
-async def _stop(daemon: Daemon) -> None:
-    try:
-        await daemon.stop()
-    except Exception:  # noqa: BLE001 - the process ends all the same; what is durable is durable
-        _log.exception("while stopping")
-    _log.info("stopped")
-
-
-def _left(daemon: Daemon, status: int) -> int:
-    """The exit status; ends the process here and now where a plugin's work cannot be ended: all else is given back."""
-    if daemon.plugged.is_entangled:
-        daemon.opened.close()
-        logging.shutdown()
-        os._exit(status)
-    return status
