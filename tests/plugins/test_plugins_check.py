@@ -245,6 +245,8 @@ def test_new_and_check_from_the_command_line_without_any_project(cli: Cli, tmp_p
     nowhere.mkdir()
     here = cli.at(nowhere)
     assert "unknown part" in here.refused("plugin", "new", "acme_x", "--with", "magic")
+    assert 'cannot be called "send": a command is' in here.refused("plugin", "new", "send")
+    assert not list(nowhere.iterdir())
 
     made = here.json("plugin", "new", "acme_x", "--with", "guard,service,table,preset,command")
     checked = here.run("plugin", "check", made["path"], "--no-suite")

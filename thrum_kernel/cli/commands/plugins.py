@@ -143,6 +143,8 @@ def new(
 ) -> None:
     """Write a new plugin: a real project, with tests, that installs as it is."""
     run = run_of(ctx)
+    if run.tree.root.find(name) is not None:
+        raise UsageError(f'a plugin cannot be called "{name}": a command is', hint=f"e.g. acme_{name}")
     chosen = [part.strip() for part in parts.split(",") if part.strip()]
     folder = (run.inv.cwd / into).resolve() / scaffold.folder_name(name)
     made = scaffold.write(folder, scaffold.project(name, parts=chosen, summary=summary))
