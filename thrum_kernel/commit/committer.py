@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.commit.requests import RequestIndex
-from thrum_kernel.commit.writer_thread import WriterThread
+from thrum_kernel.commit.writer_thread import WriterThread, Writing
 from thrum_kernel.errors import Projecting, ShuttingDown, StoreError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.ids import HybridClock, event_id
@@ -75,7 +75,9 @@ class Committer:
         still_ours: Callable[[], None],
         in_doubt: Callable[[str], None],
         previous: tuple[str, int] | None = None,
+        writing: Writing | None = None,
     ) -> None:
+        """Make it on the loop; *writing* appends to the journal, in a thread of its own unless told otherwise."""
         self.daemon_id = daemon_id
         self.listeners: list[Callable[[Event], None]] = []
         self.hearers: list[Callable[[Event, str, int], None]] = []
@@ -94,7 +96,7 @@ class Committer:
         self._is_writing = False
         self._settled: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._thread = WriterThread(self._loop, name="thrum-journal")
+        self._thread = writing or WriterThread(self._loop, name="thrum-journal")
         self._closed = False
 
     @property

@@ -10,12 +10,28 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 Then = Callable[[Any, BaseException | None], None]
 """Told on the loop what a job gave, or how it failed."""
 
 _Job = tuple[Callable[[], Any], Then]
+
+
+class Writing(Protocol):
+    """Runs blocking jobs one after another, in the order given; see `WriterThread`."""
+
+    def start(self, job: Callable[[], Any], then: Then) -> None:
+        """Run a job and call *then* on the loop, in a later turn of it."""
+        ...
+
+    def run(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
+        """A future of the job's result; done on the loop."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was given."""
+        ...
 
 
 class WriterThread:

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlite_utils
 
@@ -37,9 +37,64 @@ _BATCH = 64
 
 
 @dataclass(slots=True)
-class _Job:
+class Job:
+    """A write, and who is told its result or its error."""
+
     write: Callable[[sqlite3.Connection], Any]
     done: Callable[[Any, BaseException | None], None]
+
+
+Work = Callable[[list[Job]], None]
+"""Carries jobs out, all in one transaction."""
+
+
+class Jobs(Protocol):
+    """Has jobs carried out one after another, in the order given; see `JobThread`."""
+
+    def put(self, job: Job) -> None:
+        """Take a job; what waits at the same time may share a transaction."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was given."""
+        ...
+
+
+class JobThread:
+    """One thread that does the work, so that the loop never waits for a disk."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="thrum-local-db", daemon=True)
+        self._thread.start()
+
+    def put(self, job: Job) -> None:
+        self._waiting.put(job)
+
+    def close(self) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._waiting.get()) is not None:
+            jobs, is_last = self._gather(job)
+            self._work(jobs)
+            if is_last:
+                return
+
+    def _gather(self, first: Job) -> tuple[list[Job], bool]:
+        """*first* and what waits behind it; whether the end was among that."""
+        jobs = [first]
+        while len(jobs) < _BATCH:
+            try:
+                job = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return jobs, True
+            jobs.append(job)
+        return jobs, False
 
 
 class LocalDb:
@@ -49,11 +104,12 @@ class LocalDb:
         path: the database file.
     """
 
-    def __init__(self, path: Path, *, version: str) -> None:
+    def __init__(self, path: Path, *, version: str, jobs: Callable[[Work], Jobs] = JobThread) -> None:
         """Open *path*, or make it.
 
         Args:
             version: of this program; recorded with every migration it makes.
+            jobs: what has the writes carried out.
 
         Raises:
             FormatTooNew: a later version of the program changed the file in a way that this one does not know.
@@ -72,10 +128,8 @@ class LocalDb:
             self._writer.close()
             raise
         self._reader.execute("PRAGMA query_only = ON")
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="thrum-local-db", daemon=True)
-        self._thread.start()
+        self._jobs = jobs(self._commit)
 
     @property
     def tables(self) -> sqlite_utils.Database:
@@ -99,7 +153,7 @@ class LocalDb:
         def done(result: Any, error: BaseException | None) -> None:
             loop.call_soon_threadsafe(_settle, future, result, error)
 
-        self._submit(_Job(fn, done))
+        self._submit(Job(fn, done))
         return await future
 
     def write_later(self, fn: Callable[[sqlite3.Connection], object]) -> None:
@@ -108,7 +162,7 @@ class LocalDb:
         Raises:
             ShuttingDown: the database is closed.
         """
-        self._submit(_Job(fn, _log_failure))
+        self._submit(Job(fn, _log_failure))
 
     def migrate(self, migrations: Sequence[Migration]) -> list[str]:
         """Bring the tables up to date, each step with its record in one transaction; blocking, done at start.
@@ -122,7 +176,7 @@ class LocalDb:
         """
         answer: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
         self._submit(
-            _Job(lambda db: self._migrate(db, migrations), lambda result, error: answer.put((result, error)))
+            Job(lambda db: self._migrate(db, migrations), lambda result, error: answer.put((result, error)))
         )
         result, error = answer.get()
         if error is not None:
@@ -134,12 +188,11 @@ class LocalDb:
         if self._closed:
             return
         self._closed = True
-        self._jobs.put(None)
-        self._thread.join()
+        self._jobs.close()
         self._reader.close()
         self._writer.close()
 
-    def _submit(self, job: _Job) -> None:
+    def _submit(self, job: Job) -> None:
         if self._closed:
             raise ShuttingDown
         self._jobs.put(job)
@@ -185,30 +238,7 @@ class LocalDb:
             )
         return [migration.name for migration in new]
 
-    def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
-            if job is None:
-                return
-            jobs, last = self._gather(job)
-            self._commit(jobs)
-            if last:
-                return
-
-    def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
-        """*first* and what waits behind it; whether the end was among that."""
-        jobs = [first]
-        while len(jobs) < _BATCH:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                return jobs, True
-            jobs.append(job)
-        return jobs, False
-
-    def _commit(self, jobs: list[_Job]) -> None:
+    def _commit(self, jobs: list[Job]) -> None:
         """Run *jobs* in one transaction and tell each its result once that is on disk."""
         outcomes: list[tuple[Any, BaseException | None]] = []
         try:
@@ -223,7 +253,7 @@ class LocalDb:
         for job, (result, failure) in zip(jobs, outcomes, strict=True):
             job.done(result, failure)
 
-    def _run(self, job: _Job) -> tuple[Any, BaseException | None]:
+    def _run(self, job: Job) -> tuple[Any, BaseException | None]:
         self._writer.execute("SAVEPOINT job")
         try:
             result = job.write(self._writer)

@@ -22,10 +22,10 @@ from thrum_kernel.store.scan import Problem
 from thrum_kernel.store.units import Unit
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.merge import FORMAT, Changes, Merged, Merger
-from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
-from thrum_kernel.sync.remote import Raced, Remote, RemoteFailed
-from thrum_kernel.sync.repository import REF, Repository
+from thrum_kernel.sync.remote import Raced, RemoteFailed
+from thrum_kernel.sync.repository import REF
+from thrum_kernel.sync.seams import Abandoning, Branch, Commits
 
 _log = logging.getLogger(__name__)
 
@@ -82,9 +82,9 @@ class Exchange:
     def __init__(
         self,
         *,
-        remote: Remote,
-        repository: Repository,
-        runner: Runner,
+        remote: Branch,
+        repository: Commits,
+        runner: Abandoning,
         merger: Merger,
         cutter: Cutter,
         publisher: Publisher,

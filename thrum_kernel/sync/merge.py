@@ -26,7 +26,7 @@ from thrum_kernel.store.read import read_window
 from thrum_kernel.store.scan import Problem, Scan, scan, walk
 from thrum_kernel.store.tree import READER, Tree
 from thrum_kernel.store.units import Unit, decode_unit
-from thrum_kernel.sync.repository import Blobs, Repository
+from thrum_kernel.sync.seams import BlobReader, Snapshots
 from thrum_kernel.sync.union import is_events_path, is_log_path, paths_of, surplus, wanted, whole
 
 FORMAT = "FORMAT"
@@ -81,7 +81,7 @@ class Merger:
         daemon: the id of the daemon here; files under it that lie inside others are its cutter's to remove.
     """
 
-    def __init__(self, tree: Tree, repository: Repository, *, daemon: str) -> None:
+    def __init__(self, tree: Tree, repository: Snapshots, *, daemon: str) -> None:
         self._tree = tree
         self._repository = repository
         self._daemon = daemon
@@ -170,7 +170,7 @@ class Merger:
     def _present(self) -> set[str]:
         return {str(path) for folder in ("events", "messages") for path in walk(self._tree, Path(folder))}
 
-    def _check_format(self, entries: Mapping[str, str], blobs: Blobs, remote: str) -> None:
+    def _check_format(self, entries: Mapping[str, str], blobs: BlobReader, remote: str) -> None:
         if FORMAT not in entries:
             raise ForeignBranch(remote)
         needed = self._reader(blobs.read(entries[FORMAT]))
@@ -190,7 +190,9 @@ class Merger:
             return 0
         return found.reader if found.format == "thrum" else 0
 
-    def _compare(self, entries: Mapping[str, str], present: set[str], blobs: Blobs, merged: Merged) -> None:
+    def _compare(
+        self, entries: Mapping[str, str], present: set[str], blobs: BlobReader, merged: Merged
+    ) -> None:
         """Tell of names whose content in the tip is not the one that is here; only what changed is read."""
         for path, blob in entries.items():
             if path not in present or self._last.get(path) == blob or not is_log_path(path):
@@ -206,7 +208,7 @@ class Merger:
         return _is_named_after(path, self._tree.disk.read(self._tree.published / path))
 
     def _offered(
-        self, entries: Mapping[str, str], present: set[str], blobs: Blobs, merged: Merged
+        self, entries: Mapping[str, str], present: set[str], blobs: BlobReader, merged: Merged
     ) -> list[Unit]:
         """The units of the tip whose events file is not here."""
         units = []
@@ -218,7 +220,7 @@ class Merger:
                 units.append(unit)
         return units
 
-    def _read_header(self, path: str, blob: str, blobs: Blobs, merged: Merged) -> Unit | None:
+    def _read_header(self, path: str, blob: str, blobs: BlobReader, merged: Merged) -> Unit | None:
         data = self._sound(path, blob, blobs, merged)
         if data is None:
             return None
@@ -233,7 +235,7 @@ class Merger:
     # taking
 
     def _take(
-        self, unit: Unit, entries: Mapping[str, str], present: set[str], blobs: Blobs, merged: Merged
+        self, unit: Unit, entries: Mapping[str, str], present: set[str], blobs: BlobReader, merged: Merged
     ) -> bool:
         """Write the files of *unit* that are not here, the events file last; whether there were any."""
         missing = [str(path) for path in unit.paths if str(path) not in present and str(path) in entries]
@@ -241,7 +243,7 @@ class Merger:
         present.update(written)
         return bool(written)
 
-    def _write(self, path: str, blob: str, blobs: Blobs, merged: Merged) -> bool:
+    def _write(self, path: str, blob: str, blobs: BlobReader, merged: Merged) -> bool:
         data = self._sound(path, blob, blobs, merged) if is_log_path(path) else None
         if data is None:
             return False
@@ -253,7 +255,7 @@ class Merger:
         write_new(self._tree.disk, target, data, temporary=temporary)
         return True
 
-    def _sound(self, path: str, blob: str, blobs: Blobs, merged: Merged) -> bytes | None:
+    def _sound(self, path: str, blob: str, blobs: BlobReader, merged: Merged) -> bytes | None:
         """The bytes of a blob that are what their name tells; None otherwise, which is told once."""
         if self._refused.get(path) == blob:
             return None
