@@ -18,9 +18,11 @@ from typing import Final
 from thrum_kernel.clock import Clock
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS: Final = tuple(first + second for first in ALPHABET for second in ALPHABET)
 _DECODE: Final = {char: value for value, char in enumerate(ALPHABET)}
 _TO_BASE32: Final = bytes.maketrans(ALPHABET.encode(), b"0123456789ABCDEFGHIJKLMNOPQRSTUV")
 _TO_BASE32_OR_FAIL: Final = bytes(_TO_BASE32[n] if chr(n) in ALPHABET else 0x21 for n in range(256))
+_SHIFTS: Final = tuple(range(120, -1, -10))
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 KEY_EPOCH_MS: Final = 1_577_836_800_000  # 2020-01-01: 41 bits of milliseconds from here last until 2089
@@ -29,7 +31,7 @@ MAX_AHEAD_MS: Final = 24 * 3600 * 1000
 
 def encode_ulid(number: int) -> str:
     """The 26 characters of a 128-bit *number*."""
-    return "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
 
 
 def decode_ulid(text: str) -> int:

@@ -47,9 +47,11 @@ def request(method: str, request_id: str = "", /, **params: Any) -> Request:
 
 
 async def ask(dispatcher: Dispatcher, item: Request, caller: Caller | Callable[[str], Caller] = ALICE) -> Any:
-    """What a client on the Unix socket would get, over both ways to an answer."""
+    """What a client on the Unix socket would get, over the three ways to an answer."""
     connection = Inside(caller, transport="unix")
     answer = dispatcher.answer_now(item, connection)
+    if answer is None and (change := dispatcher.begin(item, connection)) is not None:
+        answer = await change
     return msgspec.json.decode(answer if answer is not None else await dispatcher.answer(item, connection))
 
 

@@ -277,7 +277,7 @@ def test_one_that_fails_last_has_everything_taken_back(project: paths.Paths, sit
         assert host._registry._names == set()  # type: ignore[attr-defined]
         assert host.presets == {} and "xd" not in host.process_names
         assert host.projected_tables == [] and host.init_steps == [] and host.checks == []
-        assert not host.implements("thrum_guard") and not host.guards.judge_methods
+        assert not host.implements("thrum_guard") and host.guards.is_empty
         assert host.settings.sections.get("bad") is None
         assert not host.claims.names("method") and not host.claims.names("table")
 

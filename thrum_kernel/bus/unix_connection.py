@@ -69,7 +69,7 @@ class UnixConnection(asyncio.Protocol):
         self._reader = LineReader(max_line=server.limits.max_line)
         self._queue: deque[Item] = deque()
         self._queued_bytes = 0
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Future[Any] | None = None
         self._writable: asyncio.Event | None = (
             None  # set while the write buffer has room; None = it always had
         )
@@ -192,9 +192,25 @@ class UnixConnection(asyncio.Protocol):
         answer = self._answer_now(item)
         if answer is not None:
             self._send(answer)
+            return
+        change = self._dispatcher.begin(cast(Any, item), self)
+        if change is not None:
+            self._task = change
+            change.add_done_callback(self._changed)
         else:
             self._enqueue((item,), 0)
             self._begin()
+
+    def _changed(self, change: asyncio.Future[bytes]) -> None:
+        """A change that was begun at once has its answer, or nobody waits for it any more."""
+        self._task = None
+        self._is_touched = True
+        if not change.cancelled():
+            self._send(change.result())
+        if self._queue:
+            self._begin()
+        else:
+            self._after_queue()
 
     def _serve(self, items: Iterable[Item]) -> None:
         """Answer at once what can be; the rest becomes a task."""

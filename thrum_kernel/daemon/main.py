@@ -31,7 +31,8 @@ from thrum_kernel.briefing.commands import CommandEntry
 from thrum_kernel.briefing.hints import Hints, stale_recipients
 from thrum_kernel.briefing.hooks import BriefingHooks
 from thrum_kernel.briefing.prime import Prime
-from thrum_kernel.bus.dispatch import Dispatcher, Guard
+from thrum_kernel.bus.call import Call
+from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.ports import remember, wishes
 from thrum_kernel.bus.token_methods import TokenMethods
 from thrum_kernel.bus.tokens import LOCAL_MIGRATIONS as TOKENS_MIGRATIONS
@@ -135,9 +136,9 @@ class Daemon:
             clock=clock,
             durable=lambda: self.committer.durable,
         )
-        guards: list[Guard] = []
         self.dispatcher = Dispatcher(
-            guards=guards,
+            guards=[self._guards],
+            is_guarded=lambda method: self.plugged.host.guards.judge_method(method),
             recall=self.committer.events_of_request,
             state=self._refusal,
             identify=lambda call, error: self.plugged.identify(call, error),
@@ -156,7 +157,6 @@ class Daemon:
             keeper=self.keeper,
             committer=self.committer,
             dispatcher=self.dispatcher,
-            guards=guards,
             topics=self.topics,
             supervisor=self.supervisor,
         )
@@ -546,6 +546,10 @@ class Daemon:
 
     def _caller_of_command(self, *args: Any) -> Callable[[str], Caller]:
         return self.callers.of_command(*args)
+
+    async def _guards(self, call: Call, params: Any) -> None:
+        """What plugins have against a change; raises GuardFired."""
+        await self.plugged.host.guards.method(call, params)
 
     def _refusal(self) -> DaemonError | None:
         """What to answer while the cache cannot be asked, or identities that are gone are not written back yet."""

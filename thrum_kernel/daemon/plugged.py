@@ -32,7 +32,7 @@ from thrum_kernel.api import (
     Wake,
 )
 from thrum_kernel.bus.call import under_way
-from thrum_kernel.bus.dispatch import Dispatcher, Guard
+from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.topics import Topics
 from thrum_kernel.cli import plugged as commands
 from thrum_kernel.cli.app import Tree
@@ -74,7 +74,6 @@ class Plugged:
     """The plugins of one daemon.
 
     Args:
-        guards: of the dispatcher; changed in place.
         rungs: of the wake ladder; changed in place.
         senders: reserved for the kernel.
     """
@@ -92,7 +91,6 @@ class Plugged:
         keeper: ProjectionKeeper,
         committer: Committer,
         dispatcher: Dispatcher,
-        guards: list[Guard],
         topics: Topics,
         supervisor: Supervisor,
     ) -> None:
@@ -104,7 +102,6 @@ class Plugged:
         self._keeper = keeper
         self._committer = committer
         self._dispatcher = dispatcher
-        self._dispatcher_guards = guards
         self._topics = topics
         self._supervisor = supervisor
         self._tree: Tree | None = None
@@ -152,7 +149,6 @@ class Plugged:
         await self.host.load()
         self._follow_tables()
         self._cache.open(self.host.projected_tables)
-        self._follow_guards()
 
     async def begin(self, rungs: list[Callable[[Wake], Awaitable[Evidence | None]]]) -> None:
         """Put them to work: everything they may touch is there."""
@@ -272,7 +268,6 @@ class Plugged:
                 self._opened.settings.set("plugins.disabled", [*disabled, name])
             await self._end(plugin)
             self.host.unload(plugin, "plugins.disabled in config.json")
-            self._follow_guards()
             self._follow_rungs()
             return row(plugin, self._service_troubles(plugin))
 
@@ -316,7 +311,6 @@ class Plugged:
             await self._keeper.rebuild()
         else:
             self._keeper.take_up_types()
-        self._follow_guards()
         await self._begin(plugin)
 
     async def _end(self, plugin: Plugin) -> None:
@@ -393,10 +387,6 @@ class Plugged:
         if self.host.projected_tables:
             assert self._registry is not None
             self._registry.projectors.permit([schema.TABLES, VIEWS, *self.host.projected_tables])
-
-    def _follow_guards(self) -> None:
-        """The dispatcher asks guards only while one judges methods: without any, nothing is slower."""
-        self._dispatcher_guards[:] = [self.host.guards.method] if self.host.guards.judge_methods else []
 
     def _follow_rungs(self) -> None:
         self._rungs[:] = [self._rung(bound) for bound in self.host.hooks.of("thrum_wake")]

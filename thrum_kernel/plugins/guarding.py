@@ -98,10 +98,9 @@ class Guards:
         """What a guard judges, sorted."""
         return sorted(name for guard in self._guards if guard.bound is bound for name in guard.exact)
 
-    @property
-    def judge_methods(self) -> bool:
-        """Whether any guard judges methods at all."""
-        return any("." in name for guard in self._guards for name in guard.exact if ":" not in name)
+    def judge_method(self, name: str) -> bool:
+        """Whether any guard may judge a method: others are no slower for there being guards."""
+        return any(name in guard.exact for guard in self._guards)
 
     @property
     def is_empty(self) -> bool:
