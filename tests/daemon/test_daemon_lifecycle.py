@@ -193,7 +193,7 @@ def test_restart_under_load_never_has_two_daemons(own_house: House, tmp_path: Pa
 def life_spans(log: list[str]) -> list[tuple[str, str]]:
     """When each daemon began and stopped, by the log; one that has not stopped ends after all others."""
     begun = [line.split()[0] for line in log if " starts (PID " in line]
-    ended = [line.split()[0] for line in log if line.endswith("main: stopped")]
+    ended = [line.split()[0] for line in log if line.endswith("process: stopped")]
     return list(zip(begun, [*ended, "9"], strict=True))
 
 
@@ -206,7 +206,7 @@ def test_a_wait_that_is_pending_does_not_hold_up_a_stop(house: House, tmp_path: 
 
     log = house.person("daemon", "logs", "-n", "0").splitlines()
     begun, ended = (
-        [line.split()[0] for line in log if line.endswith(f"main: {what}")][-1]
+        [line.split()[0] for line in log if line.endswith(f"process: {what}")][-1]
         for what in ("stopping", "stopped")
     )
     took = datetime.fromisoformat(ended) - datetime.fromisoformat(begun)
