@@ -39,12 +39,12 @@ from thrum_kernel.cli.app import Tree
 from thrum_kernel.cli.command import Command
 from thrum_kernel.clock import Clock
 from thrum_kernel.commit import Committer
+from thrum_kernel.daemon.kernel_door import KernelDoor
 from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.projecting import ProjectionKeeper
-from thrum_kernel.errors import IdentityAmbiguous, NotFound, PluginError, Refused, UsageError
+from thrum_kernel.errors import IdentityAmbiguous, NotFound, PluginError, Refused
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.plugins.claims import KERNEL
-from thrum_kernel.plugins.confined import Owns, Reader
 from thrum_kernel.plugins.context import Kernel
 from thrum_kernel.plugins.cursors import Cursor, Ranges, dead_letters
 from thrum_kernel.plugins.describing import PluginDetails, PluginRow, details, row
@@ -108,7 +108,9 @@ class Plugged:
         self._rungs: list[Callable[[Wake], Awaitable[Evidence | None]]] = []
         self._feeds: dict[Plugin, Feed] = {}
         self._changing = asyncio.Lock()
-        self._kernel: Kernel = _Kernel(opened, committer, dispatcher, topics, keeper, types, self._tell_local)
+        self._kernel: Kernel = KernelDoor(
+            opened, committer, dispatcher, topics, keeper, types, self._tell_local
+        )
         self._ended = contextlib.ExitStack()
         self._registry: DaemonRegistry | None = None
 
@@ -481,64 +483,6 @@ class Plugged:
             until={writer: last} if writer else {},
             report=report,
         )
-
-
-class _Kernel:
-    """`plugins.context.Kernel` over the daemon's rooms."""
-
-    def __init__(
-        self,
-        opened: Opened,
-        committer: Committer,
-        dispatcher: Dispatcher,
-        topics: Topics,
-        keeper: ProjectionKeeper,
-        types: EventTypes,
-        tell_local: Callable[[Event], None],
-    ) -> None:
-        self._opened = opened
-        self._committer = committer
-        self._dispatcher = dispatcher
-        self._topics = topics
-        self._keeper = keeper
-        self._types = types
-        self._tell_local = tell_local
-
-    async def call(self, caller: Caller, method: str, params: dict[str, Any], request_id: str) -> Any:
-        return await self._dispatcher.call(method, params, caller=caller, request_id=request_id)
-
-    async def commit(self, event_type: str, fields: dict[str, Any]) -> str:
-        if event_type not in self._types:
-            raise UsageError(f"unknown event type {event_type}: thrum_event_types does not declare it")
-        kind = self._types[event_type]
-        try:
-            event: Event = self._committer.draft(kind.payload, **fields)
-            event.v = kind.version
-            self._types.decode(self._types.encode(event))
-        except (TypeError, msgspec.MsgspecError) as error:
-            raise UsageError(f"event {event_type}: {error}") from error
-        if kind.scope == "local":
-            self._tell_local(event)
-        else:
-            await self._committer.commit(event)
-        return event.event_id
-
-    def publish(self, topic: str, payload: Any) -> int:
-        return self._topics.publish(topic, payload)
-
-    def subscribe(self, topic: str, callback: Callable[[Any], None]) -> Callable[[], None]:
-        return self._topics.subscribe(topic, callback)
-
-    async def write(self, fn: Callable[[sqlite3.Connection], Any]) -> Any:
-        return await self._opened.local.write(fn)
-
-    def reader(self, owns: Owns, *, local: bool) -> Reader:
-        where = self._opened.paths
-        return Reader(where.local_db if local else where.cache_db, owns, reads_all=not local)
-
-    @property
-    def projecting(self) -> int | None:
-        return self._keeper.percent
 
 
 def _feed_name(plugin: Plugin) -> str:
