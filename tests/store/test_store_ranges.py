@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from pathlib import Path
@@ -240,6 +241,34 @@ def test_the_number_of_files_stays_small(fan_in: int) -> None:
                 units = [unit for unit in units if unit not in run] + [roll_up(tree, run)]
     assert len(units) <= 8 * fan_in
     assert len(everything(tree)) == 199
+
+
+def test_a_large_unit_is_not_written_again_for_a_few_small_ones() -> None:
+    tree = fresh()
+    lines = [line("w1", n, "alice") for n in range(1, 1001)]
+    units = cut_all(tree, lines, [])
+    for n in range(1001, 1016):
+        units += cut_all(tree, [line("w1", n, "alice")], [])
+    assert len(units) == 16 and plan(units, current="w1") == []
+    units += cut_all(tree, [line("w1", 1016, "alice")], [])
+    (run,) = plan(units, current="w1")
+    assert run == units[1:]
+
+
+def test_units_too_large_to_grow_do_not_keep_later_ones_apart() -> None:
+    tree = fresh()
+    cut_units = [unit for n in range(19) for unit in cut_all(tree, [line(f"w{n:02d}", 1, "alice")], [])]
+    sizes = [60_000, 60_000, 60_000, *[5_000] * 16]
+    units = [pretending(unit, lines) for unit, lines in zip(cut_units, sizes, strict=True)]
+    (run,) = plan(units)
+    assert run == units[3:]
+
+
+def pretending(unit: Unit, lines: int) -> Unit:
+    """A unit whose header tells of more lines than it has."""
+    (window,) = unit.header.windows
+    header = msgspec.structs.replace(unit.header, windows=(msgspec.structs.replace(window, lines=lines),))
+    return dataclasses.replace(unit, header=header)
 
 
 def test_neighbouring_windows_become_one() -> None:
