@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from thrum_kernel.errors import FileDamaged, FileMissing
@@ -72,8 +73,12 @@ class Scan:
         return groups
 
 
-def scan(tree: Tree) -> Scan:
+def scan(tree: Tree, *, known: Mapping[str, Unit] = MappingProxyType({})) -> Scan:
     """Read the first line of every events file.
+
+    Args:
+        tree: the log.
+        known: units by path that were read before: what a name says, its file will always say.
 
     Raises:
         StoreError: a folder cannot be read.
@@ -83,7 +88,7 @@ def scan(tree: Tree) -> Scan:
     units = []
     for path in walk(tree, events):
         try:
-            units.append(read_unit_header(tree, path))
+            units.append(known.get(str(path)) or read_unit_header(tree, path))
         except FileDamaged as error:
             found.problems.append(Problem("damaged", str(path), error.reason))
         except FileMissing:

@@ -23,7 +23,7 @@ from thrum_kernel.store.filter import filter_units
 from thrum_kernel.store.names import parse_name
 from thrum_kernel.store.purge import Purges, is_purging, purges_in
 from thrum_kernel.store.read import read_window
-from thrum_kernel.store.scan import Problem, Scan, scan, walk
+from thrum_kernel.store.scan import Problem, Scan, scan
 from thrum_kernel.store.tree import READER, Tree
 from thrum_kernel.store.units import Unit, decode_unit
 from thrum_kernel.sync.seams import BlobReader, Snapshots
@@ -67,6 +67,28 @@ class Merged:
     problems: list[Problem] = field(default_factory=list)
 
 
+class Present:
+    """Which published files are here, at one moment: each is looked for once, and only those that are asked for.
+
+    A list of all of them costs more than a publish: a thousand folders for fifty agents.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._seen: dict[str, bool] = {}
+
+    def __contains__(self, path: object) -> bool:
+        assert isinstance(path, str)
+        is_here = self._seen.get(path)
+        if is_here is None:
+            is_here = self._seen[path] = self._tree.disk.size(self._tree.published / path) is not None
+        return is_here
+
+    def update(self, paths: Iterable[str]) -> None:
+        """*paths* were written meanwhile."""
+        self._seen.update(dict.fromkeys(paths, True))
+
+
 class _Format(msgspec.Struct):
     reader: int
     format: str = ""
@@ -89,6 +111,7 @@ class Merger:
         self._last: Mapping[str, str] = {}
         self._refused: dict[str, str] = {}
         self._told: dict[str, Problem] = {}
+        self._format = ("", 0)  # the blob of a FORMAT file and what it asks for
 
     @property
     def problems(self) -> list[Problem]:
@@ -150,30 +173,34 @@ class Merger:
         present = self._present()
         with self._repository.blobs() as blobs:
             offered = self._offered(entries, present, blobs, Merged())
-            is_older = FORMAT in entries and self._reader(blobs.read(entries[FORMAT])) < self._tree.format()
-        listed = paths_of(here.units) & present
-        add = sorted(path for path in listed if path not in entries or self._can_mend(path, entries[path]))
+            is_older = FORMAT in entries and self._needed(entries[FORMAT], blobs) < self._tree.format()
+        news = (path for path in paths_of(here.units) if path not in entries or path in self._refused)
+        add = sorted(path for path in news if path in present and self._is_lacking(path, entries))
         if (add and FORMAT not in entries) or is_older:
             add.append(FORMAT)
         for path in add:
             self._told.pop(path, None)  # what is here goes there
         gone = surplus(offered, here.units, present)
-        return Changes(add, sorted(gone & entries.keys() - present))
+        return Changes(add, sorted(path for path in gone & entries.keys() if path not in present))
 
     # looking
 
     def _scan(self) -> Scan:
-        found = scan(self._tree)
+        found = scan(self._tree, known=self._headers)
         self._headers = {str(unit.path): unit for unit in (*found.units, *found.superseded)} | self._headers
         return found
 
-    def _present(self) -> set[str]:
-        return {str(path) for folder in ("events", "messages") for path in walk(self._tree, Path(folder))}
+    def _is_lacking(self, path: str, entries: Mapping[str, str]) -> bool:
+        """Whether the tip has no such file, or other bytes there than its name tells while we hold those."""
+        return path not in entries or self._can_mend(path, entries[path])
+
+    def _present(self) -> Present:
+        return Present(self._tree)
 
     def _check_format(self, entries: Mapping[str, str], blobs: BlobReader, remote: str) -> None:
         if FORMAT not in entries:
             raise ForeignBranch(remote)
-        needed = self._reader(blobs.read(entries[FORMAT]))
+        needed = self._needed(entries[FORMAT], blobs)
         if needed == 0:
             raise ForeignBranch(remote)
         if needed > READER:
@@ -181,17 +208,14 @@ class Merger:
         if needed > self._tree.format():
             self._tree.raise_format(needed)
 
-    @staticmethod
-    def _reader(data: bytes) -> int:
+    def _needed(self, blob: str, blobs: BlobReader) -> int:
         """The version of the reader that a FORMAT file asks for; 0 when it is not one of ours."""
-        try:
-            found = msgspec.json.decode(data, type=_Format)
-        except msgspec.MsgspecError:
-            return 0
-        return found.reader if found.format == "thrum" else 0
+        if self._format[0] != blob:
+            self._format = blob, _reader(blobs.read(blob))
+        return self._format[1]
 
     def _compare(
-        self, entries: Mapping[str, str], present: set[str], blobs: BlobReader, merged: Merged
+        self, entries: Mapping[str, str], present: Present, blobs: BlobReader, merged: Merged
     ) -> None:
         """Tell of names whose content in the tip is not the one that is here; only what changed is read."""
         for path, blob in entries.items():
@@ -208,7 +232,7 @@ class Merger:
         return _is_named_after(path, self._tree.disk.read(self._tree.published / path))
 
     def _offered(
-        self, entries: Mapping[str, str], present: set[str], blobs: BlobReader, merged: Merged
+        self, entries: Mapping[str, str], present: Present, blobs: BlobReader, merged: Merged
     ) -> list[Unit]:
         """The units of the tip whose events file is not here."""
         units = []
@@ -235,7 +259,7 @@ class Merger:
     # taking
 
     def _take(
-        self, unit: Unit, entries: Mapping[str, str], present: set[str], blobs: BlobReader, merged: Merged
+        self, unit: Unit, entries: Mapping[str, str], present: Present, blobs: BlobReader, merged: Merged
     ) -> bool:
         """Write the files of *unit* that are not here, the events file last; whether there were any."""
         missing = [str(path) for path in unit.paths if str(path) not in present and str(path) in entries]
@@ -281,6 +305,14 @@ class Merger:
         found = self._scan()
         self._tree.drop([unit for unit in found.superseded if unit.daemon != self._daemon], keep=found.units)
         merged.units = sorted(filtered.units if filtered is not None else taken, key=lambda unit: unit.key)
+
+
+def _reader(data: bytes) -> int:
+    try:
+        found = msgspec.json.decode(data, type=_Format)
+    except msgspec.MsgspecError:
+        return 0
+    return found.reader if found.format == "thrum" else 0
 
 
 def _lines(tree: Tree, unit: Unit) -> Iterable[bytes]:

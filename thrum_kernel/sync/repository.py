@@ -12,8 +12,10 @@ Source: DESIGN.md D1 "Git".
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from subprocess import Popen
 from typing import Final
@@ -26,6 +28,9 @@ REF: Final = f"refs/heads/{BRANCH}"
 GC_AT: Final = 2000
 """Loose objects from which on our own gc packs them."""
 
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_DRAFT: Final = b"refs/thrum/draft"
+_ENDING: Final = b"\nget-mark :1\nreset " + _DRAFT + b"\nfrom %s\n\ndone\n"
 _CONFIG: Final = """\
 [core]
 \trepositoryformatversion = {version}
@@ -57,6 +62,7 @@ class Repository:
         self._runner = runner
         self._format = object_format
         self._is_ready = False
+        self._listed: tuple[str, dict[str, str]] = ("", {})
 
     @property
     def is_linked(self) -> bool:
@@ -92,33 +98,40 @@ class Repository:
         if self.folder.exists():
             self.folder.rename(aside)
         self._is_ready = False
+        self._listed = "", {}
         return aside
 
     def tip(self, ref: str) -> str:
         """The commit that *ref* names; empty when there is none."""
+        with contextlib.suppress(OSError):
+            commit = (self.folder / ref).read_text("ascii", "replace").strip()
+            if _COMMIT.fullmatch(commit):
+                return commit
         answer = self._runner.run("rev-parse", "--verify", "--quiet", ref, cwd=self.work_tree)
         return answer.text if answer.ok else ""
 
     def files(self, commit: str) -> dict[str, str]:
-        """Every regular file of a commit: the id of its blob by path; nothing for an empty *commit*.
+        """Every regular file of a commit: the id of its blob by path; nothing for an empty *commit*. Not to be changed.
+
+        The last answer is kept, and asked for another commit only what differs from it is read.
 
         Raises:
             GitFailed: the commit is not there, or damaged.
         """
         if not commit:
             return {}
-        found = {}
-        for entry in self._ask("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0"):
-            head, _, path = entry.partition(b"\t")
-            if head.startswith(b"100"):
-                found[path.decode("utf-8", "surrogateescape")] = head.split(b" ")[2].decode()
+        known, found = self._listed
+        if commit != known:
+            found = (self._changed(found, known, commit) if known else None) or self._list(commit)
+            self._listed = commit, found
         return found
 
     @contextlib.contextmanager
     def blobs(self) -> Iterator[Blobs]:
-        """Reads blobs one after another, with one process for all of them."""
-        with self._runner.conversation("cat-file", "--batch", cwd=self.work_tree) as process:
-            yield Blobs(process)
+        """Reads blobs one after another, with one process for all of them, and none when none is read."""
+        with contextlib.ExitStack() as stack:
+            words = ("cat-file", "--batch")
+            yield Blobs(lambda: stack.enter_context(self._runner.conversation(*words, cwd=self.work_tree)))
 
     def commit(self, parent: str, add: Sequence[str], remove: Sequence[str], message: str) -> str:
         """A commit on top of *parent* (empty: a first one); *parent* itself when nothing changes.
@@ -133,19 +146,22 @@ class Repository:
         Raises:
             GitFailed: it cannot be made, for example since a file is not there any more.
         """
-        index = {"GIT_INDEX_FILE": str(self.folder / "index.thrum")}
-        self._ask("read-tree", parent or "--empty", env=index)
-        lines = [*self._additions(add), *self._removals(remove)]
-        self._ask("update-index", "-z", "--index-info", stdin=b"".join(lines), env=index)
-        tree = self._ask("write-tree", env=index).decode().strip()
-        if parent and self._ask("rev-parse", f"{parent}^{{tree}}").decode().strip() == tree:
+        files = dict(self.files(parent))
+        for path in remove:
+            files.pop(path, None)
+        commit = self._imported(parent, add, remove, message, files)
+        if parent and files == self.files(parent):
             return parent
-        words = ["commit-tree", tree, *(("-p", parent) if parent else ())]
-        return self._ask(*words, stdin=message.encode()).decode().strip()
+        self._listed = commit, files
+        return commit
 
     def move(self, ref: str, commit: str) -> None:
-        """Let *ref* name *commit*."""
-        self._ask("update-ref", ref, commit)
+        """Let *ref* name *commit*; nobody else uses this repository, so a file put in place is all it takes."""
+        path = self.folder / ref
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        new = path.with_name(f"{path.name}.lock")  # what `prepare` clears away when we die here
+        new.write_text(f"{commit}\n")
+        new.replace(path)
 
     def collect(self) -> None:
         """Pack what has become many small objects, and let go of commits that were never pushed."""
@@ -153,19 +169,66 @@ class Repository:
         words = [word for key, value in settings for word in ("-c", f"{key}={value}")]
         self._runner.run(*words, "gc", "--auto", "--quiet", cwd=self.work_tree)
 
-    def _additions(self, paths: Sequence[str]) -> Iterator[bytes]:
-        """Entries for `update-index --index-info`; the blobs are written first."""
-        if not paths:
-            return
-        names = "".join(f"{path}\n" for path in paths).encode()
-        blobs = self._ask("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names).decode().split()
-        for path, blob in zip(paths, blobs, strict=True):
-            yield f"100644 {blob} 0\t{path}\0".encode()
+    def _list(self, commit: str) -> dict[str, str]:
+        found = {}
+        for entry in self._ask("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0"):
+            head, _, path = entry.partition(b"\t")
+            if head.startswith(b"100"):
+                found[_text(path)] = head.split(b" ")[2].decode()
+        return found
 
-    def _removals(self, paths: Sequence[str]) -> Iterator[bytes]:
-        nothing = "0" * (64 if self._format == "sha256" else 40)
-        for path in paths:
-            yield f"0 {nothing} 0\t{path}\0".encode()
+    def _changed(self, files: Mapping[str, str], old: str, new: str) -> dict[str, str] | None:
+        """What *new* holds, when *files* is what *old* does; None when git does not have both of them."""
+        words = ("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", old, new)
+        answer = self._runner.run(*words, cwd=self.work_tree)
+        if not answer.ok:
+            return None
+        found = dict(files)
+        fields = answer.out.split(b"\0")
+        for head, path in zip(fields[::2], fields[1::2], strict=False):
+            _, mode, _, blob, _ = head.split(b" ")
+            if mode.startswith(b"100"):
+                found[_text(path)] = blob.decode()
+            else:
+                found.pop(_text(path), None)
+        return found
+
+    def _imported(
+        self, parent: str, add: Sequence[str], remove: Sequence[str], message: str, files: dict[str, str]
+    ) -> str:
+        """Have one ``git fast-import`` make blobs, trees and commit; the ids of the blobs go into *files*."""
+        words = ("fast-import", "--quiet", "--force", "--done", "--depth=0", "--date-format=now")
+        try:
+            with self._runner.conversation(*words, cwd=self.work_tree) as process:
+                stdin, stdout = process.stdin, process.stdout
+                assert stdin is not None and stdout is not None
+                stdin.write(_beginning(parent, message.encode()))
+                for path in remove:
+                    stdin.write(b"D %s\n" % path.encode())
+                for path in add:
+                    data = (self.work_tree / path).read_bytes()
+                    stdin.write(b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(data), data))
+                    files[path] = self._blob_id(data)
+                stdin.write(_ENDING % (b"0" * (64 if self._format == "sha256" else 40)))
+                stdin.close()
+                commit = stdout.read().decode().strip()
+        except OSError as error:
+            self._clear_reports()
+            raise GitFailed("fast-import", str(error)) from error
+        if process.returncode != 0 or not _COMMIT.fullmatch(commit):
+            self._clear_reports()
+            raise GitFailed("fast-import", f"made no commit on {parent or 'nothing'}")
+        return commit
+
+    def _blob_id(self, data: bytes) -> str:
+        found = hashlib.new(self._format, b"blob %d\0" % len(data), usedforsecurity=False)
+        found.update(data)
+        return found.hexdigest()
+
+    def _clear_reports(self) -> None:
+        """What git leaves behind when its input ends early; nobody else looks for it."""
+        for path in self.folder.glob("fast_import_crash_*"):
+            path.unlink(missing_ok=True)
 
     def _make(self) -> None:
         """Lay the repository out and configure it; HEAD is written last, so that half a repository is none."""
@@ -198,11 +261,23 @@ class Repository:
         return self._runner.ask(*words, cwd=self.work_tree, stdin=stdin, env=env)
 
 
-class Blobs:
-    """A conversation with ``git cat-file --batch``."""
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
 
-    def __init__(self, process: Popen[bytes]) -> None:
-        self._process = process
+
+def _beginning(parent: str, message: bytes) -> bytes:
+    """A commit for fast-import; it needs the name of a branch, which `_ENDING` takes away again."""
+    head = b"commit %s\nmark :1\ncommitter Thrum <thrum@local> now\ndata %d\n%s\n"
+    start = head % (_DRAFT, len(message), message)
+    return start + (b"from %s\n" % parent.encode() if parent else b"")
+
+
+class Blobs:
+    """A conversation with ``git cat-file --batch``, begun when the first blob is read."""
+
+    def __init__(self, start: Callable[[], Popen[bytes]]) -> None:
+        self._start = start
+        self._process: Popen[bytes] | None = None
 
     def read(self, blob: str) -> bytes:
         """The bytes of a blob.
@@ -210,6 +285,8 @@ class Blobs:
         Raises:
             GitFailed: it is not there, or damaged.
         """
+        if self._process is None:
+            self._process = self._start()
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from thrum_kernel.store.names import parse_name
@@ -52,22 +52,29 @@ class Holding:
         """Whether another unit's windows contain those of *unit*, without being the same."""
         return any(contains(other.windows, unit.windows) for other in self._of(unit))
 
-    def has(self, unit: Unit) -> bool:
-        """Whether a unit here covers all of *unit*, be it under another name."""
-        return any(
-            other.windows == unit.windows or contains(other.windows, unit.windows) for other in self._of(unit)
+    def holders(self, unit: Unit) -> Iterator[Unit]:
+        """The units here that cover all of *unit*, be it under another name."""
+        return (
+            other
+            for other in self._of(unit)
+            if other.windows == unit.windows or contains(other.windows, unit.windows)
         )
 
     def _of(self, unit: Unit) -> Sequence[Unit]:
         return self._by_daemon.get(unit.daemon, ())
 
 
-def whole(units: Iterable[Unit], present: Collection[str]) -> Iterator[Unit]:
+def is_whole(unit: Unit, present: Container[str]) -> bool:
+    """Whether every file of *unit* is *present*."""
+    return all(str(path) in present for path in unit.paths)
+
+
+def whole(units: Iterable[Unit], present: Container[str]) -> Iterator[Unit]:
     """Those of *units* all of whose files are *present*."""
-    return (unit for unit in units if all(str(path) in present for path in unit.paths))
+    return (unit for unit in units if is_whole(unit, present))
 
 
-def wanted(offered: Sequence[Unit], local: Sequence[Unit], names: Collection[str]) -> list[Unit]:
+def wanted(offered: Sequence[Unit], local: Sequence[Unit], names: Container[str]) -> list[Unit]:
     """Which units that are not here to take, oldest first.
 
     Args:
@@ -79,14 +86,18 @@ def wanted(offered: Sequence[Unit], local: Sequence[Unit], names: Collection[str
     return sorted((unit for unit in offered if not larger.has_larger(unit)), key=lambda unit: unit.key)
 
 
-def surplus(offered: Iterable[Unit], local: Sequence[Unit], present: Collection[str]) -> set[str]:
+def surplus(offered: Sequence[Unit], local: Sequence[Unit], present: Container[str]) -> set[str]:
     """Which paths leave the common tree.
 
     Args:
         offered: the units of the other side whose events file is not here.
         local: the units here that count.
-        present: every published path here.
+        present: the published paths here.
     """
-    holding = Holding(whole(local, present))
-    gone = paths_of(unit for unit in offered if holding.has(unit))
+    if not offered:
+        return set()
+    holding = Holding(local)
+    gone = paths_of(
+        unit for unit in offered if any(is_whole(other, present) for other in holding.holders(unit))
+    )
     return gone - paths_of(local)
