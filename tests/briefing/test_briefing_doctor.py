@@ -305,6 +305,19 @@ def test_a_plugin_that_failed_is_named_with_a_check_of_another_that_works(plugge
     assert "good: done" in json.loads(plugged.run("doctor", "--fix", "--json").out)["fixed"]
 
 
+def test_a_damaged_configuration_is_told_in_one_value_also_where_plugins_must_not_fail(
+    plugged: Cli, site: Site, repo: Repo
+) -> None:
+    site.install("bad", "raise RuntimeError('at import')\n")
+    plugged("init", "--no-daemon")
+    (repo.path / ".thrum" / "config.json").write_text('{ "daemon": ')
+    done = plugged.at(repo.path, THRUM_PLUGINS_STRICT="1").run("doctor", "--json")
+    found = json.loads(done.out)["findings"]
+    assert (done.status, done.err) == (1, "")
+    assert "is not valid JSON" in about(found, "config")[0]["text"]
+    assert any("at import" in each["text"] and each["level"] == "error" for each in about(found, "plugins"))
+
+
 # --- single checks ---------------------------------------------------------------------------------------------------
 
 

@@ -229,6 +229,15 @@ def test_init_writes_templates_into_the_shared_folder_and_config(cli: Cli, repo:
     )
 
 
+def test_a_template_that_was_emptied_is_not_told_as_shipped(cli: Cli, repo: Repo) -> None:
+    cli("init", "--non-interactive", "--no-daemon", "--roles", "enhanced")
+    (repo.path / ".thrum" / "role_templates" / "coordinator.md").write_text("")
+    origins = {each["role"]: each["origin"] for each in cli.json("roles", "list")["templates"]}
+    assert origins == {"coordinator": "edited", "implementer": "shipped", "orchestrator": "shipped"}
+    (said,) = (line for line in cli("roles", "list").splitlines() if "  coordinator  " in line)
+    assert "changed by hand" in said and "shipped" not in said
+
+
 def test_init_again_keeps_what_was_changed_by_hand(cli: Cli, repo: Repo) -> None:
     cli("init", "--non-interactive", "--no-daemon", "--roles", "enhanced")
     path = repo.path / ".thrum" / "role_templates" / "coordinator.md"

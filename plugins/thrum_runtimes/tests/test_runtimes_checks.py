@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtimes_plan import WritingPlan, run_step
+import pytest
+from runtimes_plan import WritingPlan, run_step, tree
 from thrum_runtimes import checks
 from thrum_runtimes.presets import BUILT_IN
 
 from thrum_kernel.api import Finding
+from thrum_kernel.errors import UsageError
 from thrum_kernel.testing.harness import Repo
 
 
@@ -40,6 +42,50 @@ def test_an_old_script_and_a_hook_that_was_taken_out_are_told(repo: Repo) -> Non
     assert finding.text == "claude: old: .claude/settings.json, scripts/thrum-check-inbox.sh"
     run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
     assert look(repo)["claude"].level == "ok"
+
+
+def mend(repo: Repo, finding: Finding) -> str:
+    return checks.write_scripts(BUILT_IN, repo.path, finding, home=Path(repo.env["HOME"]))
+
+
+def test_a_script_of_ours_that_is_gone_is_written_again_and_nothing_else(repo: Repo) -> None:
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
+    kit = tree(repo.path)
+    for name in ("thrum-check-inbox.sh", "thrum-startup.sh"):
+        (repo.path / "scripts" / name).unlink()
+    finding = look(repo)["claude"]
+    assert (finding.level, finding.remedy) == ("warning", "thrum doctor --fix")
+    assert "scripts/thrum-startup.sh" in finding.text and "scripts/thrum-check-inbox.sh" in finding.text
+
+    assert str(repo.path / "scripts" / "thrum-startup.sh") in mend(repo, finding)
+
+    assert tree(repo.path) == kit
+    assert (repo.path / "scripts" / "thrum-startup.sh").stat().st_mode & 0o100
+    assert look(repo)["claude"].level == "ok"
+
+
+def test_scripts_are_not_written_where_nobody_asked_for_them_or_the_project_s_files_lack_too(repo: Repo) -> None:
+    (repo.path / ".claude").mkdir()
+    before = tree(repo.path)
+    assert mend(repo, look(repo)["claude"]) == ""
+    assert tree(repo.path) == before
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
+    (repo.path / "scripts" / "thrum-check-inbox.sh").unlink()
+    (repo.path / "scripts" / "thrum-startup.sh").write_text("changed by hand")
+    finding = look(repo)["claude"]
+    assert finding.remedy == "thrum init --runtime claude" and mend(repo, finding) == ""
+
+
+def test_scripts_are_not_written_through_a_link_that_leads_out(repo: Repo, tmp_path: Path) -> None:
+    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
+    for path in (repo.path / "scripts").iterdir():
+        path.unlink()
+    (repo.path / "scripts").rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (repo.path / "scripts").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="outside"):
+        mend(repo, look(repo)["claude"])
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_malformed_settings_file_is_an_error_of_that_runtime_alone(repo: Repo) -> None:

@@ -136,6 +136,49 @@ def test_a_script_of_ours_is_brought_up_to_date(repo: Repo) -> None:
     assert (repo.path / STARTUP).read_bytes() == wanted
 
 
+@pytest.mark.parametrize("linked", [".claude", ".claude/settings.json"])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_nothing_is_written_through_a_link_out_of_the_worktree(
+    repo: Repo, tmp_path: Path, linked: str, dry_run: bool
+) -> None:
+    shared = tmp_path / "dotfiles"
+    shared.mkdir()
+    (shared / "settings.json").write_text("{}")
+    path = repo.path / linked
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(shared / "settings.json" if linked.endswith("json") else shared)
+    before = tree(repo.path)
+
+    with pytest.raises(UsageError, match="thrum writes nothing there") as refused:
+        run_step(plan_of(repo, runtime="claude", dry_run=dry_run))
+
+    assert str(shared / "settings.json") in str(refused.value)
+    assert (shared / "settings.json").read_text() == "{}"
+    assert tree(repo.path) == before
+
+
+def test_a_link_within_the_worktree_is_followed_and_one_into_git_is_not(repo: Repo) -> None:
+    (repo.path / "tools").mkdir()
+    (repo.path / ".claude").mkdir()
+    settings = repo.path / ".claude" / "settings.json"
+    settings.symlink_to("../tools/claude.json")
+    run_step(plan_of(repo, runtime="claude"))
+    assert "hooks" in json.loads((repo.path / "tools" / "claude.json").read_text())
+    settings.unlink()
+    settings.symlink_to("../.git/claude.json")
+    with pytest.raises(UsageError, match="thrum writes nothing there"):
+        run_step(plan_of(repo, runtime="claude"))
+
+
+def test_the_project_s_own_file_that_stays_may_be_a_link_anywhere(repo: Repo, tmp_path: Path) -> None:
+    (tmp_path / "AGENTS.md").write_text("everybody's\n")
+    (repo.path / "AGENTS.md").symlink_to(tmp_path / "AGENTS.md")
+    assert run_step(plan_of(repo, runtime="kiro-cli")).actions["AGENTS.md"] == "skip"
+    with pytest.raises(UsageError, match="thrum writes nothing there"):
+        run_step(plan_of(repo, runtime="kiro-cli", force=True))
+    assert (tmp_path / "AGENTS.md").read_text() == "everybody's\n"
+
+
 def test_foreign_hooks_stay(repo: Repo) -> None:
     settings = repo.path / ".claude" / "settings.json"
     settings.parent.mkdir()

@@ -9,7 +9,7 @@ import msgspec
 
 from thrum_kernel.errors import ThrumError
 from thrum_roles.drift import drift
-from thrum_roles.refreshing import is_edited, known_hashes
+from thrum_roles.refreshing import known_hashes
 from thrum_roles.repository import RepositoryTemplates
 from thrum_roles.settings import RoleConfig
 from thrum_roles.shipped import Catalogue
@@ -29,7 +29,7 @@ class Named(Protocol):
 class ListedTemplate(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A template of the repository.
 
-    ``origin``: ``shipped`` as it comes with thrum (now or when it was written), ``edited`` by hand since, ``own`` of a
+    ``origin``: ``shipped`` as it comes with thrum (now or when it was written), ``edited`` by hand since (emptied, too), ``own`` of a
     role without saved answers, ``damaged`` with its ``error``.
     """
 
@@ -104,7 +104,7 @@ def _listed(
     except ThrumError as error:
         found.origin, found.error = "damaged", str(error)
         return found
-    if source is not None and not is_edited(source, known_hashes(role, answers, shipped)):
+    if source is not None and source.hash in known_hashes(role, answers, shipped):
         found.origin = "shipped"
     elif answers is not None:
         found.origin = "edited"

@@ -9,33 +9,66 @@ from thrum_kernel.api import Check, Finding, KitFile, PluginContext, RuntimePres
 from thrum_kernel.errors import ThrumError
 from thrum_runtimes import hook_merge, skills
 from thrum_runtimes.detection import detect_all
-from thrum_runtimes.kit_plan import Place, read
+from thrum_runtimes.kit_plan import Place, plan_kits, read
 from thrum_runtimes.registry import Runtimes, files_of
+from thrum_runtimes.rendering import Fields
 from thrum_runtimes.user_file import UserFile, UserRuntimes
 
 SUBJECT = "hooks"
+FIX = "thrum doctor --fix"
 
 
 def checks(ctx: PluginContext, *, home: Path) -> Sequence[Check]:
     """The checks, for the worktree that *ctx* stands in and the person whose home this is."""
+    root = ctx.paths.worktree
+
+    def mend(_: object, finding: Finding) -> str:
+        return write_scripts(ctx.presets(), root, finding, home=home)
+
     return (
-        Check(subject=SUBJECT, look=_looker(lambda: hooks(ctx.presets(), ctx.paths.worktree, home=home))),
+        Check(subject=SUBJECT, look=_looker(lambda: hooks(ctx.presets(), root, home=home)), fix=mend),
         Check(subject="runtimes", look=_looker(lambda: user_file(home, ctx.presets()))),
     )
 
 
 def hooks(declared: Sequence[RuntimePreset], root: Path, *, home: Path) -> list[Finding]:
     """A finding for every runtime that is used in the worktree *root*, or has files of ours there."""
-    file = UserFile(home)
+    found = [finding for _, finding in _looked(declared, Place(root, home))]
+    return found or [Finding(SUBJECT, "ok", "no runtime's files are installed here")]
+
+
+def write_scripts(declared: Sequence[RuntimePreset], root: Path, finding: Finding, *, home: Path) -> str:
+    """Write the scripts of ours again that *finding* misses; what was done, empty when that mends nothing.
+
+    Raises:
+        ThrumError: a link leads elsewhere; nothing was written.
+    """
+    place = Place(root, home)
+    preset = next((preset for preset, found in _looked(declared, place) if found == finding), None)
+    if preset is None or finding.remedy != FIX:
+        return ""
+    missing = {place.of(file.path) for file in files_of(preset) if file.managed}
+    planned = plan_kits([preset], place, fields=Fields.of({}), force=False)
+    files = [file for file in planned if file.path in missing and file.action == "create"]
+    for file in files:
+        place.check(file.path)
+    for file in files:
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        file.path.touch(mode=file.mode, exist_ok=False)  # one that came meanwhile is not ours to replace
+        file.path.write_bytes(file.data)
+    return f"wrote {', '.join(str(file.path) for file in files)}"
+
+
+def _looked(declared: Sequence[RuntimePreset], place: Place) -> list[tuple[RuntimePreset, Finding]]:
+    """Every runtime that there is something to say about."""
+    file = UserFile(place.home)
     try:
         runtimes = Runtimes(declared, file.read())
     except ThrumError:
         runtimes = Runtimes(declared, UserRuntimes(file.path))  # the other check tells what is wrong with it
-    used = {found.name for found in detect_all(runtimes.presets, root=root, env={})}
-    place = Place(root, home)
-    looked = [_look(preset, place, is_used=preset.name in used) for preset in runtimes.presets]
-    found = [finding for finding in looked if finding is not None]
-    return found or [Finding(SUBJECT, "ok", "no runtime's files are installed here")]
+    used = {found.name for found in detect_all(runtimes.presets, root=place.worktree, env={})}
+    looked = [(preset, _look(preset, place, is_used=preset.name in used)) for preset in runtimes.presets]
+    return [(preset, finding) for preset, finding in looked if finding is not None]
 
 
 def user_file(home: Path, declared: Sequence[RuntimePreset]) -> list[Finding]:
@@ -79,6 +112,8 @@ def _look(preset: RuntimePreset, place: Place, *, is_used: bool) -> Finding | No
     if not missing and not stale:
         return Finding(SUBJECT, "ok", f"{preset.name}: installed and current")
     said = [f"{what}: {', '.join(paths)}" for what, paths in (("missing", missing), ("old", stale)) if paths]
+    if not stale and _is_wanted(preset, states) and set(missing) <= _managed(preset):
+        remedy = FIX
     return Finding(SUBJECT, "warning", f"{preset.name}: {'; '.join(said)}", remedy)
 
 
@@ -96,8 +131,19 @@ def _state(file: KitFile, path: Path) -> str:
 
 def _is_installed(preset: RuntimePreset, states: Mapping[str, str]) -> bool:
     """Whether a file that only this runtime has is there: the start-up script is everybody's."""
-    own = [file.path for file in files_of(preset) if not file.path.startswith("scripts/") and file.managed]
+    own = [path for path in _managed(preset) if not path.startswith("scripts/")]
     return any(states[path] != "missing" for path in own)
+
+
+def _is_wanted(preset: RuntimePreset, states: Mapping[str, str]) -> bool:
+    """Whether somebody had this kit written here: its hooks are there, or another file that only it has."""
+    hooked = [file.path for file in files_of(preset) if file.merge == "hooks"]
+    return _is_installed(preset, states) or any(states[path] == "current" for path in hooked)
+
+
+def _managed(preset: RuntimePreset) -> set[str]:
+    """The files of a kit that are ours alone."""
+    return {file.path for file in files_of(preset) if file.managed}
 
 
 def _of(states: Mapping[str, str], wanted: str) -> list[str]:

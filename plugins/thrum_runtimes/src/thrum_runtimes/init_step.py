@@ -64,8 +64,9 @@ def _tell_detected(plan: InitPlan, runtimes: Runtimes) -> None:
 
 def _install_kits(plan: InitPlan, runtimes: Runtimes, wanted: str, home: Path) -> None:
     chosen = runtimes.chosen(wanted)
-    files = plan_kits(chosen, Place(plan.worktree, home), fields=Fields.of(plan.options), force=plan.force)
-    _write(plan, files)
+    place = Place(plan.worktree, home)
+    files = plan_kits(chosen, place, fields=Fields.of(plan.options), force=plan.force)
+    _write(plan, place, files)
     if wanted != ALL and not _primary(plan.thrum):
         plan.configure("runtime.primary", wanted)
     plan.report("runtime", wanted)
@@ -79,14 +80,18 @@ def _install_skill(plan: InitPlan, runtimes: Runtimes, wanted: str, home: Path) 
         detected = detection.detect(runtimes.presets, root=plan.worktree, env=plan.env, ask=ask)
     preset = runtimes.get(detected.name if detected else wanted)
     skill = plan_skill(preset, plan.worktree, home=home, force=plan.force)
-    _write(plan, skill.files)
+    _write(plan, Place(plan.worktree, home), skill.files)
     plan.report("runtime", preset.name)
     plan.report("detected", detected is not None and detected.is_found)
     plan.report("agent", skill.agent)
     plan.report("install_path", str(skill.folder))
 
 
-def _write(plan: InitPlan, files: Sequence[FilePlan]) -> None:
+def _write(plan: InitPlan, place: Place, files: Sequence[FilePlan]) -> None:
+    """Write them all, or none: what a link leads elsewhere is found before anything is touched."""
+    for file in files:
+        if file.writes:
+            place.check(file.path)
     for file in files:
         if file.writes:
             plan.write(file.path, file.data, mode=file.mode)

@@ -84,6 +84,24 @@ class Place:
             raise UsageError(f"a runtime's kit names a file outside the worktree: {path}")
         return root / pure
 
+    def check(self, path: Path) -> None:
+        """Whether what is written at *path* stays where the kit goes, also through links on the way there.
+
+        Raises:
+            UsageError: a link leads out of the worktree, or the home folder; or into ``.git``.
+        """
+        try:
+            target = path.resolve()
+        except (OSError, RuntimeError):  # links that lead to each other
+            target = Path("/")
+        is_home = not path.is_relative_to(self.worktree)
+        root = (self.home if is_home else self.worktree).resolve()
+        if not target.is_relative_to(root) or ".git" in target.relative_to(root).parts[:1]:
+            raise UsageError(
+                f"{path} is behind a link to {target}, outside {root}: thrum writes nothing there",
+                hint="put a file of its own in the place of the link, then retry",
+            )
+
 
 def plan_kits(
     presets: Sequence[RuntimePreset], place: Place, *, fields: Fields, force: bool
