@@ -89,6 +89,11 @@ class Paths:
         return self.var / "daemon.log"
 
     @property
+    def blocked(self) -> Path:
+        """There while a plugin keeps the daemon from answering: one line that says which, and where."""
+        return self.var / "blocked"
+
+    @property
     def stopped(self) -> Path:
         """There while the daemon is stopped on purpose: commands do not start it."""
         return self.var / "stopped"

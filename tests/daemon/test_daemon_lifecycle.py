@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import json
+import os
 import signal
 import socket
 import sys
@@ -17,6 +18,9 @@ from pathlib import Path
 import pytest
 from daemon_house import House, health, is_alive, wait_until
 
+from thrum_kernel.cli.lifecycle import Lifecycle
+from thrum_kernel.errors import DaemonError
+from thrum_kernel.paths import find
 from thrum_kernel.testing.harness import Cli, Repo
 
 
@@ -108,6 +112,30 @@ def test_explicit_stop_is_told_and_nothing_starts_it_again(house: House) -> None
     assert house.alice("whoami", "--field", "agent_id").strip() == "alice"  # needs no daemon
     house.person("daemon", "start")
     assert house.alice("send", "hello", "--to", "@bob").startswith("✓ Message sent: ")
+
+
+def test_a_daemon_that_does_not_end_is_named_and_killed_only_by_force(own_house: House) -> None:
+    pid, where = own_house.pid, find(own_house.repo.path, env=own_house.repo.env)
+    sent = own_house.alice.json("send", "before the kill", "--to", "@bob")["message_id"]
+    lifecycle = Lifecycle(where, own_house.repo.env, grace_s=0.3)
+    where.blocked.write_text("plugin acme (acme 1.0) has blocked the loop")
+    os.kill(pid, signal.SIGSTOP)  # it does not hear that it is to end
+    try:
+        with pytest.raises(DaemonError, match="did not stop within 0.3 s: plugin acme") as refused:
+            lifecycle.stop()
+        assert refused.value.hint.endswith("thrum daemon stop --force") and is_alive(pid)
+        assert not where.stopped.exists()
+
+        ended = lifecycle.stop(force=True)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    assert ended.pid == pid and "plugin acme" in ended.killed and not is_alive(pid)
+    left = (where.pid_file, where.socket, where.blocked)
+    assert where.stopped.exists() and not [path for path in left if path.exists()]
+    own_house.person("daemon", "start")
+    assert own_house.bob.json("message", "get", sent)["message"]["body"]["content"] == "before the kill"
 
 
 def test_run_in_the_foreground_ends_with_0_on_sigterm(repo: Repo, cli: Cli, tmp_path: Path) -> None:

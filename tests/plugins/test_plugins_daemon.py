@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from typing import Any
 
 import pytest
 from plugin_site import Site
 
-from thrum_kernel.errors import MethodNotFound
+from thrum_kernel.bus.blocking import SocketApi
+from thrum_kernel.cli import client
+from thrum_kernel.errors import MethodNotFound, Timeout
 from thrum_kernel.testing.harness import Cli, Repo, request
 
 DIARY = '''
@@ -272,6 +276,62 @@ def test_a_guard_that_fails_denies_what_it_judges_at_once_until_it_is_enabled(
     house.cli("inbox")
     house.cli("plugin", "enable", "bouncer")
     assert "ada" in house.cli("team")
+
+
+def test_what_was_mended_loads_with_the_next_daemon_and_nothing_is_remembered(house: House) -> None:
+    house.site.install("bouncer", hooks=GUARD)
+    house.site.install("frail", hooks="raise RuntimeError('broken release')")
+    house.start()
+    house.cli("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    (house.repo.path / ".thrum" / "mode").write_text("raise")
+    assert "guard broke" in house.cli.refused("team")
+    assert house.plugins()["frail"]["state"] == "failed"
+    (house.site.path / "site_frail" / "hooks.py").write_text("")
+
+    house.restart()
+
+    assert {row["state"] for name, row in house.plugins().items() if name in ("bouncer", "frail")} == {"active"}
+    assert "guard broke" in house.cli.refused("team"), "a guard that still fails denies, asked anew"
+    (house.repo.path / ".thrum" / "mode").write_text("allow")
+    assert "guard_failed" in house.cli.refused("team")
+    house.restart()
+    assert "ada" in house.cli("team")
+
+
+BLOCKING = """
+class No(msgspec.Struct): "Nothing."
+
+@hookimpl
+def thrum_methods(ctx):
+    async def block(call, params):
+        (ctx.paths.thrum / "blocking").touch()
+        while not (ctx.paths.thrum / "enough").exists():
+            time.sleep(0.01)
+        return {}
+    return [Method("blocking.now", No, dict, block, "Block", anonymous=True)]
+"""
+
+
+def test_a_client_that_waits_is_told_which_plugin_keeps_the_daemon(house: House) -> None:
+    house.site.install("blocking", hooks=BLOCKING)
+    house.start()
+    house.cli("config", "set", "plugins.hook_timeout", "60")
+    var = house.repo.path / ".thrum" / "var"
+    blocker = threading.Thread(target=lambda: house.call("blocking.now"))
+    blocker.start()
+    try:
+        wait_for((var / "blocked").exists, True)
+        with SocketApi(var / "thrum.sock", timeout_s=0.2) as api, pytest.raises(Timeout) as told:
+            api.call("health")
+        said = client.blocker(os.fsencode(var / "thrum.sock")).decode()
+    finally:
+        (house.repo.path / ".thrum" / "enough").touch()
+        blocker.join()
+    for text in (str(told.value), said):
+        assert ": plugin blocking (acme-blocking 1.0) has blocked the loop for over " in text
+        assert "blocking.now" in text and "hooks.py" in text
+    wait_for((var / "blocked").exists, False)
+    assert client.blocker(os.fsencode(var / "thrum.sock")) == b""
 
 
 def test_a_wake_rung_is_climbed_and_its_evidence_kept(house: House) -> None:

@@ -12,8 +12,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from thrum_kernel.bus.address import connect
-from thrum_kernel.bus.remote import decode_answer, remote_error, unreachable
-from thrum_kernel.errors import Timeout
+from thrum_kernel.bus.remote import decode_answer, remote_error, silent, unreachable
 
 TIMEOUT_S: Final = 15.0
 _CHUNK: Final = 256 * 1024
@@ -105,7 +104,7 @@ class SocketApi:
                 return answer.result
         except TimeoutError:
             self.close()
-            raise Timeout(f"no answer from the daemon in {timeout_s:g} s") from None
+            raise silent(self._path, timeout_s) from None
         raise EOFError("the daemon closed the connection")
 
     def _connected(self) -> socket.socket:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from thrum_kernel import errors
-from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, RemoteError, ThrumError
+from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, RemoteError, ThrumError, Timeout
 
 
 class Answer(msgspec.Struct):
@@ -61,6 +62,20 @@ def _classes() -> dict[int, type[ThrumError]]:
         if cls.__module__ == errors.__name__ and cls is not RemoteError and "rpc_code" in vars(cls):
             found.setdefault(cls.rpc_code, cls)
     return found
+
+
+def silent(socket: Path, timeout_s: float | None) -> Timeout:
+    """The error for a daemon that accepts and does not answer; names the plugin that keeps it, where one is known."""
+    text = f"no answer from the daemon in {timeout_s:g} s"
+    return Timeout(f"{text}: {note}" if (note := blocker(socket)) else text)
+
+
+def blocker(socket: Path) -> str:
+    """What a daemon's watchdog noted beside its socket about who blocks it; empty when there is nothing."""
+    try:
+        return socket.with_name("blocked").read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
 
 
 def unreachable(address: object, error: BaseException) -> ThrumError:

@@ -307,6 +307,12 @@ def not_written(descriptor: int, error: OSError) -> None:
     fail(b"cannot write the output: " + posix.strerror(error.errno or 0).encode(), b"")
 
 
+def blocker(path: bytes) -> bytes:
+    """Which plugin keeps the daemon behind a socket from answering, where its watchdog noted one."""
+    text = read(path[: path.rfind(b"/") + 1] + b"blocked").strip()
+    return b": " + text if text else b""
+
+
 def pause(seconds: float) -> None:
     """Wait."""
     import time
@@ -374,7 +380,7 @@ def main() -> NoReturn:
         try:
             status = hold(link, message, kept, shown)
         except TimeoutError:
-            fail(b"the daemon does not answer", b"thrum daemon status")
+            fail(b"the daemon does not answer" + blocker(path), b"thrum daemon status")
         except OSError:
             status = again(path, message, kept, shown)
     if status is None:

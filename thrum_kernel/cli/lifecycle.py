@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from thrum_kernel.bus.remote import blocker
 from thrum_kernel.cli import interrupts, process
 from thrum_kernel.cli.process import Running
 from thrum_kernel.errors import DaemonError, DaemonNotRunning, NotInitialized
@@ -31,14 +32,21 @@ class Lifecycle:
         paths: where the repository's files are.
         env: the environment of the one who asks.
         words: ``(repo, local=, force=)`` → the words that run a daemon in the foreground.
+        grace_s: how long a daemon that is to end may take.
     """
 
     def __init__(
-        self, paths: Paths, env: Mapping[str, str], *, words: Callable[..., Sequence[str]] = process.command
+        self,
+        paths: Paths,
+        env: Mapping[str, str],
+        *,
+        words: Callable[..., Sequence[str]] = process.command,
+        grace_s: float = process.STOP_TIMEOUT_S,
     ) -> None:
         self._paths = paths
         self._env = env
         self._words = words
+        self._grace_s = grace_s
 
     def running(self) -> Running | None:
         """The daemon, if its process is alive.
@@ -77,8 +85,11 @@ class Lifecycle:
         now = self.running()
         return Started(now.pid if now else pid)
 
-    def stop(self) -> Running:
+    def stop(self, *, force: bool = False) -> Running:
         """End the daemon, and keep commands from starting it again until somebody does on purpose.
+
+        Args:
+            force: kill one that does not end.
 
         Raises:
             DaemonNotRunning: there is none.
@@ -88,7 +99,7 @@ class Lifecycle:
             raise DaemonNotRunning()
         write_atomic(self._paths.stopped, b"")
         try:
-            found = process.stop(self._paths.pid_file)
+            found = self._end(force=force)
         except BaseException:
             with contextlib.suppress(OSError):
                 self._paths.stopped.unlink()
@@ -111,8 +122,19 @@ class Lifecycle:
         """
         with contextlib.suppress(FileNotFoundError):
             read_object(self._paths.config)
-        process.stop(self._paths.pid_file)
+        self._end(force=False)
         return self.start(local=local, force=force)
+
+    def _end(self, *, force: bool) -> Running | None:
+        """End the daemon; of one that had to be killed nothing is left that looks as if it ran."""
+        where = self._paths
+        found = process.stop(
+            where.pid_file, timeout_s=self._grace_s, kill=force, why=lambda: blocker(where.socket)
+        )
+        if found is not None and found.killed and self.running() is None:
+            for path in (where.socket, where.pid_file, where.blocked):
+                path.unlink(missing_ok=True)
+        return found
 
     def _await(self, pid: int, log_size_before: int) -> None:
         process.wait_until_up(

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -68,11 +68,13 @@ class Running:
         pid: its process.
         repo: the repository it said it serves; empty when the pid file does not tell.
         started_at: timestamp of its start; empty when the pid file does not tell.
+        killed: why it was killed, where it had to be; empty otherwise.
     """
 
     pid: int
     repo: str = ""
     started_at: str = ""
+    killed: str = ""
 
 
 def running(pid_file: Path) -> Running | None:
@@ -174,8 +176,14 @@ def wait_until_up(
         time.sleep(_POLL_S)
 
 
-def stop(pid_file: Path, *, timeout_s: float = STOP_TIMEOUT_S) -> Running | None:
+def stop(
+    pid_file: Path, *, timeout_s: float = STOP_TIMEOUT_S, kill: bool = False, why: Callable[[], str] = str
+) -> Running | None:
     """End the daemon that *pid_file* names and wait until its process is gone; None when none was running.
+
+    Args:
+        kill: end it with SIGKILL when it is still there after *timeout_s*: what it acknowledged is on the disk.
+        why: what is known of why it does not end, asked then; empty when nothing is.
 
     Raises:
         DaemonError: it may not be signalled, or is still there after *timeout_s*.
@@ -183,13 +191,19 @@ def stop(pid_file: Path, *, timeout_s: float = STOP_TIMEOUT_S) -> Running | None
     found = running(pid_file)
     if found is None:
         return None
+    handle = _handle(found.pid)
     _signal(found.pid)
+    if handle is None or _gone_within(found.pid, timeout_s):
+        return found
+    reason = why()
+    text = f"daemon (PID {found.pid}) did not stop within {timeout_s:g} s{f': {reason}' if reason else ''}"
+    if not kill:
+        raise DaemonError(text, hint="wait for it, or kill it (nothing sent is lost): thrum daemon stop --force")
+    with contextlib.suppress(psutil.NoSuchProcess):
+        handle.kill()  # that process and no later one of its number
     if not _gone_within(found.pid, timeout_s):
-        raise DaemonError(
-            f"daemon (PID {found.pid}) did not stop within {timeout_s:.0f} s",
-            hint="it may be finishing its work: thrum daemon status",
-        )
-    return found
+        raise DaemonError(f"daemon (PID {found.pid}) does not end, not even when killed", hint=f"ps -fp {found.pid}")
+    return replace(found, killed=text)
 
 
 def end(pid: int, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
@@ -197,6 +211,14 @@ def end(pid: int, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
     with contextlib.suppress(DaemonError):
         _signal(pid)
         _gone_within(pid, timeout_s)
+
+
+def _handle(pid: int) -> psutil.Process | None:
+    """A process by number and start time; None when it is gone."""
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _signal(pid: int) -> None:

@@ -132,6 +132,7 @@ class Plugged:
             env=env,
             make_registry=make,
             degraded=self._degraded,
+            blocked=self._note_blocker,
         )
         keeper.rebuilt.append(self._cache_is_new)
 
@@ -155,6 +156,7 @@ class Plugged:
     async def begin(self, rungs: list[Callable[[Wake], Awaitable[Evidence | None]]]) -> None:
         """Put them to work: everything they may touch is there."""
         self._rungs = rungs
+        self._note_blocker("")  # one that was killed may have left its note
         self._ended.callback(self.host.watchdog.interrupting())
         if self.host.loaded:
             self._ended.callback(self.host.watchdog.watch_tasks(asyncio.get_running_loop()))
@@ -438,6 +440,15 @@ class Plugged:
                 "error": bound.off,
             },
         )
+
+    def _note_blocker(self, text: str) -> None:
+        """Keep who blocks the loop where a client that gets no answer can read it; nobody can be told on the loop."""
+        note = self._opened.paths.blocked
+        with contextlib.suppress(OSError):  # it is said in the log, too
+            if text:
+                note.write_text("".join(sign if sign.isprintable() else " " for sign in text))
+            else:
+                note.unlink(missing_ok=True)
 
     def _service_troubles(self, plugin: Plugin) -> dict[str, str]:
         names = [service.name for service in self.host.services(plugin)]

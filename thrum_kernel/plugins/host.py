@@ -69,6 +69,8 @@ class PluginHost:
 
     Args:
         registry: where what they add goes.
+        blocked: told in one line which plugin keeps the loop from everybody else, and with nothing when that is over;
+            in a thread of its own.
         env: the environment that decides about loading.
         path: folders to find distributions in, instead of ``sys.path``.
 
@@ -88,6 +90,7 @@ class PluginHost:
         env: Mapping[str, str],
         make_registry: Callable[[PluginHost], Registry],
         degraded: Callable[[Bound], None] = lambda bound: None,
+        blocked: Callable[[str], None] = lambda text: None,
         path: list[str] | None = None,
     ) -> None:
         self.settings = settings
@@ -95,11 +98,12 @@ class PluginHost:
         self.plugins: list[Plugin] = []
         self.presets: dict[str, RuntimePreset] = {}
         self.process_names: dict[str, str] = dict(RUNTIMES)
-        self.watchdog = Watchdog(self._blocked, interrupt_s=self.hook_timeout_s)
+        self.watchdog = Watchdog(self._note_blocker, interrupt_s=self.hook_timeout_s)
         self.hooks = Hooks(timeout_s=self.hook_timeout_s, watchdog=self.watchdog, degraded=degraded)
         self.guards = Guards(self.hooks, messaging_guards=self._messaging_guards)
         self.claims = Claims()
         self.loaded: dict[Plugin, Loaded] = {}
+        self._blocked = blocked
         self._env = env
         self._path = path
         self._clock = clock
@@ -359,7 +363,8 @@ class PluginHost:
         loaded = self.loaded.get(plugin)
         return list(loaded.added.get(hook, ())) if loaded is not None else []
 
-    def _blocked(self, label: str, text: str) -> None:
+    def _note_blocker(self, label: str, text: str) -> None:
+        self._blocked(f"plugin {label} {text}" if label else "")
         for plugin in self.plugins:
             if plugin.label == label:
                 plugin.troubles["blocks the loop"] = text

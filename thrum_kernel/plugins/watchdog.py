@@ -2,7 +2,7 @@
 
 Every step that plugin code takes on the loop is bracketed. A thread looks at the step that runs while there is one,
 and sleeps for good while there is none: with no plugin at work nothing wakes up. A step that lasts longer than
-`LIMIT_S` is told once, with the line of code the loop stands at.
+`LIMIT_S` is told once, with the line of code the loop stands at; that it is over is told, too.
 
 A step that lasts as long as a whole hook may take is interrupted: the thread sends its own process a signal, whose
 handler raises where the loop stands, also in a sleep or a read. What a plugin does in threads is not touched.
@@ -37,7 +37,7 @@ LIMIT_S: Final = 0.25
 """So long a step may take; everybody waits for it."""
 
 Blocked = Callable[[str, str], None]
-"""``(label, told)``: called in the watching thread."""
+"""``(label, told)``: called in the watching thread; both are empty when it is over."""
 
 _Step = tuple[str, str, float]
 """Label, what it does, and since when."""
@@ -53,7 +53,7 @@ class Watchdog:
     """Watches one loop. Make it on the loop's thread.
 
     Args:
-        tell: told who blocks and where.
+        tell: told who blocks and where, and when that is over.
         limit_s: how long a step may take.
         interrupt_s: how long until it is interrupted (see `interrupting`), asked each time.
     """
@@ -155,6 +155,9 @@ class Watchdog:
             self._wanted.wait()
             time.sleep(self._limit_s / 2)
             step = self._step
+            if told and (step is None or step[2] != told):
+                told = 0.0
+                self._tell("", "")
             if step is None:
                 self._wanted.clear()
                 if self._step is not None:
@@ -170,7 +173,7 @@ class Watchdog:
 
     def _report(self, label: str, what: str, seconds: float) -> None:
         frame = sys._current_frames().get(self._loop_thread)
-        text = f"blocks the loop for {seconds:.1f} s in {what}, at {_place_of(frame)}"
+        text = f"has blocked the loop for over {seconds:.1f} s in {what}, at {_place_of(frame)}"
         _log.error("plugin %s %s", label, text)
         self._tell(label, text)
 

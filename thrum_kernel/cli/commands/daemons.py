@@ -15,6 +15,7 @@ from thrum_kernel.cli.commands.ready import until_ready
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.durations import parse_cutoff_us, parse_duration_us
 from thrum_kernel.cli.lifecycle import Lifecycle, Started
+from thrum_kernel.cli.process import Running
 from thrum_kernel.cli.render import columns
 from thrum_kernel.cli.texts.daemon import daemon_lines, uptime_text
 from thrum_kernel.errors import DaemonError, ThrumError, UsageError
@@ -26,6 +27,9 @@ DEFAULT_LINES = 50
 
 Local = Annotated[bool, typer.Option("--local", help="Without remote git sync; kept in the configuration.")]
 Force = Annotated[bool, typer.Option("--force", help="Also outside git.")]
+Kill = Annotated[
+    bool, typer.Option("--force", help="Kill (SIGKILL) a daemon that does not end within 15 seconds.")
+]
 
 
 def register(root: Group) -> None:
@@ -59,15 +63,16 @@ def start(ctx: typer.Context, local: Local = False, force: Force = False) -> Non
     show(run, _started(where, started), [said])
 
 
-def stop(ctx: typer.Context, local: Local = False, force: Force = False) -> None:
+def stop(ctx: typer.Context, local: Local = False, force: Kill = False) -> None:
     """Stop the daemon; it stays stopped until it is started on purpose."""
     run = run_of(ctx)
-    ended = Lifecycle(_paths(run), run.inv.env).stop()
+    ended = Lifecycle(_paths(run), run.inv.env).stop(force=force)
+    _tell_killed(run, ended)
     show(
         run,
-        {"running": False, "stopped_pid": ended.pid},
+        {"running": False, "stopped_pid": ended.pid, **({"killed": True} if ended.killed else {})},
         [
-            f"✓ Daemon stopped (PID {ended.pid})",
+            f"✓ Daemon {'killed' if ended.killed else 'stopped'} (PID {ended.pid})",
             "  Messaging commands fail until it runs again: thrum daemon start",
         ],
     )
@@ -192,6 +197,11 @@ def adopt(
     if done.get("restart"):
         lines.append("  Takes effect after: thrum daemon restart")
     show(run, done, lines)
+
+
+def _tell_killed(run: Run, ended: Running) -> None:
+    if ended.killed:
+        run.out.note(f"Warning: {ended.killed}; it was killed, nothing it had acknowledged is lost")
 
 
 def _list_tokens(run: Run, *, everyone: bool) -> None:
