@@ -15,7 +15,7 @@ from bus_house import ALICE, NOBODY, Empty, House, Text, until
 from thrum_kernel.api import Caller, Method
 from thrum_kernel.bus.call import Inside
 from thrum_kernel.bus.dispatch import Dispatcher
-from thrum_kernel.bus.protocol import Request, parse_one
+from thrum_kernel.bus.protocol import Malformed, Request, parse_one
 from thrum_kernel.errors import (
     AnonymousCaller,
     GuardFired,
@@ -95,6 +95,22 @@ async def test_wrong_parameters_are_named(house: House, params: Any, text: str) 
     assert isinstance(item, Request)
     error = (await ask(house.dispatcher(), item))["error"]
     assert (error["code"], error["message"]) == (-32602, text)
+
+
+@pytest.mark.parametrize("raw", ["{}", "[]", " [1]", '{"a":1}', "true", "false"])
+@pytest.mark.parametrize(
+    "more", ['"jsonrpc":"2.0","method":"health"', '"jsonrpc":"2.0"', '"method":"health"']
+)
+def test_an_id_that_is_none_is_an_invalid_request(raw: str, more: str) -> None:
+    item = parse_one(f'{{"id":{raw},{more}}}'.encode())
+    assert isinstance(item, Malformed)
+    assert (item.code, item.id) == (-32600, b"null")
+
+
+@pytest.mark.parametrize("raw", ['"a"', "1", "-1.5", "0", "null", ' "b"'])
+def test_strings_numbers_and_null_are_ids(raw: str) -> None:
+    item = parse_one(f'{{"id": {raw},"jsonrpc":"2.0","method":"health"}}'.encode())
+    assert isinstance(item, Request)
 
 
 @pytest.mark.parametrize("raw", [b"", b',"params":null', b',"params":{}'])

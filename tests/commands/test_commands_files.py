@@ -11,6 +11,8 @@ from command_run import run
 
 from thrum_kernel.cli.commands.claude_md import BEGIN, END, block
 from thrum_kernel.cli.texts.settings import config_lines
+from thrum_kernel.settings.document import SettingsFile
+from thrum_kernel.settings.methods import ConfigMethods, ShowParams, Surroundings
 
 # --- config ----------------------------------------------------------------------------------------------------------
 
@@ -42,18 +44,18 @@ def test_config_show_has_the_lines_that_scripts_look_for() -> None:
         "  Detected:    claude",
         "",
         "Daemon",
-        "  Local only:   true (config.json)",
-        "  WS port:      auto (default), now 9999",
-        "  sync.enabled: true (default)",
-        "  Status:       running",
-        "  PID:          42",
+        "  daemon.local_only:   true (config.json)",
+        "  daemon.ws_port:      auto (default), now 9999",
+        "  daemon.sync.enabled: true (default)",
+        "  Status:              running",
+        "  PID:                 42",
         "",
         "Identity",
         "  Daemon id:   d_1",
         "  Repo name:   p",
         "",
         "Permission supervisors",
-        "  Value:       coordinator (config.json)",
+        "  permission_supervisors: coordinator (config.json)",
         "",
         "Overrides",
         "  THRUM_ROLE:  tester",
@@ -61,6 +63,16 @@ def test_config_show_has_the_lines_that_scripts_look_for() -> None:
         "Problems",
         "  error: daemon.log_level: must be one of …",
     ]
+
+
+def test_every_key_that_is_shown_is_one_that_can_be_set(tmp_path: Path) -> None:
+    settings = SettingsFile(tmp_path / "config.json")
+    room = ConfigMethods(settings=settings, surroundings=Surroundings)
+    lines = config_lines(room.show(None, ShowParams()))
+    keys = [key for line in lines[3:] if "." in (key := line.strip().partition(":")[0])]
+    assert {"daemon.log_level", "daemon.sync.enabled", "plugins.hook_timeout"} <= set(keys)
+    for key in keys:
+        settings.sections.check_key(key)
 
 
 def test_config_show_without_a_runtime() -> None:

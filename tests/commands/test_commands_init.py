@@ -249,6 +249,9 @@ def test_init_in_a_linked_worktree_of_an_initialised_repository_writes_only_the_
 def test_setup_wires_a_worktree_by_its_path(repo: Repo, home: Path) -> None:
     init(repo, home=home)
     linked = repo.worktree("linked")
+    ran = run("setup", "../nowhere", cwd=repo.path, env={"HOME": str(home)})
+    assert ran.status == 1 and ran.err.startswith("Error: ../nowhere is not a folder\n")
+
     ran = run("setup", str(linked.path), cwd=repo.path, env={"HOME": str(home)})
     assert ran.out == f"✓ {linked.path} shares {repo.path}/.thrum\n"
     assert (linked.path / ".thrum" / "redirect").is_file()

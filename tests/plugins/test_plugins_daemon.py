@@ -290,7 +290,9 @@ def test_what_was_mended_loads_with_the_next_daemon_and_nothing_is_remembered(ho
 
     house.restart()
 
-    assert {row["state"] for name, row in house.plugins().items() if name in ("bouncer", "frail")} == {"active"}
+    assert {row["state"] for name, row in house.plugins().items() if name in ("bouncer", "frail")} == {
+        "active"
+    }
     assert "guard broke" in house.cli.refused("team"), "a guard that still fails denies, asked anew"
     (house.repo.path / ".thrum" / "mode").write_text("allow")
     assert "guard_failed" in house.cli.refused("team")

@@ -23,8 +23,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
+IDS = st.none() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 REQUESTS = st.fixed_dictionaries(
-    {"jsonrpc": st.just("2.0"), "method": st.text(min_size=1, max_size=20), "id": JSON},
+    {"jsonrpc": st.just("2.0"), "method": st.text(min_size=1, max_size=20), "id": IDS},
     optional={"params": JSON, "request_id": st.text(max_size=20), "more": JSON},
 )
 NOISE = st.binary(max_size=200) | st.sampled_from(

@@ -79,9 +79,11 @@ def parse_one(data: bytes | msgspec.Raw) -> Item:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Malformed(PARSE_ERROR, str(error))
     if request.jsonrpc != "2.0":
-        return Malformed(INVALID_REQUEST, "jsonrpc field must be '2.0'", bytes(request.id) or _NULL_ID)
+        return Malformed(INVALID_REQUEST, "jsonrpc field must be '2.0'", _answerable(bytes(request.id)))
     if request.id and not _is_utf8(request.id):
         return Malformed(PARSE_ERROR, "id is not UTF-8")
+    if request.id and not _is_id(bytes(request.id)):
+        return Malformed(INVALID_REQUEST, "id must be a string, a number or null")
     return request
 
 
@@ -110,10 +112,20 @@ def _refuse_shape(data: bytes | msgspec.Raw, reason: str) -> Malformed:
         return Malformed(PARSE_ERROR, "a batch is taken on the WebSocket only")
     if not isinstance(value, dict):
         return Malformed(INVALID_REQUEST, "a request is a JSON object")
-    identifier = _encode(value["id"]) if "id" in value else _NULL_ID
+    identifier = _answerable(_encode(value.get("id")))
     if value.get("jsonrpc") != "2.0":
         return Malformed(INVALID_REQUEST, "jsonrpc field must be '2.0'", identifier)
     return Malformed(INVALID_REQUEST, reason, identifier)
+
+
+def _is_id(data: bytes) -> bool:
+    """Whether JSON may be the id of a request: a string, a number or null (JSON-RPC 2.0, section 4)."""
+    return data[:1] in b'"-0123456789n'
+
+
+def _answerable(data: bytes) -> bytes:
+    """*data* as the id of an answer; null where it is none."""
+    return data if data and _is_id(data) else _NULL_ID
 
 
 def _is_utf8(data: msgspec.Raw) -> bool:

@@ -198,11 +198,15 @@ def stop(
     reason = why()
     text = f"daemon (PID {found.pid}) did not stop within {timeout_s:g} s{f': {reason}' if reason else ''}"
     if not kill:
-        raise DaemonError(text, hint="wait for it, or kill it (nothing sent is lost): thrum daemon stop --force")
+        raise DaemonError(
+            text, hint="wait for it, or kill it (nothing sent is lost): thrum daemon stop --force"
+        )
     with contextlib.suppress(psutil.NoSuchProcess):
         handle.kill()  # that process and no later one of its number
     if not _gone_within(found.pid, timeout_s):
-        raise DaemonError(f"daemon (PID {found.pid}) does not end, not even when killed", hint=f"ps -fp {found.pid}")
+        raise DaemonError(
+            f"daemon (PID {found.pid}) does not end, not even when killed", hint=f"ps -fp {found.pid}"
+        )
     return replace(found, killed=text)
 
 

@@ -53,7 +53,7 @@ def resolve(
 
 def _by_token(facts: Facts, principal: str, claim: str) -> Caller:
     if claim and claim != principal:
-        raise _mismatch(facts, claim, principal, "unset THRUM_AGENT_ID, or use a token of that agent")
+        raise _mismatch(facts, claim, principal, f"{_instead(principal)}; or use a token of {claim}")
     kind = "user" if principal.startswith("user:") else "agent"
     return _caller(facts, principal, "token", None, kind=kind)
 
@@ -62,7 +62,7 @@ def _by_process(
     facts: Facts, world: World, running: str, here: Worktree | None, claim: str, named: str
 ) -> Caller:
     if claim and claim != running:
-        raise _mismatch(facts, claim, running, "unset THRUM_AGENT_ID: this runtime is another agent's")
+        raise _mismatch(facts, claim, running, f"{_instead(running)}: this runtime is that agent's")
     if here is not None and running not in here.names:
         home = next((str(path) for path in world.places_of(running)), "its own worktree")
         raise _mismatch(facts, ", ".join(here.names), running, f"cd {home} and retry")
@@ -73,7 +73,7 @@ def _by_process(
 
 def _by_worktree(facts: Facts, world: World, here: Worktree, claim: str, named: str) -> Caller:
     if claim and claim not in here.names:
-        home = next((f"cd {path} and retry" for path in world.places_of(claim)), "unset THRUM_AGENT_ID")
+        home = next((f"cd {path} and retry" for path in world.places_of(claim)), _instead(*here.names))
         raise _mismatch(facts, claim, ", ".join(here.names), home)
     for chosen in (claim, named):
         if chosen in here.names:
@@ -143,6 +143,11 @@ def _caller(
         chain=facts.chain,
         ignored_name=ignored_name,
     )
+
+
+def _instead(*names: str) -> str:
+    """What to do about a claim, wherever it was made."""
+    return f"name {' or '.join(names)}, or nobody, with --agent-name, caller_agent_id and THRUM_AGENT_ID"
 
 
 def _mismatch(facts: Facts, expected: str, detected: str, remedy: str) -> GuardFired:

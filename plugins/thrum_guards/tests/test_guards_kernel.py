@@ -79,6 +79,22 @@ def test_setting_up_outside_git_is_refused_in_the_words_of_the_guard_alone(outdo
     assert "identity_guard_fire" not in refused.err + refused.out
 
 
+def test_a_daemon_outside_git_is_refused_by_the_guard_too_and_by_force_only_for_want_of_a_project(
+    outdoors: House,
+) -> None:
+    outside = outdoors.folder / "outside"
+    outside.mkdir()
+    cli = outdoors.cli.at(outside, GIT_CEILING_DIRECTORIES=str(outdoors.folder))
+
+    fired = cli.refused("daemon", "start")
+    forced = cli.refused("daemon", "start", "--force")
+
+    assert fired.startswith('Error: identity guard "non_git_bootstrap" fired: not_a_git_repo\n')
+    assert "--force" in fired
+    assert forced.startswith(f"Error: thrum is not initialized in {outside}\n")
+    assert list(outside.iterdir()) == []
+
+
 def test_doctor_names_the_file_of_settings_that_is_to_be_mended(house: House) -> None:
     lenient = house.cli.at(house.cli.cwd, THRUM_PLUGINS_STRICT="")
 
@@ -147,7 +163,9 @@ def test_modes_come_from_the_configuration_and_above_it_from_this_machine(house:
             shown = cli.json("config", "show")["identity_guard"]
             assert shown["cross_worktree"] == {"value": "warn", "source": "var/guard-daemon.json"}
             assert shown["prime_ownership"] == {"value": "strict", "source": "default"}
-        assert "Cross worktree:            warn (var/guard-daemon.json)" in house.cli("config", "show")
+        assert "identity_guard.cross_worktree:            warn (var/guard-daemon.json)" in house.cli(
+            "config", "show"
+        )
     kept = house.cli("config", "set", "identity_guard.cross_worktree", "off")
     assert "var/guard-daemon.json ranks above it: warn" in kept
     house.overlay.unlink()
@@ -219,6 +237,13 @@ def test_a_configuration_that_is_no_json_refuses_until_it_is_mended(house: House
         done = house.cli.run("team")
         assert done.status == 1
         assert f"settings_damaged\n  file: {config}\n  problem: is not valid JSON" in done.err
+    told = house.cli.run("agent", "list").err
+    assert told.count("\n") == 1, told
+    assert told.startswith(
+        f'Warning: identity guard "identity_guard" fired: settings_damaged: {config}: is not valid'
+    )
+    error, hint = house.cli.refused("config", "show").splitlines()
+    assert error.startswith(f"Error: {config}: is not valid JSON") and hint.startswith("Hint: ")
 
     config.write_text(sound)
     assert house.cli.run("team").err == ""

@@ -64,7 +64,9 @@ def test_a_script_of_ours_that_is_gone_is_written_again_and_nothing_else(repo: R
     assert look(repo)["claude"].level == "ok"
 
 
-def test_scripts_are_not_written_where_nobody_asked_for_them_or_the_project_s_files_lack_too(repo: Repo) -> None:
+def test_scripts_are_not_written_where_nobody_asked_for_them_or_the_project_s_files_lack_too(
+    repo: Repo,
+) -> None:
     (repo.path / ".claude").mkdir()
     before = tree(repo.path)
     assert mend(repo, look(repo)["claude"]) == ""

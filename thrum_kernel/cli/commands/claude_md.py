@@ -34,6 +34,8 @@ def setup(
         raise UsageError(
             "which worktree? give its path", hint="thrum setup WORKTREE_PATH, or thrum setup claude-md"
         )
+    if not (run.inv.cwd / path).is_dir():
+        raise UsageError(f"{path} is not a folder", hint="to make a worktree: git worktree add PATH BRANCH")
     found = paths.plan(run.inv.cwd, repo=path, env=run.inv.env)
     if not found.is_redirected:
         raise UsageError(

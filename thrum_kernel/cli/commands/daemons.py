@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from thrum_kernel import paths
+from thrum_kernel import gitdir, paths
 from thrum_kernel.cli import bootstrapping, daemon_log, process, units
 from thrum_kernel.cli.arguments import bare_name, given
 from thrum_kernel.cli.command import Group, Run, command, group, refuse_together, run_of
@@ -18,7 +19,7 @@ from thrum_kernel.cli.lifecycle import Lifecycle, Started
 from thrum_kernel.cli.process import Running
 from thrum_kernel.cli.render import columns
 from thrum_kernel.cli.texts.daemon import daemon_lines, uptime_text
-from thrum_kernel.errors import DaemonError, ThrumError, UsageError
+from thrum_kernel.errors import DaemonError, NotInitialized, ThrumError, UsageError
 from thrum_kernel.plugins import in_process
 from thrum_kernel.settings.document import SettingsFile
 
@@ -49,11 +50,14 @@ def register(root: Group) -> None:
 def start(ctx: typer.Context, local: Local = False, force: Force = False) -> None:
     """Start the daemon."""
     run = run_of(ctx)
-    where = _paths(run)
+    try:
+        where = _paths(run)
+    except NotInitialized:
+        _judge_outside(run, force=force)
+        raise
     lifecycle = Lifecycle(where, run.inv.env)
     if lifecycle.running() is None:
-        with in_process.host(where, SettingsFile(where.config), env=run.inv.env) as plugins:
-            bootstrapping.judge(run, where, plugins, "daemon start", force=force)
+        _judge(run, where, force=force)
     started = lifecycle.start(local=local, force=force)
     until_ready(run)
     if started.was_running:
@@ -197,6 +201,23 @@ def adopt(
     if done.get("restart"):
         lines.append("  Takes effect after: thrum daemon restart")
     show(run, done, lines)
+
+
+def _judge(run: Run, where: paths.Paths, *, force: bool) -> None:
+    with in_process.host(where, SettingsFile(where.config), env=run.inv.env) as plugins:
+        bootstrapping.judge(run, where, plugins, "daemon start", force=force)
+
+
+def _judge_outside(run: Run, *, force: bool) -> None:
+    """Where there is neither a project nor git, the guards speak first, as they do for ``init``."""
+    if gitdir.locate(run.inv.cwd / run.inv.repo) is not None:
+        return
+    with contextlib.suppress(UsageError):  # the home folder, which is no project of any kind
+        _judge(
+            run,
+            paths.plan(run.inv.cwd, repo=run.inv.repo or None, env=run.inv.env, without_git=True),
+            force=force,
+        )
 
 
 def _tell_killed(run: Run, ended: Running) -> None:

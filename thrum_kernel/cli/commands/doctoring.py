@@ -53,7 +53,10 @@ def _ground(run: Run) -> Iterator[tuple[Ground, PluginHost | None]]:
         yield Ground(cwd=inv.cwd, env=inv.env, missing=str(error)), None
         return
     settings = SettingsFile(where.config)
-    lenient = {**inv.env, "THRUM_PLUGINS_STRICT": ""}  # a plugin that fails is a finding, never the end of all others
+    lenient = {
+        **inv.env,
+        "THRUM_PLUGINS_STRICT": "",
+    }  # a plugin that fails is a finding, never the end of all others
     with in_process.host(where, settings, env=lenient) as host:
         is_up = process.is_answering(where.socket)
 

@@ -1,4 +1,7 @@
-"""The effective configuration as people read it: sections with aligned entries, each with where it comes from."""
+"""The effective configuration as people read it: sections with aligned entries, each with where it comes from.
+
+A value that ``config set`` changes is shown under the key that it takes; what only is so has a label.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from thrum_kernel.cli.render import text_of
 
 _LABEL_WIDTH = 12
-_NAMES = {"ws_port": "WS port", "pid": "PID", "repo_id": "Repo id", "daemon_id": "Daemon id"}
+_NAMES = {"pid": "PID", "repo_id": "Repo id", "daemon_id": "Daemon id"}
 
 
 Pair = tuple[str, str]
@@ -29,22 +32,30 @@ def config_lines(shown: Mapping[str, Any]) -> list[str]:
 
 def _pairs(section: str, entries: Any) -> list[Pair]:
     if not isinstance(entries, Mapping):
-        return [(section, text_of(entries))]
+        return [(_label(section), text_of(entries))]
     if "value" in entries:
-        return _settings("value", entries)
+        return _settings(section, entries)
     if section == "runtime":
         return _runtime(entries)
-    return [pair for key, value in entries.items() for pair in _settings(key, value)]
+    return [
+        pair
+        for key, value in entries.items()
+        for pair in (
+            _settings(f"{section}.{key}", value)
+            if isinstance(value, Mapping)
+            else [(_label(key), _plain(value))]
+        )
+    ]
 
 
 def _runtime(entries: Mapping[str, Any]) -> list[Pair]:
     primary = f"{text_of(entries.get('primary')) or 'none'} ({entries.get('source') or 'default'})"
     detected = text_of(entries.get("detected"))
-    return [("primary", primary)] + ([("detected", detected)] if detected else [])
+    return [("Primary", primary)] + ([("Detected", detected)] if detected else [])
 
 
 def _settings(key: str, value: Any) -> list[Pair]:
-    """One key with its value and source; a section inside a section is told by dotted keys."""
+    """A key with its value and source; of a section inside a section each key."""
     if isinstance(value, Mapping) and "value" in value:
         source = f" ({value['source']})" if value.get("source") else ""
         actual = f", now {value['actual']}" if value.get("actual") else ""
@@ -55,8 +66,8 @@ def _settings(key: str, value: Any) -> list[Pair]:
 
 
 def _aligned(pairs: Sequence[Pair]) -> list[str]:
-    width = max([_LABEL_WIDTH, *(len(_label(key)) + 1 for key, _ in pairs)])
-    return [f"  {_label(key) + ':':<{width}} {value}".rstrip() for key, value in pairs]
+    width = max([_LABEL_WIDTH, *(len(label) + 1 for label, _ in pairs)])
+    return [f"  {label + ':':<{width}} {value}".rstrip() for label, value in pairs]
 
 
 def _problems(shown: Mapping[str, Any]) -> list[str]:
@@ -67,8 +78,6 @@ def _problems(shown: Mapping[str, Any]) -> list[str]:
 
 
 def _label(key: str) -> str:
-    if "." in key or key.isupper():
-        return key
     return _NAMES.get(key) or key.replace("_", " ").capitalize()
 
 

@@ -18,6 +18,8 @@ from thrum_kernel.errors import FileDamaged
 
 EVENT: Final = "identity_guard_fire"
 RECLAIM: Final = "dead_pid_auto_reclaim"
+TELLING: Final = frozenset({"config", "doctor", "plugin"})
+"""First words of the commands that say themselves what is wrong with the settings."""
 
 _SEVERITY: Final = {"deny": 2, "warn": 1, "allow": 0}
 
@@ -38,13 +40,18 @@ def verdict_of(
 def damaged(call: GuardedCall, problem: FileDamaged) -> Verdict | None:
     """The verdict while the modes cannot be read: nobody knows what holds, so nothing passes that is judged.
 
-    A daemon may start within git, which no mode forbids.
+    A daemon may start within git, which no mode forbids. Commands that show are warned in one line, and not at all
+    where they tell of the settings themselves.
     """
     asked = category(call.name) if call.kind == "command" else "guarded"
     if asked == "bypass" or (call.kind == "bootstrap" and bootstrap(call) is None):
         return None
+    if asked == "diagnostic" and call.name.partition(" ")[0] in TELLING:
+        return None
+    if asked == "diagnostic":
+        return Verdict(outcome="warn", guard="identity_guard", reason=f"settings_damaged: {problem}")
     return Verdict(
-        outcome="warn" if asked == "diagnostic" else "deny",
+        outcome="deny",
         guard="identity_guard",
         reason="settings_damaged",
         facts={"file": problem.path, "problem": problem.reason, "remediation": problem.hint},
