@@ -121,7 +121,7 @@ def test_a_daemon_that_does_not_end_is_named_and_killed_only_by_force(own_house:
     where.blocked.write_text("plugin acme (acme 1.0) has blocked the loop")
     os.kill(pid, signal.SIGSTOP)  # it does not hear that it is to end
     try:
-        with pytest.raises(DaemonError, match="did not stop within 0.3 s: plugin acme") as refused:
+        with pytest.raises(DaemonError, match=r"did not stop within 0\.3 s: plugin acme") as refused:
             lifecycle.stop()
         assert refused.value.hint.endswith("thrum daemon stop --force") and is_alive(pid)
         assert not where.stopped.exists()
