@@ -51,8 +51,6 @@ def test_a_process_is_told_with_its_ancestors_and_folders(tmp_path: Path) -> Non
     assert facts.git_root == root
     assert facts.uid == os.getuid()
     assert (facts.failed, facts.foreign, facts.cwd_gone) == (frozenset(), "", False)
-    assert facts.has_above(os.getpid(), facts.chain[1].start_time)
-    assert not facts.has_above(os.getpid(), 1)
 
 
 def test_outside_git_the_folders_go_up_to_the_top(tmp_path: Path) -> None:

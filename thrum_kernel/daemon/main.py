@@ -192,6 +192,7 @@ class Daemon:
             only_looks=self._only_looks,
             touch=lambda name: self.agents.touch(Caller(kind="agent", agent_id=name)),
             erase=self._erase,
+            marked=lambda: self.publisher.poke(),
         )
         self.committer.listeners.append(self.agents.on_event)
         self.committer.listeners.append(lambda event: self.search.note())

@@ -55,9 +55,3 @@ class Facts:
     def runtime(self) -> Process | None:
         """The nearest process of the chain that is a runtime."""
         return next((process for process in self.chain if process.runtime), None)
-
-    def has_above(self, pid: int, start_time: int = 0) -> bool:
-        """Whether the process with this id (and start time, when known) is the caller or above it."""
-        return any(
-            process.pid == pid and start_time in (0, process.start_time) for process in self.chain if pid > 0
-        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -58,10 +58,15 @@ _Row = tuple[str, str, Kind, int]
 
 
 class Receipts:
-    """Marks messages as read or seen and journals the marks."""
+    """Marks messages as read or seen and journals the marks.
 
-    def __init__(self, ground: Ground) -> None:
+    Args:
+        marked: called after each mark: there is something to `journal`.
+    """
+
+    def __init__(self, ground: Ground, *, marked: Callable[[], None] = lambda: None) -> None:
         self._ground = ground
+        self._marked = marked
 
     def mark(self, reader: AgentRow, keys: Sequence[int], kind: Kind = "read") -> list[str]:
         """Note that *reader* has read or seen messages.
@@ -76,6 +81,7 @@ class Receipts:
         found = [message_id for message_id, *_ in self._found(changed).values()]
         rows = [(reader.incarnation, message_id, kind, at_us) for message_id in found]
         self._ground.local.write_later(lambda db: _insert(db, rows))
+        self._marked()
         return found
 
     async def journal(self) -> None:

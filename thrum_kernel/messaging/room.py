@@ -59,6 +59,7 @@ class Messaging:
         only_looks: whether a caller acts as an agent whose runtime lives elsewhere.
         touch: told the name of an agent that writes or looks.
         erase: takes the text of deleted messages, given by their ids, out of every file.
+        marked: called when messages were read or seen; `journal_receipts` has something to do then.
 
     Attributes:
         people: who is there, for names as they are shown.
@@ -81,13 +82,14 @@ class Messaging:
         only_looks: Callable[[Caller], bool] = lambda caller: False,
         touch: Callable[[str], None] = lambda name: None,
         erase: Callable[[Sequence[str]], Awaitable[None]],
+        marked: Callable[[], None] = lambda: None,
     ) -> None:
         ground = Ground(cache, local, committer, clock)
         quota = Quota(clock, limits)
         self._ground = ground
         self.people = People(ground, touch=touch)
         self.facts = Facts(ground)
-        self.receipts = Receipts(ground)
+        self.receipts = Receipts(ground, marked=marked)
         self.views = Views(ground, self.people, self.facts)
         self.waker = Waker(unseen=self._unseen, record=self.record)
         self.inbox = Inbox(

@@ -118,11 +118,6 @@ class Journal:
         """The last acknowledged sequence, 0 when there is none."""
         return self._mark.sequence
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether `append` will refuse: it failed once, or `end` was called."""
-        return self._is_ended
-
     def append(self, lines: Sequence[bytes]) -> None:
         """Make *lines* durable, in order, with one write and one sync; `mark` is then where the journal ends.
 

@@ -21,7 +21,6 @@ from thrum_kernel.clock import Clock, format_us, parse_us
 from thrum_kernel.errors import Refused, StoreError, UsageError
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import PurgeExecuted
-from thrum_kernel.projection.db import Cache
 from thrum_kernel.store.purge import Purges
 from thrum_kernel.sync.cutter import Cutter, PurgeDone
 from thrum_kernel.sync.publish import Publisher
@@ -161,25 +160,6 @@ class Purger:
         if cutoff_us > self._clock.now_us():
             raise UsageError(f"before: {before} is in the future", hint="a purge takes what is there")
         return cutoff_us
-
-
-def counts_from(
-    cache: Cache, *, queue: Callable[[int], int] = lambda cutoff_us: 0
-) -> Callable[[int], PurgeCounts]:
-    """What `Purger` counts with, from the projection; *queue* counts the queued commands of a plugin."""
-
-    def count(cutoff_us: int) -> PurgeCounts:
-        (messages,) = cache.read("SELECT count(*) FROM message WHERE created_us < ?", (cutoff_us,))[0]
-        sessions = cache.read(
-            "SELECT session_id FROM session WHERE started_us < ? AND ended_us IS NOT NULL AND purged = 0"
-            " ORDER BY session_id",
-            (cutoff_us,),
-        )
-        return PurgeCounts(
-            messages=messages, sessions=tuple(row[0] for row in sessions), queue=queue(cutoff_us)
-        )
-
-    return count
 
 
 def _result(before: str, counts: PurgeCounts, done: PurgeDone, *, dry_run: bool) -> PurgeResult:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -170,8 +169,3 @@ def stop_daemon(cli: Cli) -> None:
     status = json.loads(cli.run("daemon", "status", "--json").out or "{}")
     if status.get("running"):
         cli("daemon", "stop")
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a folder of the test's own."""
-    shutil.rmtree(path, ignore_errors=True)
