@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ import uvloop
 from agents_house import FAR_DAEMON, House, Processes
 
 from thrum_kernel.agents.homes import ProcessKey
+from thrum_kernel.agents.identity_files import folder_of
 from thrum_kernel.agents.processes import ProcessWatch
 from thrum_kernel.errors import AnonymousCaller, GuardFired, NotFound, ParamsInvalid, Refused
 from thrum_kernel.events.core import AgentRegister, AgentUpdate, SessionEnd, SessionStart
-from thrum_kernel.identity import probe
+from thrum_kernel.identity import files, probe
 
 
 def start_of(pid: int) -> int | None:
@@ -113,6 +115,8 @@ def test_session_ends_when_its_runtime_does(repo: Path, processes: Processes, lo
             assert (event.session_id, event.reason) == (started["session_id"], "dead_pid")
             [member] = (await house.call("team.list", include_offline=True))["members"]
             assert (member["status"], member.get("agent_pid", 0)) == ("offline", 0)
+            await house.agents.close()  # whatever is still to be noted
+            assert kept_session(repo) == ""
 
     with asyncio.Runner(loop_factory=loop) as runner:  # type: ignore[arg-type]
         runner.run(main())
@@ -157,6 +161,49 @@ def test_session_end_twice_tells_the_same_and_writes_once(repo: Path, processes:
                 await house.call("session.end", here, session_id="ses_NONE")
             with pytest.raises(NotFound, match="agent nobody not registered"):
                 await house.call("session.start", here, agent_id="nobody")
+
+    asyncio.run(main())
+
+
+def kept_session(worktree: Path) -> str:
+    """What ``whoami`` tells with no daemon."""
+    identity = files.read(folder_of(worktree), "alice")
+    assert identity is not None
+    return identity.session_id
+
+
+def test_the_identity_file_says_which_session_is_open(repo: Path, processes: Processes) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            here = processes.at(repo)
+            first = (await house.register(here, "alice"))["session_id"]
+            assert kept_session(repo) == first
+            second = (await house.call("session.start", here, agent_id="alice"))["session_id"]
+            assert kept_session(repo) == second != first
+            await house.call("session.end", here, session_id=first)
+            assert kept_session(repo) == second
+            await house.call("session.end", here, session_id=second)
+            assert kept_session(repo) == ""
+
+    asyncio.run(main())
+
+
+def test_a_heartbeat_tells_what_is_committed_and_nothing_of_what_is_not(
+    repo: Path, worktree: Path, processes: Processes
+) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            here = processes.at(worktree)
+            session = (await house.register(here, "alice"))["session_id"]
+            (worktree / "begun.txt").write_text("begun\n")
+            taken = await house.call("session.heartbeat", here, session_id=session)
+            assert "file_changes" not in taken, "optional in spec/kernel.md §4.4, and nothing is committed"
+            for words in (("add", "begun.txt"), ("commit", "-q", "-m", "begun")):
+                subprocess.run(["git", *words], cwd=worktree, check=True)
+            house.clock.ahead_us += 10_000_000
+            taken = await house.call("session.heartbeat", here, session_id=session)
+            (change,) = taken["file_changes"]
+            assert (change["path"], change["additions"], taken["unmerged_commits"]) == ("begun.txt", 1, 1)
 
     asyncio.run(main())
 

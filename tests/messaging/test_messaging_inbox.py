@@ -280,6 +280,31 @@ async def test_outbox_shows_recipients_states_and_filters(world: World) -> None:
         await world.call("", "message.outbox")
 
 
+async def test_an_outbox_for_a_name_that_never_was_is_refused_and_history_is_found(
+    world: World, elsewhere: World
+) -> None:
+    await world.send("alice", "1", to="@bob")
+    for to in ("bob", "@bob", "@everyone"):
+        assert "messages" in await world.call("alice", "message.outbox", to=to)
+    with pytest.raises(NotFound, match="unknown recipient: @bbo") as refused:
+        await world.call("alice", "message.outbox", to="@bbo")
+    assert refused.value.hint == "did you mean @bob?"
+    await world.delete_agent("bob")
+    assert (await world.call("alice", "message.outbox", to="@bob"))["total"] == 1
+
+
+async def test_a_note_to_oneself_is_in_the_inbox_that_people_see_and_never_unread(world: World) -> None:
+    await world.send("alice", "note", to="@alice")
+    await world.send("alice", "for all", to="@everyone")
+    await world.send("alice", "for bob", to="@bob")
+    for mine in (True, False):
+        shown = await world.call("alice", "message.list", exclude_self=True, mine=mine)
+        assert [m["body"]["content"] for m in shown["messages"]] == ["note"]
+        assert (shown["messages"][0]["is_read"], shown["unread"], shown["total"]) == (True, 0, 1)
+    unread = await world.call("alice", "message.list", exclude_self=True, mine=True, unread=True)
+    assert unread["messages"] == []
+
+
 async def test_long_names_are_shown_where_the_bare_one_means_another(world: World, elsewhere: World) -> None:
     world.take_from(elsewhere)
     elsewhere.take_from(world)

@@ -7,8 +7,9 @@ with it. Source: DESIGN.md D3.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,22 @@ class IdentityFiles:
             if after is not None and after != before:
                 await self.judge(worktree, after)
         return await self._update(worktree, name, change)
+
+    async def note_session(
+        self, worktree: Path, name: str, session_id: str, *, instead_of: Collection[str] | None = None
+    ) -> None:
+        """Keep which session is open, for answers with no daemon; only in the place of *instead_of*, where given.
+
+        What the log has already is not judged; where it cannot be written, doctor tells of the file.
+        """
+
+        def change(identity: Identity | None) -> Identity | None:
+            if identity is None or (instead_of is not None and identity.session_id not in instead_of):
+                return identity
+            return msgspec.structs.replace(identity, session_id=session_id)
+
+        with contextlib.suppress(FileDamaged, OSError):
+            await self._update(worktree, name, change)
 
     async def _update(
         self, worktree: Path, name: str, change: Callable[[Identity | None], Identity | None]

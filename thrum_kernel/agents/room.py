@@ -112,7 +112,12 @@ class Agents:
         rows = SessionRows(local, clock)
         contexts = Contexts(local)
         self._sessions = Sessions(
-            roster=self.roster, rows=rows, contexts=contexts, committer=committer, watch=self._watch.watch
+            roster=self.roster,
+            files=self.files,
+            rows=rows,
+            contexts=contexts,
+            committer=committer,
+            watch=self._watch.watch,
         )
         self._journal = ContextJournal(
             contexts=contexts, committer=committer, who=self.roster.reference, clock=clock

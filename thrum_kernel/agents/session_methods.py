@@ -72,6 +72,7 @@ class SessionMethods:
         await self._sessions.commit(beginning, request_id=call.request_id)
         self._roster.homes.touch(agent.incarnation)
         await self._sessions.begun(beginning, scopes=params.scopes, refs=params.refs, context=seen)
+        await self._sessions.note(agent, beginning.start.session_id)
         return beginning
 
     def recall_start(self, call: Call, events: Sequence[Event]) -> SessionStarted:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from thrum_kernel.agents.contexts import Contexts
 from thrum_kernel.agents.homes import ProcessKey
+from thrum_kernel.agents.identity_files import IdentityFiles
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.session_rows import LabelChange, SessionFacts, SessionRows
 from thrum_kernel.clock import parse_us
@@ -62,6 +63,7 @@ class Sessions:
         self,
         *,
         roster: Roster,
+        files: IdentityFiles,
         rows: SessionRows,
         contexts: Contexts,
         committer: Committer,
@@ -70,6 +72,7 @@ class Sessions:
         self.rows = rows
         self.contexts = contexts
         self._roster = roster
+        self._files = files
         self._committer = committer
         self._watch = watch
         self.one_at_a_time = asyncio.Lock()
@@ -106,7 +109,7 @@ class Sessions:
     ) -> None:
         """Note what of a new session stays on this machine, once its events are committed."""
         start = beginning.start
-        await self.ended(beginning.ends)
+        await self._forget([event.session_id for event in beginning.ends])
         facts = SessionFacts(
             session_id=start.session_id,
             incarnation=start.incarnation,
@@ -141,8 +144,22 @@ class Sessions:
         ]
 
     async def ended(self, events: Sequence[SessionEnd]) -> None:
-        """Forget what this machine kept of sessions whose ends are committed."""
-        await self._forget([event.session_id for event in events])
+        """Forget what this machine kept of sessions whose ends are committed, in identity files, too."""
+        over = [event.session_id for event in events]
+        await self._forget(over)
+        for incarnation in {event.incarnation for event in events}:
+            agent = self._roster.by_incarnation(incarnation)
+            if agent is not None:
+                still_open = [row.session_id for row in self.open_of(agent)]
+                await self.note(agent, still_open[0] if still_open else "", instead_of=over)
+
+    async def note(
+        self, agent: AgentRow, session_id: str, *, instead_of: Collection[str] | None = None
+    ) -> None:
+        """Have the agent's identity file say which session is open; see `IdentityFiles.note_session`."""
+        place = self._roster.home(agent).worktree
+        if place is not None:
+            await self._files.note_session(place, agent.name, session_id, instead_of=instead_of)
 
     async def _forget(self, session_ids: Sequence[str]) -> None:
         await self.rows.end(session_ids)

@@ -90,10 +90,14 @@ class Inbox:
         )
 
     def outbox(self, call: Call, params: OutboxParams) -> OutboxResult:
-        """What the caller sent, newest first, with how far each message came with each recipient."""
+        """What the caller sent, newest first, with how far each message came with each recipient.
+
+        Raises:
+            NotFound: ``to`` is nobody who was ever known.
+        """
         limit, offset = paging(params.page, params.page_size)
         caller = self._people.known(call.caller)
-        to = params.to.strip().removeprefix("@") or None
+        to = self._addressee(params.to)
         cache = self._ground.cache
         keys = queries.outbox_page(cache, caller.id, to=to, unread=params.unread, limit=limit, offset=offset)
         total = queries.outbox_count(cache, caller.id, to=to, unread=params.unread)
@@ -103,6 +107,28 @@ class Inbox:
             page=params.page,
             page_size=limit,
             total_pages=-(-total // limit),
+        )
+
+    def _addressee(self, name: str) -> str | None:
+        """The name in ``to``, of somebody deleted, too; None when it is empty.
+
+        Raises:
+            NotFound: there never was an agent, role or group of that name.
+        """
+        plain = name.strip().removeprefix("@")
+        directory = self._people.directory
+        if not plain:
+            return None
+        if "@" in plain and (agent := directory.find(plain)) is not None:
+            return agent.name
+        if plain == EVERYONE or directory.kind_of(plain) or queries.is_addressee(self._ground.cache, plain):
+            return plain
+        near = " or ".join(f"@{other}" for other in directory.near(plain))
+        raise NotFound(
+            "agent",
+            plain,
+            message=f"unknown recipient: @{plain}",
+            hint=f"did you mean {near}?" if near else "`thrum team --all` lists everyone",
         )
 
     def get(self, call: Call, params: GetParams) -> GetResult:

@@ -185,6 +185,7 @@ class ListParams(Params, kw_only=True):
     ``for_agent`` keeps what is addressed to that agent and must be the caller, unless a user asks; ``mine`` is the
     same for whoever calls. A ``scope`` of type ``group`` or ``broadcast`` also finds what was sent to that group or to
     everyone. ``sort_by`` ``updated_at`` goes by the last edit, of a message without any by its own time.
+    ``exclude_self`` leaves out what the caller wrote, but for what it sent to itself by name.
     ``mark_shown`` marks what is in the page and addressed to the caller as read, once the client has taken the answer.
     """
 

@@ -47,7 +47,7 @@ class Filter:
 
     Attributes:
         author: key of the author.
-        not_author: key of an author to leave out.
+        not_author: key of an author to leave out, but for what they wrote to themselves by name.
         scope: ``(type, value)``; one of a group or broadcast is also what the message was addressed to.
         ref: ``(type, value)``.
         mention: names or roles, one of which was addressed.
@@ -100,7 +100,8 @@ class Where:
         if filter_.author is not None:
             self.add("m.author = ?", filter_.author, on_message=True)
         if filter_.not_author is not None:
-            self.add("m.author <> ?", filter_.not_author, on_message=True)
+            to_oneself = "SELECT 1 FROM delivery s WHERE s.message = m.id AND s.agent = m.author AND s.via = 0"
+            self.add(f"(m.author <> ? OR EXISTS ({to_oneself}))", filter_.not_author, on_message=True)
         if filter_.scope is not None:
             kinds = ", ".join(map(str, scope_kinds(filter_.scope[0])))
             self._label(f"kind IN ({kinds}) AND type = ? AND value = ?", *filter_.scope)
@@ -239,7 +240,7 @@ def outbox_page(
     """Keys of what an agent sent, newest first.
 
     Args:
-        to: a recipient's name, or a role, group or ``everyone`` that was addressed.
+        to: a recipient's name, or a role, group or ``everyone`` that was addressed; see `is_addressee`.
         unread: only messages that some recipient has not read.
     """
     where = _outbox_where(agent_key, to=to, unread=unread, before_key=before_key)
@@ -255,6 +256,16 @@ def outbox_count(cache: Cache, agent_key: int, *, to: str | None = None, unread:
     where = _outbox_where(agent_key, to=to, unread=unread, before_key=None)
     rows = cache.read(f"SELECT count(*) FROM message m INDEXED BY message_author{where.sql}", where.params)
     return int(rows[0][0])
+
+
+def is_addressee(cache: Cache, name: str) -> bool:
+    """Whether something was ever addressed to *name*, or an agent of that name was ever known."""
+    found = cache.read(
+        "SELECT EXISTS (SELECT 1 FROM agent WHERE name = ?)"
+        " OR EXISTS (SELECT 1 FROM label WHERE kind = ? AND value = ?)",
+        (name, AUDIENCE, name),
+    )
+    return bool(found[0][0])
 
 
 def _outbox_where(agent_key: int, *, to: str | None, unread: bool, before_key: int | None) -> Where:
