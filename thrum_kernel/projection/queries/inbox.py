@@ -100,7 +100,9 @@ class Where:
         if filter_.author is not None:
             self.add("m.author = ?", filter_.author, on_message=True)
         if filter_.not_author is not None:
-            to_oneself = "SELECT 1 FROM delivery s WHERE s.message = m.id AND s.agent = m.author AND s.via = 0"
+            to_oneself = (
+                "SELECT 1 FROM delivery s WHERE s.message = m.id AND s.agent = m.author AND s.via = 0"
+            )
             self.add(f"(m.author <> ? OR EXISTS ({to_oneself}))", filter_.not_author, on_message=True)
         if filter_.scope is not None:
             kinds = ", ".join(map(str, scope_kinds(filter_.scope[0])))

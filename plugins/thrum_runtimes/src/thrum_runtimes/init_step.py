@@ -35,10 +35,15 @@ def step(declared: Declared) -> InitStep:
         options=(
             InitOption(
                 name="runtime",
-                help="Write the files of a runtime, or of all; see `thrum runtime list`.",
-                metavar="NAME",
+                help="Write the hooks, scripts and instructions of a runtime; see `thrum runtime list`. With --force "
+                "files of yours are replaced, and kept beside the new ones.",
+                metavar="NAME|all",
             ),
-            InitOption(name="skills", help="Install only the thrum skill for the runtime.", is_flag=True),
+            InitOption(
+                name="skills",
+                help="Install only the thrum skill for the runtime; --force replaces one.",
+                is_flag=True,
+            ),
         ),
     )
 
