@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from pathlib import Path
 
 import pytest
 import uvloop
-from agents_house import FAR_DAEMON, House, Processes
+from agents_house import FAR_DAEMON, House, Processes, git
 
 from thrum_kernel.agents.homes import ProcessKey
 from thrum_kernel.agents.identity_files import folder_of
@@ -198,8 +197,8 @@ def test_a_heartbeat_tells_what_is_committed_and_nothing_of_what_is_not(
             (worktree / "begun.txt").write_text("begun\n")
             taken = await house.call("session.heartbeat", here, session_id=session)
             assert "file_changes" not in taken, "optional in spec/kernel.md §4.4, and nothing is committed"
-            for words in (("add", "begun.txt"), ("commit", "-q", "-m", "begun")):
-                subprocess.run(["git", *words], cwd=worktree, check=True)
+            git("add", "begun.txt", cwd=worktree)
+            git("commit", "-q", "-m", "begun", cwd=worktree)
             house.clock.ahead_us += 10_000_000
             taken = await house.call("session.heartbeat", here, session_id=session)
             (change,) = taken["file_changes"]
