@@ -7,12 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from daemon_house import House
+from daemon_house import House, wait_until
 
 from thrum_kernel.testing.harness import Cli
-
-PENDING_S = 1.5
-"""By then a command in process has begun to wait."""
 
 
 @pytest.mark.parametrize("in_process", [False, True], ids=["in the daemon", "in process"])
@@ -24,7 +21,7 @@ def test_a_wait_goes_on_with_the_next_daemon_and_tells_everything_once(
     assert [m["body"]["content"] for m in waited(bob)] == ["before"]
     output = tmp_path / "wait.txt"
     waiting = bob.background("wait", "--timeout", "50s", "--json", output=output)
-    time.sleep(PENDING_S)
+    wait_until(lambda: house.status()["waits"] == 1)
 
     house.person("daemon", "restart")
     house.alice("send", "after", "--to", "@bob")
@@ -47,7 +44,7 @@ def test_a_wait_has_only_the_rest_of_its_time_after_a_restart(house: House, tmp_
     output = tmp_path / "wait.txt"
     begun = time.monotonic()
     waiting = house.bob.in_process().background("wait", "--timeout", "3s", output=output)
-    time.sleep(PENDING_S)
+    wait_until(lambda: house.status()["waits"] == 1)
 
     house.person("daemon", "restart")
 

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -228,7 +227,7 @@ def life_spans(log: list[str]) -> list[tuple[str, str]]:
 def test_a_wait_that_is_pending_does_not_hold_up_a_stop(house: House, tmp_path: Path) -> None:
     output = tmp_path / "wait.txt"
     waiting = house.bob.background("wait", "--timeout", "50s", "--json", output=output)
-    time.sleep(0.3)  # it waits by now, most likely; else it begins with the next daemon, which is fine, too
+    wait_until(lambda: house.status()["waits"] == 1)
 
     house.person("daemon", "restart")
 

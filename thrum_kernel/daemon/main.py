@@ -675,6 +675,7 @@ class Daemon:
             "socket": str(where.socket),
             "ws_port": self.websocket.port if self.websocket else 0,
             "connections": self.unix.connections,
+            "waits": self.messaging.waits.pending,
             "counts": self._counts(),
             "plugins": self.plugged.rows(),
             "services": [

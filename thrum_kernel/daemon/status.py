@@ -54,8 +54,8 @@ class ServiceInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
 class DaemonStatus(Health, kw_only=True, omit_defaults=True):
     """What `daemon status` shows: health, and what the daemon holds.
 
-    ``counts`` has messages, agents and sessions, and is empty while projecting; ``ws_port`` is 0 without
-    WebSocket; ``warnings`` are sentences.
+    ``counts`` has messages, agents and sessions, and is empty while projecting; ``waits`` is how many ``wait`` are
+    pending; ``ws_port`` is 0 without WebSocket; ``warnings`` are sentences.
     """
 
     pid: int
@@ -64,6 +64,7 @@ class DaemonStatus(Health, kw_only=True, omit_defaults=True):
     socket: str
     ws_port: int
     connections: int
+    waits: int
     counts: dict[str, int]
     plugins: list[PluginRow]
     services: list[ServiceInfo]

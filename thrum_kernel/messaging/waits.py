@@ -129,6 +129,11 @@ class Waits:
         finally:
             self._leave(waiter)
 
+    @property
+    def pending(self) -> int:
+        """How many agents' waits are under way."""
+        return sum(map(len, self._by_recipient.values()))
+
     def rebuilt(self) -> None:
         """The cache was rebuilt: what came meanwhile was told to nobody, so every wait looks back again."""
         for waiters in self._by_recipient.values():

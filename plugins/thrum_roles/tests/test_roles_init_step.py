@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from roles_plan import WritingPlan
 from thrum_roles.init_step import check, chosen, step
 from thrum_roles.repository import RepositoryTemplates
 from thrum_roles.shipped import ROLES, catalogue
 
 from thrum_kernel.briefing.wizard import Wizard
 from thrum_kernel.errors import UsageError
+from thrum_kernel.testing.init_plan import FakePlan
 
 
 @dataclass
@@ -32,8 +32,8 @@ STEP = step(FixedClock())
 HAND_WRITTEN = "# Our coordinator\n\nWith {{.AgentName}}.\n"
 
 
-def plan(repo: Path, choice: str | None, **other: Any) -> WritingPlan:
-    made = WritingPlan(repo, {} if choice is None else {"roles": choice}, **other)
+def plan(repo: Path, choice: str | None, **other: Any) -> FakePlan:
+    made = FakePlan(repo, options={} if choice is None else {"roles": choice}, **other)
     STEP.run(made)
     return made
 
@@ -48,7 +48,7 @@ def save(repo: Path, role_config: dict[str, Any]) -> None:
     (repo / ".thrum" / "config.json").write_text(json.dumps({"role_config": role_config}))
 
 
-def answered(done: WritingPlan) -> dict[str, Any]:
+def answered(done: FakePlan) -> dict[str, Any]:
     """What the step put into ``role_config``."""
     assert all(key.startswith("role_config.") for key in done.configured)
     return {key.partition(".")[2]: value for key, value in done.configured.items()}
@@ -185,7 +185,7 @@ def test_the_wizard_numbers_the_choices_and_enter_takes_the_first(
 ) -> None:
     terminal = Typed(["7", typed])
 
-    answers = Wizard(terminal).ask([STEP], WritingPlan(tmp_path))
+    answers = Wizard(terminal).ask([STEP], FakePlan(tmp_path))
 
     assert answers == {"roles": choice}
     assert "\n  1) Enhanced" in terminal.shown and "\n  2) Default" in terminal.shown
@@ -194,7 +194,7 @@ def test_the_wizard_numbers_the_choices_and_enter_takes_the_first(
 
 def question(repo: Path) -> Any:
     assert STEP.questions is not None
-    (found,) = STEP.questions(WritingPlan(repo))
+    (found,) = STEP.questions(FakePlan(repo))
     return found
 
 

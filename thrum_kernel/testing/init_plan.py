@@ -1,4 +1,4 @@
-"""An `InitPlan` that writes at once, for the step of ``init`` run by itself."""
+"""An `InitPlan` that writes at once, for a step of ``init`` run by itself."""
 
 from __future__ import annotations
 
@@ -9,29 +9,39 @@ from typing import Any
 
 
 @dataclass
-class WritingPlan:
-    """Writes unless `dry_run`; keeps what the step said, reported and configured."""
+class FakePlan:
+    """Writes unless `dry_run`; keeps what the step said, reported and configured.
 
-    repo: Path
+    Attributes:
+        worktree: root of the worktree, which is the project's main one.
+        said: lines for people.
+        reported: what was added to the JSON result, by key.
+        configured: keys of config.json that were set; that file is not written.
+    """
+
+    worktree: Path
+    env: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     dry_run: bool = False
     force: bool = False
-    env: Mapping[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     reported: dict[str, Any] = field(default_factory=dict)
     configured: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def worktree(self) -> Path:
-        return self.repo
+    def repo(self) -> Path:
+        return self.worktree
 
     @property
     def thrum(self) -> Path:
-        return self.repo / ".thrum"
+        return self.worktree / ".thrum"
 
     def write(self, path: Path, data: bytes, *, mode: int = 0o644) -> None:
-        if not self.dry_run:
-            path.write_bytes(data)
+        if self.dry_run:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(mode)
 
     def make_folder(self, path: Path) -> None:
         if not self.dry_run:
