@@ -32,7 +32,7 @@ PARAMS: dict[str, type[Any]] = {
     "context.preamble.show": context.AgentParams,
     "context.save": context.SaveParams,
     "context.show": context.ShowParams,
-    "context.sync": context.AgentParams,
+    "context.sync": context.SyncParams,
     "daemon.adopt": status.AdoptParams,
     "daemon.status": status.NoParams,
     "health": status.NoParams,

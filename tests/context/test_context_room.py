@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from context_house import House
 
 from thrum_kernel.api import Caller
 from thrum_kernel.context import Contexts
 from thrum_kernel.context.folder import MAX_BYTES, ContextFolder
-from thrum_kernel.context.model import AgentParams, PreambleSaveParams, SaveParams, ShowParams
+from thrum_kernel.context.model import AgentParams, PreambleSaveParams, SaveParams, ShowParams, SyncParams
 from thrum_kernel.context.preamble import DEFAULT_PREAMBLE, compose
 from thrum_kernel.context.room import check_name
 from thrum_kernel.errors import FileDamaged, InvalidName, NotFound, Refused, UsageError
@@ -44,6 +45,7 @@ def room(trees: dict[str, Path]) -> Contexts:
     return Contexts(
         thrum_of=lambda name: trees[name] / ".thrum" if name in trees else None,
         shared=trees["alice"] / ".thrum",
+        sharing=House(trees["alice"]).sharing,
     )
 
 
@@ -245,10 +247,10 @@ def test_read_when_it_is_a_fifo_does_not_block(tmp_path: Path) -> None:
 
 def test_sync_without_a_remote_says_it_is_local(room: Contexts) -> None:
     with pytest.raises(NotFound):
-        run(room.sync(as_agent("bob"), AgentParams(agent_name="bob")))
+        run(room.sync(as_agent("bob"), SyncParams(agent_name="bob")))
     run(room.save(as_agent("bob"), SaveParams(agent_name="bob", content=b64("x"))))
 
-    done = run(room.sync(as_agent("bob"), AgentParams(agent_name="bob")))
+    done = run(room.sync(as_agent("bob"), SyncParams(agent_name="bob")))
 
     assert done.message == "Context synced locally for bob (no remote configured)."
 

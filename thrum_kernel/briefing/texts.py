@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thrum_kernel.api import AgentInfo
 from thrum_kernel.context.folder import ContextFolder
-from thrum_kernel.context.room import PROJECT_STATE
+from thrum_kernel.context.sharing import PROJECT_STATE
 from thrum_kernel.errors import FileDamaged
 
 

@@ -18,11 +18,22 @@ class SaveParams(AgentParams):
 
 
 class ShowParams(AgentParams):
-    """``include_overlay`` and ``include_project`` add the hand-written overlay and the project's state."""
+    """``include_overlay`` and ``include_project`` add the hand-written overlay and the project's state.
+
+    ``shared`` asks for what was given to other clones instead of what lies here.
+    """
 
     include_preamble: bool = True
+    shared: bool = False
     include_overlay: bool = False
     include_project: bool = False
+
+
+class SyncParams(AgentParams):
+    """``project`` shares the project's state instead; ``force`` also over a newer one of somebody else."""
+
+    project: bool = False
+    force: bool = False
 
 
 class PreambleSaveParams(AgentParams):

@@ -1,7 +1,8 @@
 """Saved context, preambles and the project's state: Markdown files in the `.thrum/context` of an agent's worktree.
 
 ``<agent>_session.md`` is what the agent saved for its next session, ``<agent>_preamble.md`` the head of its briefing,
-``<agent>.md`` an overlay written by hand, ``project_state.md`` what all should know.
+``<agent>.md`` an overlay written by hand, ``project_state.md`` what all should know. `sharing` gives the first and the
+last of them to other clones.
 Source: spec/decisions.md, "init, prime, roles, context, config, purge, sync".
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,13 +27,14 @@ from thrum_kernel.context.model import (
     SaveParams,
     Shown,
     ShowParams,
+    SyncParams,
 )
 from thrum_kernel.context.preamble import DEFAULT_PREAMBLE, compose
-from thrum_kernel.errors import InvalidName, NotFound, Refused, UsageError
+from thrum_kernel.context.sharing import PROJECT_STATE, Sharing, shared_us
+from thrum_kernel.errors import InvalidName, Refused, UnknownRecipient, UsageError
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_:-]{0,127}")
 _TAKEN_ENDINGS = ("_session", "_preamble")
-PROJECT_STATE = "project_state.md"
 
 
 class Contexts:
@@ -40,11 +43,13 @@ class Contexts:
     Args:
         thrum_of: the ``.thrum`` of the worktree that an agent lives in, None for an agent that is not of this daemon.
         shared: the ``.thrum`` of the repository, where the project's state lies.
+        sharing: how texts get to other clones.
     """
 
-    def __init__(self, *, thrum_of: Callable[[str], Path | None], shared: Path) -> None:
+    def __init__(self, *, thrum_of: Callable[[str], Path | None], shared: Path, sharing: Sharing) -> None:
         self._thrum_of = thrum_of
         self._shared = shared
+        self._sharing = sharing
 
     def methods(self) -> Sequence[Method]:
         return (
@@ -92,11 +97,11 @@ class Contexts:
             ),
             Method(
                 name="context.sync",
-                params=AgentParams,
+                params=SyncParams,
                 result=Done,
                 handler=self.sync,
                 mutates=True,
-                summary="Share an agent's saved context with other clones",
+                summary="Share an agent's saved context, or the project's state, with other clones",
             ),
         )
 
@@ -113,10 +118,7 @@ class Contexts:
         )
 
     async def show(self, call: Call, params: ShowParams) -> Shown:
-        name = check_name(params.agent_name)
-        folder = self._folder(name)
-        content = await asyncio.to_thread(folder.read, f"{name}_session.md")
-        preamble = await asyncio.to_thread(folder.read, f"{name}_preamble.md")
+        name, content, preamble = await self._found(params)
         shown = Shown(
             agent_name=name,
             content=_encoded(content) if content is not None else None,
@@ -128,11 +130,9 @@ class Contexts:
         if preamble is not None and params.include_preamble:
             shown.preamble, shown.preamble_size = _encoded(preamble), len(preamble.data)
         if params.include_overlay:
-            shown.overlay = _encoded(await asyncio.to_thread(folder.read, f"{name}.md"))
+            shown.overlay = _encoded(await asyncio.to_thread(self._folder(name).read, f"{name}.md"))
         if params.include_project:
-            shown.project_state = _encoded(
-                await asyncio.to_thread(ContextFolder(self._shared).read, PROJECT_STATE)
-            )
+            shown.project_state = _encoded(await asyncio.to_thread(self._state, params.shared))
         return shown
 
     async def clear(self, call: Call, params: AgentParams) -> Done:
@@ -159,13 +159,49 @@ class Contexts:
         await asyncio.to_thread(folder.write, f"{params.agent_name}_preamble.md", data)
         return Done(agent_name=params.agent_name, message=f"Preamble saved for {params.agent_name}")
 
-    async def sync(self, call: Call, params: AgentParams) -> Done:
-        """Every worktree here asks this daemon, so locally a saved context is shared as it stands."""
+    async def sync(self, call: Call, params: SyncParams) -> Done:
+        """Give it to the other clones; where it cannot travel now, it does with the next exchange."""
         name = params.agent_name
         folder = self._own_folder(call.caller, name)
-        if await asyncio.to_thread(folder.read, f"{name}_session.md") is None:
-            raise NotFound("context", name, message=f"no context saved for {name}", hint="thrum context save")
-        return Done(agent_name=name, message=f"Context synced locally for {name} (no remote configured).")
+        if params.project:
+            why_not = await self._sharing.share_state(force=params.force)
+        else:
+            saved = await asyncio.to_thread(folder.read, f"{name}_session.md")
+            why_not = await self._sharing.share(name, saved.data if saved is not None else None)
+        what = "Project state" if params.project else "Context"
+        whose = "" if params.project else f" for {name}"
+        text = f"{what} synced locally{whose} ({why_not})." if why_not else f"{what} synced{whose}."
+        return Done(agent_name=name, message=text)
+
+    async def _found(self, params: ShowParams) -> tuple[str, Content | None, Content | None]:
+        """The name, saved context and preamble of whoever is asked for: of other clones' agents, what they shared."""
+        here = self._sharing.way.daemon
+        daemon, name = self._whose(params.agent_name.removeprefix("@"))
+        if daemon != here or params.shared:
+            shared = await asyncio.to_thread(self._sharing.latest, daemon, name)
+            return name, Content(shared.data, shared_us(shared)) if shared is not None else None, None
+        folder = self._folder(check_name(name))
+        content = await asyncio.to_thread(folder.read, f"{name}_session.md")
+        return name, content, await asyncio.to_thread(folder.read, f"{name}_preamble.md")
+
+    def _whose(self, address: str) -> tuple[str, str]:
+        """Daemon and name of an agent; a bare name that nobody has, or several elsewhere, is one of here.
+
+        Raises:
+            ThrumError: ``name@daemon`` means nobody.
+        """
+        if "@" in address:
+            return self._sharing.way.address(address)
+        if self._thrum_of(check_name(address)) is None:
+            with contextlib.suppress(UnknownRecipient):
+                return self._sharing.way.address(address)
+        return self._sharing.way.daemon, address
+
+    def _state(self, is_shared: bool) -> Content | None:
+        if not is_shared:
+            return ContextFolder(self._shared).read(PROJECT_STATE)
+        found = self._sharing.latest_state()
+        return Content(found.data, shared_us(found)) if found is not None else None
 
     async def _composed(self, folder: ContextFolder, params: PreambleSaveParams) -> bytes:
         """The preamble that a role text makes.

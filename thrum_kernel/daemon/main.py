@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from thrum_kernel import git, paths
+from thrum_kernel import git, gitdir, paths
 from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
 from thrum_kernel.agents import Agents
 from thrum_kernel.agents.room import facts_of
@@ -47,6 +47,7 @@ from thrum_kernel.clock import Clock, format_us, parse_us
 from thrum_kernel.commit import Committer
 from thrum_kernel.context.folder import ContextFolder
 from thrum_kernel.context.room import Contexts
+from thrum_kernel.context.sharing import Sharing
 from thrum_kernel.daemon.adopting import adopt
 from thrum_kernel.daemon.callers import Callers
 from thrum_kernel.daemon.excluding import keep_from_git
@@ -55,6 +56,7 @@ from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.plugged import Plugged
 from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
+from thrum_kernel.daemon.sharing import GitWay, SharingEvents
 from thrum_kernel.daemon.status import ServiceInfo, StatusMethods
 from thrum_kernel.daemon.travelling import travel_of
 from thrum_kernel.errors import DaemonError, FileDamaged, Projecting, ThrumError
@@ -77,6 +79,7 @@ from thrum_kernel.projection.tables import LogLine
 from thrum_kernel.settings import core
 from thrum_kernel.settings.methods import ConfigMethods, Surroundings
 from thrum_kernel.store.journal import Journal, Previous
+from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.log import LogMethods
 from thrum_kernel.sync.publish import Publisher
@@ -220,7 +223,23 @@ class Daemon:
             committer=self.committer,
             cutter=self.cutter,
             publisher=self.publisher,
+            on_shared=lambda copies: self.shared.took(copies),
         )
+        self.sharing = Sharing(
+            SharedTexts(opened.tree),
+            GitWay(
+                daemon=opened.daemon_id,
+                ids=opened.ids,
+                roster=self.agents.roster,
+                publisher=self.publisher,
+                travel=self.travel,
+                place=gitdir.locate(where.repo),
+                refusal=self.keeper.refusal,
+            ),
+            project=ContextFolder(where.thrum),
+        )
+        self.shared = SharingEvents(self.sharing, self.travel, roster=self.agents.roster)
+        self.committer.listeners.append(self.shared.heard)
         self.sync = SyncMethods(publisher=self.publisher, travel=self.travel)
         self.keeper.rebuilt += [
             self._observe_log,
@@ -284,7 +303,7 @@ class Daemon:
             ),
             self.messaging,
             self.agents,
-            Contexts(thrum_of=self._thrum_of, shared=self.opened.paths.thrum),
+            Contexts(thrum_of=self._thrum_of, shared=self.opened.paths.thrum, sharing=self.sharing),
             ConfigMethods(settings=self.opened.settings, surroundings=self._surroundings),
             TokenMethods(
                 self.tokens,
@@ -339,6 +358,7 @@ class Daemon:
         reconciled = await self.agents.reconcile()
         self._is_reconciled = True
         _log.info("reconciled: %s", reconciled)
+        await asyncio.to_thread(self.shared.take_state)
         for service in (
             *self.publisher.services(),
             *self.travel.services(),
@@ -370,6 +390,7 @@ class Daemon:
         await self.messaging.close()
         await self.agents.close()
         await self.keeper.close()
+        await self.shared.settle()
         await self.committer.close()
         await self.search.close()
         self.plugged.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from thrum_kernel import gitdir
 from thrum_kernel.clock import Clock
@@ -13,6 +13,7 @@ from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.events import EventTypes
 from thrum_kernel.projection import queries
 from thrum_kernel.projection.apply import Projector
+from thrum_kernel.store.shared import Copy
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.exchange import Exchange
 from thrum_kernel.sync.exposure import Gate, Visibility
@@ -36,8 +37,13 @@ def travel_of(
     committer: Committer,
     cutter: Cutter,
     publisher: Publisher,
+    on_shared: Callable[[Sequence[Copy]], None],
 ) -> Travel:
-    """The way of one daemon's log through git; nothing happens before its service runs."""
+    """The way of one daemon's log through git; nothing happens before its service runs.
+
+    Args:
+        on_shared: told, in the thread that merges, which texts of other clones came.
+    """
     where, settings = opened.paths, opened.settings
     runner = Runner(where.repository, where.published, environ=environ)
     ingest = Ingest(
@@ -60,7 +66,13 @@ def travel_of(
             remote=Remote(choice, runner=runner, cwd=where.repo),
             repository=repository,
             runner=runner,
-            merger=Merger(opened.tree, repository, daemon=opened.daemon_id),
+            merger=Merger(
+                opened.tree,
+                repository,
+                daemon=opened.daemon_id,
+                is_ahead=lambda ulid: not opened.ids.observe(ulid),
+                on_shared=on_shared,
+            ),
             cutter=cutter,
             publisher=publisher,
             ingest=ingest,

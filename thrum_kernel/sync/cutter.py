@@ -22,6 +22,7 @@ from thrum_kernel.store.purge import Purges, is_purging, purges_in
 from thrum_kernel.store.ranges import Line, Scan, Tree, Unit
 from thrum_kernel.store.rollup import FAN_IN
 from thrum_kernel.store.scan import first_line
+from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.store.units import decode_shard
 from thrum_kernel.sync.known import purges_of
@@ -165,6 +166,7 @@ class Cutter:
             for problem in done.problems:
                 _log.warning("purge: %s: %s", problem.path, problem.text)
             ranges.filter_quarantine(self.tree, purges)
+            SharedTexts(self.tree).drop_lower(purges)
             remove_temporary(self.tree.disk, self.tree.temporary)
             found = self._look()
             ranges.filter_strays(self.tree, filter(self._is_covered, ranges.strays(self.tree, found)), purges)

@@ -10,7 +10,7 @@ Source: DESIGN.md D1, "Published files", "Purge".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from thrum_kernel.store.names import parse_name
 from thrum_kernel.store.purge import Purges, is_purging, purges_in
 from thrum_kernel.store.read import read_window
 from thrum_kernel.store.scan import Problem, Scan, scan
+from thrum_kernel.store.shared import Copy, SharedTexts, copies_in, sharing_changes, take_copies
 from thrum_kernel.store.tree import READER, Tree
 from thrum_kernel.store.units import Unit, decode_unit
 from thrum_kernel.sync.seams import BlobReader, Snapshots
@@ -101,10 +102,23 @@ class Merger:
         tree: the log.
         repository: where the commits are.
         daemon: the id of the daemon here; files under it that lie inside others are its cutter's to remove.
+        is_ahead: whether a ULID is further ahead of our clock than what counts.
+        on_shared: told which texts of other clones (`store.shared`) were taken, in the thread that merges.
     """
 
-    def __init__(self, tree: Tree, repository: Snapshots, *, daemon: str) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        repository: Snapshots,
+        *,
+        daemon: str,
+        is_ahead: Callable[[str], bool] = lambda ulid: False,
+        on_shared: Callable[[Sequence[Copy]], None] = lambda copies: None,
+    ) -> None:
         self._tree = tree
+        self._texts = SharedTexts(tree)
+        self._is_ahead = is_ahead
+        self._on_shared = on_shared
         self._repository = repository
         self._daemon = daemon
         self._headers: dict[str, Unit] = {}
@@ -150,6 +164,7 @@ class Merger:
                 for unit in [*wanted(offered, list(whole(here.units, present)), entries), *here.units]
                 if self._take(unit, entries, present, blobs, merged)
             ]
+            self._take_texts(entries, blobs, known, merged)
         self._settle(taken, known, merged)
         self._last = entries
         self._headers = {path: unit for path, unit in self._headers.items() if path in entries}
@@ -176,12 +191,15 @@ class Merger:
             is_older = FORMAT in entries and self._needed(entries[FORMAT], blobs) < self._tree.format()
         news = (path for path in paths_of(here.units) if path not in entries or path in self._refused)
         add = sorted(path for path in news if path in present and self._is_lacking(path, entries))
+        texts = sharing_changes(self._texts.copies(), copies_in(entries), known)
+        add += texts.add
         if (add and FORMAT not in entries) or is_older:
             add.append(FORMAT)
         for path in add:
             self._told.pop(path, None)  # what is here goes there
         gone = surplus(offered, here.units, present)
-        return Changes(add, sorted(path for path in gone & entries.keys() if path not in present))
+        remove = sorted(path for path in gone & entries.keys() if path not in present)
+        return Changes(add, [*remove, *texts.remove])
 
     # looking
 
@@ -278,6 +296,16 @@ class Merger:
         self._tree.folders.ensure(target.parent)
         write_new(self._tree.disk, target, data, temporary=temporary)
         return True
+
+    def _take_texts(
+        self, entries: Mapping[str, str], blobs: BlobReader, known: Purges, merged: Merged
+    ) -> None:
+        taken, refused = take_copies(self._texts, entries, known, read=blobs.read, is_ahead=self._is_ahead)
+        for path, why in refused:
+            if self._refused.get(path) != entries[path]:
+                self._refuse(Problem("damaged", path, why), entries[path], merged)
+        if taken:
+            self._on_shared(taken)
 
     def _sound(self, path: str, blob: str, blobs: BlobReader, merged: Merged) -> bytes | None:
         """The bytes of a blob that are what their name tells; None otherwise, which is told once."""

@@ -21,6 +21,7 @@ from thrum_kernel.gitdir import Place
 from thrum_kernel.sync.process import Runner, first_line
 from thrum_kernel.sync.repository import BRANCH, REF
 
+NO_REMOTE: Final = "the repository has no remote"
 LOOK_S: Final = 20.0
 TRANSFER_S: Final = 900.0
 """Long enough for a first fetch over a slow line; one that stands still ends sooner, see `_UNLESS_SET`."""
@@ -117,7 +118,7 @@ def choose(place: Place | None, wanted: str = "") -> Choice:
     names = list(dict.fromkeys(name for name in map(_remote_of, found) if name))
     name = wanted or ("origin" if "origin" in names else names[0] if len(names) == 1 else "")
     if not names:
-        return Choice(why_not="the repository has no remote")
+        return Choice(why_not=NO_REMOTE)
     if name not in names:
         which = (
             f"there is no remote {name}" if name else "there are several remotes and none is called origin"

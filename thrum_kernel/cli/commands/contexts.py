@@ -46,15 +46,19 @@ def show_context(
     session: Annotated[
         bool, typer.Option("--session", help="Only the saved context of the session.")
     ] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="As it was given to other clones, not as it is here.")
+    ] = False,
 ) -> None:
-    """Show the saved context, after the preamble."""
+    """Show the saved context, after the preamble; of an agent of another clone (name@daemon), what it shared."""
     run = run_of(ctx)
     refuse_together(project=project, session=session)
     name = _agent(run, agent)
     wants_preamble = not (raw or no_preamble or project or session)
-    found = run.call(
-        "context.show", agent_name=name, include_preamble=wants_preamble, include_project=project
-    )
+    asked = {"include_preamble": wants_preamble, "include_project": project}
+    if shared:
+        asked["shared"] = True
+    found = run.call("context.show", agent_name=name, **asked)
     run.out.json(_readable(found))
     if run.inv.as_json:
         return
@@ -101,11 +105,23 @@ def preamble(
         run.out.line(line)
 
 
-def sync(ctx: typer.Context, agent: Agent = None) -> None:
-    """Share the saved context with the other clones."""
+def sync(
+    ctx: typer.Context,
+    agent: Agent = None,
+    project: Annotated[
+        bool, typer.Option("--project", help="The project's state: share it, or take what others shared.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --project: also over what somebody else shared since.")
+    ] = False,
+) -> None:
+    """Share the saved context with the other clones; with nothing saved any more, take back what was shared."""
     run = run_of(ctx)
+    if force and not project:
+        raise UsageError("--force goes with --project")
     name = _agent(run, agent)
-    done = run.call("context.sync", agent_name=name)
+    wishes = {key: True for key, wanted in (("project", project), ("force", force)) if wanted}
+    done = run.call("context.sync", agent_name=name, **wishes)
     show(run, done, [str(done["message"])])
 
 
