@@ -165,7 +165,20 @@ def request(socket: Path, method: str, **params: Any) -> Any:
 
 
 def stop_daemon(cli: Cli) -> None:
-    """Stop the daemon of *cli*'s repository, by its id; nothing happens when none runs."""
-    status = json.loads(cli.run("daemon", "status", "--json").out or "{}")
-    if status.get("running"):
-        cli("daemon", "stop")
+    """Stop the daemon of *cli*'s repository, by its id, as ``daemon stop`` does; nothing happens when none runs.
+
+    Done by this process itself: two commands after each test would take longer than most tests.
+
+    Raises:
+        DaemonError: it does not end.
+    """
+    from thrum_kernel import paths
+    from thrum_kernel.cli.lifecycle import Lifecycle
+
+    try:
+        lifecycle = Lifecycle(paths.find(cli.cwd, env=cli.env), cli.env)
+        is_running = lifecycle.running() is not None
+    except ThrumError:  # there is no project, or no file of it says that a daemon runs
+        return
+    if is_running:
+        lifecycle.stop()
