@@ -258,10 +258,19 @@ def test_a_large_unit_is_not_written_again_for_a_few_small_ones() -> None:
 def test_units_too_large_to_grow_do_not_keep_later_ones_apart() -> None:
     tree = fresh()
     cut_units = [unit for n in range(19) for unit in cut_all(tree, [line(f"w{n:02d}", 1, "alice")], [])]
-    sizes = [60_000, 60_000, 60_000, *[5_000] * 16]
+    sizes = [100_000, 100_000, 100_000, *[5_000] * 16]
     units = [pretending(unit, lines) for unit, lines in zip(cut_units, sizes, strict=True)]
     (run,) = plan(units)
     assert run == units[3:]
+
+
+def test_large_units_are_joined_as_far_as_one_file_goes_and_then_never_again() -> None:
+    tree = fresh()
+    cut_units = [unit for n in range(7) for unit in cut_all(tree, [line(f"w{n:02d}", 1, "alice")], [])]
+    units = [pretending(unit, 30_000) for unit in cut_units]
+    (run,) = plan(units)
+    assert run == units[:4]
+    assert plan([pretending(cut_units[0], 120_000), *units[4:]]) == []
 
 
 def pretending(unit: Unit, lines: int) -> Unit:

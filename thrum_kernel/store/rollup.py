@@ -83,18 +83,21 @@ def _neighbours(units: Sequence[Unit], fan_in: int) -> list[Unit]:
     """The first *fan_in* or more neighbours that make a unit of a larger class than any of them; empty without any.
 
     That their number suffices is not enough: a large unit with a few small ones behind it would be written again for
-    every few publishes (20,000 lines for every fifteen publishes of ten, measured).
+    every few publishes (20,000 lines for every fifteen publishes of ten, measured). Units so large that not even
+    *fan_in* of them fit into one are joined as far as they do, once.
     """
     for size_class in sorted({_size_class(unit.lines, fan_in) for unit in units}):
         runs = groupby(units, key=lambda unit: _size_class(unit.lines, fan_in) <= size_class)
         for run in (list(found) for is_small, found in runs if is_small):
-            for start in range(len(run) - fan_in + 1):
+            for start in range(len(run)):
                 bounded = _bounded(run[start:])
                 lines = sum(unit.lines for unit in bounded)
                 if len(bounded) >= fan_in and _size_class(lines, fan_in) > size_class:
                     return bounded
                 if start + len(bounded) == len(run):
                     break  # what begins later is less
+                if lines >= 2 * max((unit.lines for unit in bounded), default=1):
+                    return bounded  # as large as a file may become
     return []
 
 

@@ -11,6 +11,7 @@ Source: DESIGN.md D1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -77,7 +78,7 @@ _decode_unit = msgspec.json.Decoder(UnitHeader).decode
 _decode_shard = msgspec.json.Decoder(ShardHeader).decode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unit:
     """One events file and what it lists.
 
@@ -118,7 +119,12 @@ class Unit:
     @property
     def paths(self) -> list[Path]:
         """Its files, the events file last."""
-        return [*(self.shard_path(shard) for shard in self.header.shards), self.path]
+        return [Path(name) for name in self.names]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """`paths` as git writes them; kept, since every exchange asks for all of them."""
+        return (*(str(self.shard_path(shard)) for shard in self.header.shards), str(self.path))
 
 
 def events_path(daemon: str, windows: tuple[Window, ...], digest: str) -> Path:

@@ -148,6 +148,7 @@ class Exchange:
             return True
         await self._in_thread(self._repository.prepare)
         if tip and tip != self.tip:
+            await self._in_thread(self._trust)
             await self._in_thread(self.remote.fetch)
             tip = await self._in_thread(lambda: self._repository.tip(self.remote.ref))
             await self._merge(tip, done)
@@ -166,6 +167,11 @@ class Exchange:
             raise
         self.tip = commit
         return True
+
+    def _trust(self) -> None:
+        """What an earlier start merged, `_note` has noted."""
+        if not self.tip:
+            self._merger.trust(self._repository.tip(REF))
 
     async def _start_over(self) -> None:
         """The repository or the files were taken away, or never made: what is missing comes back from the remote."""

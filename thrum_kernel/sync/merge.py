@@ -138,6 +138,11 @@ class Merger:
         self._tree.forget_folders()
         self._tree.prepare()
 
+    def trust(self, tip: str) -> None:
+        """*tip* was merged here before: its files need not be compared again with what their names tell."""
+        if not self._last and tip:
+            self._last = self._repository.files(tip)
+
     def merge(self, tip: str, *, remote: str, known: Purges) -> Merged:
         """Take what *tip* has and this clone has not.
 
@@ -182,7 +187,7 @@ class Merger:
         """
         entries = self._repository.files(tip)
         here = self._scan()
-        new = [unit for unit in here.units if not all(str(path) in entries for path in unit.paths)]
+        new = [unit for unit in here.units if not all(name in entries for name in unit.names)]
         if known and new and filter_units(self._tree, new, known).units != new:
             here = self._scan()
         present = self._present()
@@ -280,7 +285,7 @@ class Merger:
         self, unit: Unit, entries: Mapping[str, str], present: Present, blobs: BlobReader, merged: Merged
     ) -> bool:
         """Write the files of *unit* that are not here, the events file last; whether there were any."""
-        missing = [str(path) for path in unit.paths if str(path) not in present and str(path) in entries]
+        missing = [name for name in unit.names if name in entries and name not in present]
         written = [path for path in missing if self._write(path, entries[path], blobs, merged)]
         present.update(written)
         return bool(written)

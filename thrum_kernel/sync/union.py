@@ -37,7 +37,7 @@ def is_log_path(path: str) -> bool:
 
 def paths_of(units: Iterable[Unit]) -> set[str]:
     """Every file that *units* list, their own included."""
-    return {str(path) for unit in units for path in unit.paths}
+    return {name for unit in units for name in unit.names}
 
 
 class Holding:
@@ -66,7 +66,7 @@ class Holding:
 
 def is_whole(unit: Unit, present: Container[str]) -> bool:
     """Whether every file of *unit* is *present*."""
-    return all(str(path) in present for path in unit.paths)
+    return all(name in present for name in unit.names)
 
 
 def whole(units: Iterable[Unit], present: Container[str]) -> Iterator[Unit]:
