@@ -133,6 +133,17 @@ async def serving(repo: Repo, *, clock: Clock | None = None, settle: bool = True
         opened.close()
 
 
+@contextlib.asynccontextmanager
+async def acquainted(origin: Repo) -> AsyncIterator[tuple[Clone, Clone]]:
+    """Two clones of *origin* with a daemon each; alice of the first and bob of the second know of each other."""
+    async with serving(clone_of(origin, "one")) as one, serving(clone_of(origin, "two")) as two:
+        await one.register("alice")
+        await two.register("bob")
+        for clone in (one, two, one):
+            await clone.force()
+        yield one, two
+
+
 async def until(holds: Callable[[], bool | Awaitable[bool]], limit_s: float = PATIENCE_S) -> None:
     """Return once *holds*; an assertion fails when it does not come true."""
     deadline = time.monotonic() + limit_s

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sync_clones import bare, clone_of, serving, until
+from sync_clones import acquainted, bare, clone_of, serving, until
 
 from thrum_kernel.clock import format_us
 from thrum_kernel.sync import ingest
@@ -69,11 +69,7 @@ def test_a_purge_and_a_deletion_reach_the_other_clone(tmp_path: Path, isolated_h
     origin = bare(tmp_path / "host", isolated_home)
 
     async def story() -> None:
-        async with serving(clone_of(origin, "one")) as one, serving(clone_of(origin, "two")) as two:
-            await one.register("alice")
-            await two.register("bob")
-            await one.force()
-            await two.force()
+        async with acquainted(origin) as (one, two):
             await two.send("bob", "@alice", "the old word")
             deleted = await two.send("bob", "@alice", "the deleted word")
             await two.force()
@@ -179,11 +175,7 @@ def test_who_waits_in_another_clone_is_told_at_once(tmp_path: Path, isolated_hom
     origin = bare(tmp_path / "host", isolated_home)
 
     async def story() -> None:
-        async with serving(clone_of(origin, "one")) as one, serving(clone_of(origin, "two")) as two:
-            await one.register("alice")
-            await two.register("bob")
-            for clone in (one, two, one):
-                await clone.force()
+        async with acquainted(origin) as (one, two):
             places: list[tuple[str, str, int]] = []
             two.daemon.committer.hearers.append(lambda event, *place: places.append((event.type, *place)))
             waiting = asyncio.create_task(two.call("message.wait", "bob", timeout_ms=15000))
@@ -205,11 +197,7 @@ def test_what_comes_while_the_cache_is_made_anew_is_not_missed(
     origin = bare(tmp_path / "host", isolated_home)
 
     async def story() -> None:
-        async with serving(clone_of(origin, "one")) as one, serving(clone_of(origin, "two")) as two:
-            await one.register("alice")
-            await two.register("bob")
-            for clone in (one, two, one):
-                await clone.force()
+        async with acquainted(origin) as (one, two):
             for number in range(5):
                 await one.send("alice", "@bob", f"message {number}")
                 await one.daemon.publisher.cut_now()
