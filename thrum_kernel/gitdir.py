@@ -139,8 +139,20 @@ def _linked_worktrees(common_dir: Path) -> Iterator[Path]:
         if not target:
             continue
         root = (records / name / target).resolve().parent
-        if root.is_dir():
+        if root.is_dir() and not _is_of_another(root, records / name):
             yield root
+
+
+def _is_of_another(root: Path, record: Path) -> bool:
+    """Whether *root* belongs to another repository than the one with *record*: to that which ours was copied from.
+
+    One whose ``.git`` leads nowhere is ours: the repository was moved, and `git worktree repair` mends it.
+    """
+    try:
+        git_dir = _follow(root / ".git")
+    except FileDamaged:
+        return False
+    return git_dir is not None and git_dir != record.resolve()
 
 
 def _is_bare(git_dir: Path) -> bool:

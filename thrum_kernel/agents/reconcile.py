@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from thrum_kernel.agents.homes import Home, ProcessKey
@@ -120,7 +120,12 @@ class Reconciler:
         home = self._roster.homes.of(agent.incarnation)
         if home is None or home.worktree is None:
             runtime = identity.runtime or identity.preferred_runtime
-            home = Home(agent.incarnation, agent.name, worktree, runtime, self._process_of(identity))
+            home = Home(
+                agent.incarnation, agent.name, worktree, runtime, self._process_of(identity, worktree)
+            )
+            await self._roster.homes.keep(home)
+        elif self._worktrees.at(home.worktree) is None or not self._has_file(home.worktree, agent.name):
+            home = replace(home, worktree=worktree)  # the project was moved, or the worktree
             await self._roster.homes.keep(home)
         if home.process is None or not self._roster.is_running(home.process):
             return
@@ -141,7 +146,7 @@ class Reconciler:
         except InvalidName as error:
             _log.warning("identity file of %s in %s: %s", identity.name, worktree, error)
             return None
-        process = self._process_of(identity)
+        process = self._process_of(identity, worktree)
         event = self._committer.draft(
             AgentRegister,
             agent_id=identity.name,
@@ -165,8 +170,11 @@ class Reconciler:
         )
         return bool(rows)
 
-    def _process_of(self, identity: Identity) -> ProcessKey | None:
-        """The runtime that a file names, if it is still that process.
+    def _has_file(self, worktree: Path, name: str) -> bool:
+        return worktree in self._worktrees.with_identity(name)
+
+    def _process_of(self, identity: Identity, worktree: Path) -> ProcessKey | None:
+        """The runtime that a file names, if it is still that process, and works here: the file may be a copy.
 
         Files of other programs have no start time: their process must have started before the file was written.
         """
@@ -175,7 +183,7 @@ class Reconciler:
             return None
         if not identity.agent_pid_start and not self._started_before(identity):
             return None
-        return ProcessKey(identity.agent_pid, start_time)
+        return ProcessKey(identity.agent_pid, start_time) if _works_in(identity.agent_pid, worktree) else None
 
     def _started_before(self, identity: Identity) -> bool:
         import psutil
@@ -211,3 +219,14 @@ class Reconciler:
             await self._sessions.end_sessions_of(facts.process)
             if agent is not None and agent.name not in done.ended:
                 done.ended.append(agent.name)
+
+
+def _works_in(pid: int, worktree: Path) -> bool:
+    """Whether a process stands below *worktree*, compared by device and inode; True where the system does not tell."""
+    import psutil
+
+    try:
+        cwd = Path(psutil.Process(pid).cwd())
+        return any(folder.samefile(worktree) for folder in (cwd, *cwd.parents))
+    except (psutil.Error, OSError):
+        return True

@@ -87,9 +87,22 @@ def running(pid_file: Path) -> Running | None:
     if found is None:
         return None
     pid, record = found
-    if not _is_alive(pid, record):
+    if not _is_alive(pid, record) or _is_of_the_original(pid_file, pid, record):
         return None
     return Running(pid, str(record.get("repo_path") or ""), str(record.get("started_at") or ""))
+
+
+def _is_of_the_original(pid_file: Path, pid: int, record: Mapping[str, object]) -> bool:
+    """Whether *pid_file* was copied along with a project whose daemon runs: that one is not ours to stop."""
+    repo = str(record.get("repo_path") or "")
+    original = Path(repo) / pid_file.relative_to(pid_file.parents[2]) if repo else pid_file
+    try:
+        if original.samefile(pid_file):
+            return False
+        found = _read(original)
+    except (OSError, FileDamaged):
+        return False
+    return found is not None and found[0] == pid
 
 
 def is_answering(socket_path: Path) -> bool:

@@ -56,6 +56,7 @@ from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.plugged import Plugged
 from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
+from thrum_kernel.daemon.renewing import Doubt
 from thrum_kernel.daemon.sharing import GitWay, SharingEvents
 from thrum_kernel.daemon.status import ServiceInfo, StatusMethods
 from thrum_kernel.daemon.travelling import travel_of
@@ -123,7 +124,7 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         where = opened.paths
         self.types = EventTypes(CORE_EVENT_TYPES)
-        self._message_types = frozenset(kind.name for kind in self.types if kind.shard == "messages")
+        self.message_types = frozenset(kind.name for kind in self.types if kind.shard == "messages")
         self.topics = Topics()
         self.supervisor = Supervisor(clock)
         self.cache = Cache(where.cache_db, later=True)  # its tables are known when the plugins are loaded
@@ -135,7 +136,7 @@ class Daemon:
             projector=self.projector,
             tree=opened.tree,
             types=self.types,
-            message_types=self._message_types,
+            message_types=self.message_types,
             clock=clock,
             durable=lambda: self.committer.durable,
         )
@@ -154,7 +155,7 @@ class Daemon:
             clock=clock,
             env=env,
             types=self.types,
-            message_types=self._message_types,
+            message_types=self.message_types,
             projector=self.projector,
             cache=self.cache,
             keeper=self.keeper,
@@ -202,7 +203,7 @@ class Daemon:
         self.cutter = Cutter(
             opened.tree,
             daemon=opened.daemon_id,
-            message_types=self._message_types,
+            message_types=self.message_types,
             ended=opened.recovered.journals,
         )
         self.publisher = Publisher(
@@ -213,6 +214,7 @@ class Daemon:
             before_cut=(self.messaging.journal_receipts, self.agents.journal_contexts),
         )
         self.committer.listeners.append(self._publish_own)
+        self.doubt = Doubt(self.ended.set)
         self.travel = travel_of(
             opened,
             clock=clock,
@@ -224,6 +226,7 @@ class Daemon:
             cutter=self.cutter,
             publisher=self.publisher,
             on_shared=lambda copies: self.shared.took(copies),
+            doubt=self.doubt,
         )
         self.sharing = Sharing(
             SharedTexts(opened.tree),
@@ -317,7 +320,7 @@ class Daemon:
                 tree=self.opened.tree,
                 daemon=self.opened.daemon_id,
                 durable=lambda: self.committer.durable,
-                message_types=self._message_types,
+                message_types=self.message_types,
                 rebuild=self._project_aside,
                 quiet=self.publisher.quiet,
             ),
@@ -349,7 +352,7 @@ class Daemon:
                 self.types,
                 daemon_id=self.opened.daemon_id,
                 now_us=self._clock.now_us(),
-                message_types=self._message_types,
+                message_types=self.message_types,
             )
         )
         await self.plugged.load(self.commands.tree)
@@ -737,9 +740,11 @@ class Daemon:
             for path, text in self.keeper.problems.items()
         ]
         found += [f"identity file: {problem}" for problem in self.agents.files.damaged()]
+        found += self.doubt.warnings
         if self.opened.known.told in ("copied", "renewed"):
             found.append(
-                "this log came from elsewhere: a new identity was taken; `thrum daemon adopt` takes the old one"
+                "this log came from elsewhere: a new identity was taken, its agents are registered anew, and what "
+                "they had not read stays with the old one; `thrum daemon adopt` takes the old one"
             )
         if self.keeper.refusal() is None and (held := queries.quarantined(self.cache)):
             found.append(f"{len(held)} event(s) are in quarantine: thrum log verify")

@@ -16,6 +16,7 @@ from typing import Literal, Self
 from thrum_kernel import __version__, git, gitdir
 from thrum_kernel.api import Migration
 from thrum_kernel.clock import Clock, format_us
+from thrum_kernel.daemon.copied import begin_anew
 from thrum_kernel.daemon.owned_disk import OwnedDisk
 from thrum_kernel.errors import NotInitialized, StoreError
 from thrum_kernel.ids import HybridClock
@@ -96,6 +97,7 @@ class Opened:
         lock = Lock.take(paths.lock)
         try:
             ids = HybridClock(clock)
+            begin_anew(paths)
             local = LocalDb(paths.local_db, version=__version__)
             try:
                 local.migrate((*copies.LOCAL_MIGRATIONS, *migrations))

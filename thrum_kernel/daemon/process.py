@@ -15,6 +15,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +24,15 @@ from thrum_kernel.clock import SystemClock
 from thrum_kernel.daemon import logs
 from thrum_kernel.daemon.main import KERNEL_MIGRATIONS, Daemon
 from thrum_kernel.daemon.opened import Opened
+from thrum_kernel.daemon.renewing import renew
 from thrum_kernel.errors import DaemonError, StoreLocked, ThrumError
 from thrum_kernel.settings.document import SettingsFile
 
 _log = logging.getLogger(__name__)
 
 LOCK_PATIENCE_S: Final = 6.0
+AGAIN: Final = 75
+"""The daemon goes on under a new id: in this process, or, where that has to end, in the next one."""
 SWITCH_S: Final = 0.0005
 """How long a thread that computes (publishing, indexing, a command) may keep the loop from answering."""
 
@@ -43,11 +47,24 @@ def main(argv: Sequence[str]) -> int:
     except (ThrumError, OSError, sqlite3.Error) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
+    logs.set_up(where.log, settings_level)
+    _raise_file_limit()
+    sys.setswitchinterval(SWITCH_S)
+    while (status := _run(opened)) == AGAIN:
+        before = opened.known.identity
+        try:
+            opened = _open(where, argv)
+        except (ThrumError, OSError, sqlite3.Error) as error:
+            _log.error("cannot begin again under the new id: %s", error)
+            return 1
+        opened.known = replace(opened.known, told="copied", previous=before)
+    return status
+
+
+def _run(opened: Opened) -> int:
+    """Serve from start to stop; the exit status, or `AGAIN` when a new id was written down."""
     try:
-        logs.set_up(where.log, settings_level)
         _log.info("daemon %s of thrum %s starts (PID %d)", opened.daemon_id, __version__, os.getpid())
-        _raise_file_limit()
-        sys.setswitchinterval(SWITCH_S)
         with _runner() as runner:
             return runner.run(_serve(opened))
     finally:
@@ -122,8 +139,14 @@ async def _serve(opened: Opened) -> int:
     _log.info("ready")
     await daemon.ended.wait()
     _log.info("stopping")
+    if not daemon.doubt.has_lost:
+        await _stop(daemon)
+        return _left(daemon, 0)
+    with contextlib.suppress(ThrumError):  # what the rooms still have to say is said under the old id
+        await daemon.publisher.cut_now()
     await _stop(daemon)
-    return _left(daemon, 0)
+    is_renewed = await asyncio.to_thread(renew, opened, daemon.message_types)
+    return _left(daemon, AGAIN if is_renewed else 1)
 
 
 async def _stop(daemon: Daemon) -> None:

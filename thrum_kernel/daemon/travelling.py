@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from thrum_kernel import gitdir
-from thrum_kernel.clock import Clock
+from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.commit import Committer
 from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.projecting import ProjectionKeeper
+from thrum_kernel.daemon.renewing import Doubt
 from thrum_kernel.events import EventTypes
 from thrum_kernel.projection import queries
 from thrum_kernel.projection.apply import Projector
@@ -20,6 +21,7 @@ from thrum_kernel.sync.exposure import Gate, Visibility
 from thrum_kernel.sync.ingest import Ingest
 from thrum_kernel.sync.loop import Travel
 from thrum_kernel.sync.merge import Merger
+from thrum_kernel.sync.namesake import Namesakes
 from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.remote import Choice, Remote
@@ -38,6 +40,7 @@ def travel_of(
     cutter: Cutter,
     publisher: Publisher,
     on_shared: Callable[[Sequence[Copy]], None],
+    doubt: Doubt,
 ) -> Travel:
     """The way of one daemon's log through git; nothing happens before its service runs.
 
@@ -56,6 +59,14 @@ def travel_of(
         rebuild=keeper.rebuild,
         catch_up=keeper.catch_up,
         in_doubt=keeper.want_rebuild,
+    )
+
+    loop = asyncio.get_running_loop()
+    namesakes = Namesakes(
+        opened.tree,
+        since=format_us(clock.now_us()),
+        current=lambda: committer.writer,
+        found=lambda sighting: loop.call_soon_threadsafe(doubt.heed, sighting),
     )
 
     def make(choice: Choice) -> Exchange:
@@ -78,6 +89,7 @@ def travel_of(
             ingest=ingest,
             clock=clock,
             name=opened.known.identity.hostname,
+            watch=namesakes.look,
         )
 
     def keep(found: Visibility, name: str) -> None:
@@ -94,7 +106,6 @@ def travel_of(
         publisher=publisher,
         clock=clock,
     )
-    loop = asyncio.get_running_loop()
 
     def reconsider() -> None:
         loop.call_soon_threadsafe(travel.reconsider)

@@ -127,7 +127,9 @@ class Receipts:
         marks: list[ReceiptMark] = []
         for (incarnation, kind, writer), batch in sorted(batches.items()):
             reader = queries.agent_by_incarnation(cache, incarnation)
-            if reader is not None:
+            if reader is not None and queries.has_lived_on(
+                cache, reader.id, self._ground.committer.daemon_id
+            ):
                 marks.append(self._mark(reader, kind, writer, batch, projected.get(writer, [])))
         return marks
 

@@ -140,6 +140,17 @@ def load_or_create(
     return known
 
 
+def is_copy(paths: Paths) -> bool:
+    """Whether T was copied from a place that still holds the original: what `load_or_create` takes a new id for."""
+    try:
+        recorded = load(paths)
+    except FileDamaged:
+        return False
+    if recorded is None or recorded.sync_path in ("", str(paths.sync)):
+        return False
+    return _still_lives(recorded, paths)
+
+
 def load(paths: Paths) -> DaemonIdentity | None:
     """What ``T/daemon.json`` holds; None when there is none.
 

@@ -107,8 +107,9 @@ def _check_file(tree: Tree, path: Path, expected: str, checked: Checked) -> None
 
 def _check_own(tree: Tree, found: Scan, daemon: str, checked: Checked) -> None:
     own = tree.own_writers()
+    told = tree.other_writers()
     for unit in found.units if own is not None else ():
-        foreign = sorted({w.writer for w in unit.windows}.difference(own or ()))
+        foreign = sorted({w.writer for w in unit.windows}.difference(own or (), told))
         if unit.daemon == daemon and foreign:
             text = f"lies under this daemon's name, but it never wrote as {', '.join(foreign)}"
             checked.problems.append(Problem("foreign", str(unit.path), text))

@@ -114,6 +114,13 @@ def filter_quarantine(tree: Tree, purges: Purges) -> list[Path]:
     return gone
 
 
+def filter_copied(tree: Tree, paths: Iterable[Path], purges: Purges) -> list[Path]:
+    """Remove those of the journals at *paths*, all of another daemon, that hold something that goes; which ones."""
+    gone = [path for path in paths if _is_touched(tree.disk.read(path), purges)]
+    drop(tree.disk, gone)
+    return gone
+
+
 def filter_strays(tree: Tree, paths: Iterable[Path], purges: Purges) -> None:
     """Remove message files that no unit lists when they hold something that goes; their events lie elsewhere."""
     for path in paths:

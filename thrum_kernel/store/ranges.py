@@ -5,7 +5,7 @@ The pieces: `names` (what file names say), `units` (first lines), `tree` (folder
 """
 
 from thrum_kernel.store.cut import cut, shard_of
-from thrum_kernel.store.filter import Filtered, filter_quarantine, filter_strays, filter_units
+from thrum_kernel.store.filter import Filtered, filter_copied, filter_quarantine, filter_strays, filter_units
 from thrum_kernel.store.names import Window, folder_name, parse_name, range_name
 from thrum_kernel.store.read import LogLine, Ranges, read_events, read_log, read_messages, read_window
 from thrum_kernel.store.rollup import plan, roll_up
@@ -27,6 +27,7 @@ __all__ = [
     "UnitHeader",
     "Window",
     "cut",
+    "filter_copied",
     "filter_quarantine",
     "filter_strays",
     "filter_units",

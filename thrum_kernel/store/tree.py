@@ -51,6 +51,7 @@ class Tree:
         self.temporary = sync / "tmp"
         self.pending = sync / "purge.pending"
         self.writers = sync / "writers"
+        self.others = sync / "writers.others"
         self._sync = sync
         self.folders = Folders(disk, sync)
 
@@ -120,8 +121,25 @@ class Tree:
         """Note durably that *writers* are ours, before the first file under their names."""
         known = self.own_writers() or frozenset()
         if not known.issuperset(wanted := frozenset(writers)):
-            data = "".join(f"{name}\n" for name in sorted(known | wanted)).encode()
-            replace(self.disk, self.writers, data, temporary=self.folders.ensure(self.temporary))
+            self._write_names(self.writers, known | wanted)
+
+    def other_writers(self) -> frozenset[str]:
+        """Writers under our daemon's id that this log never started and that were told of: see `sync.namesake`."""
+        if self.disk.size(self.others) is None:
+            return frozenset()
+        return frozenset(self.disk.read(self.others).decode(errors="replace").split())
+
+    def note_others(self, writers: Iterable[str]) -> frozenset[str]:
+        """Note durably that *writers* were told of as not ours; those that were not noted before."""
+        known = self.other_writers()
+        news = frozenset(writers) - known
+        if news:
+            self._write_names(self.others, known | news)
+        return news
+
+    def _write_names(self, path: Path, names: Iterable[str]) -> None:
+        data = "".join(f"{name}\n" for name in sorted(names)).encode()
+        replace(self.disk, path, data, temporary=self.folders.ensure(self.temporary))
 
     def write_unit(
         self,

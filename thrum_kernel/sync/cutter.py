@@ -167,6 +167,7 @@ class Cutter:
                 _log.warning("purge: %s: %s", problem.path, problem.text)
             ranges.filter_quarantine(self.tree, purges)
             SharedTexts(self.tree).drop_lower(purges)
+            self._purge_copied(purges)
             remove_temporary(self.tree.disk, self.tree.temporary)
             found = self._look()
             ranges.filter_strays(self.tree, filter(self._is_covered, ranges.strays(self.tree, found)), purges)
@@ -174,6 +175,14 @@ class Cutter:
             self.tree.clear_pending()
             self._new_purges = Purges()
             return PurgeDone(done.message_files, done.events, not done.problems)
+
+    def _purge_copied(self, purges: Purges) -> None:
+        """Remove copied journals that hold something that goes; the rest of them comes from whom they belong to."""
+        paths = [path for path, _ in self._copied_journals()]
+        for path in ranges.filter_copied(self.tree, paths, purges):
+            _log.warning(
+                "%s is removed: the daemon it was copied from publishes what a purge left of it", path.name
+            )
 
     # what it believes
 
@@ -204,6 +213,7 @@ class Cutter:
         own = self.tree.own_writers()
         if own is None:  # no record, or it was taken away: what is there counts as ours
             own = frozenset(window.writer for unit in units for window in unit.windows)
+            own -= self.tree.other_writers()
             self.tree.record_writers(own)
         self._units = [unit for unit in units if all(window.writer in own for window in unit.windows)]
         return found
@@ -294,7 +304,16 @@ class Cutter:
         folder = Path("messages", daemon_folder(self._daemon))
         rest = [path for path in ranges.strays(self.tree, found) if path.is_relative_to(folder)]
         drop(self.tree.disk, [self.tree.published / path for path in rest if self._is_covered(path)])
+        drop(self.tree.disk, [path for path, place in self._copied_journals() if self._is_published(place)])
         self._is_tidy = True
+
+    def _copied_journals(self) -> Iterator[tuple[Path, Place]]:
+        """Journals of the daemon that this log was copied from, which publishes them itself."""
+        for entry in self.tree.disk.entries(self.tree.journal):
+            path = self.tree.journal / entry.name
+            header = journal.read_header(self.tree.disk, path)
+            if header is not None and header.daemon != self._daemon and header.writer in self._ends:
+                yield path, Place(header.writer, self._ends[header.writer])
 
     def _is_covered(self, path: Path) -> bool:
         name = parse_name(path.name)

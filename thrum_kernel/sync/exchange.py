@@ -43,6 +43,12 @@ class Counting(Protocol):
     async def take(self, units: Sequence[Unit]) -> int: ...
 
 
+class Watching(Protocol):
+    """Looks at what the branch holds under this daemon's id; see `Namesakes`. Blocking."""
+
+    def __call__(self, units: Sequence[Unit], /) -> None: ...
+
+
 class Pausing(Protocol):
     """Waits; a test does not."""
 
@@ -73,6 +79,7 @@ class Exchange:
         merger, cutter, publisher, ingest: what works on the files and the cache.
         clock: for the time that a commit tells.
         name: of this machine, for the message of a commit.
+        watch: shown what the branch holds under this daemon's id, after every merge.
 
     Attributes:
         tip: the commit of the remote that everything here was merged with; empty before the first.
@@ -91,6 +98,7 @@ class Exchange:
         ingest: Counting,
         clock: Clock,
         name: str,
+        watch: Watching = lambda units: None,
         pause: Pausing = asyncio.sleep,
     ) -> None:
         self.remote = remote
@@ -104,6 +112,7 @@ class Exchange:
         self._ingest = ingest
         self._clock = clock
         self._name = name
+        self._watch = watch
         self._pause = pause
         self._changes = 0
         self._unprojected: list[Unit] = []
@@ -152,6 +161,8 @@ class Exchange:
             await self._in_thread(self.remote.fetch)
             tip = await self._in_thread(lambda: self._repository.tip(self.remote.ref))
             await self._merge(tip, done)
+        elif not tip:
+            await self._look_at(())  # whatever comes under our id comes from now on
         self.has_news = False  # what comes from here on may miss this commit
         try:
             commit = await self._commit(tip)
@@ -194,8 +205,14 @@ class Exchange:
         self._unprojected += merged.units
         done.received += await self._ingest.take(self._unprojected)
         self._unprojected.clear()
+        await self._look_at(merged.own)
         if merged.purges:
             await self._publisher.cut_now()  # takes what is purged out of every file and journal
+
+    async def _look_at(self, own: Sequence[Unit]) -> None:
+        """Show what the branch holds under our id to who watches; it may note what it saw beside the files."""
+        async with self._publisher.quiet():
+            await self._in_thread(lambda: self._watch(own))
 
     def _take(self, tip: str) -> Merged:
         known = self._cutter.known_purges

@@ -59,11 +59,13 @@ class Merged:
 
     Attributes:
         units: what is new or more complete here, oldest first.
+        own: what the tip holds under this daemon's id, whoever wrote it.
         purges: what the purges and deletions among their lines take out.
         problems: what could not be taken, and names with two contents.
     """
 
     units: list[Unit] = field(default_factory=list)
+    own: list[Unit] = field(default_factory=list)
     purges: Purges = field(default_factory=Purges)
     problems: list[Problem] = field(default_factory=list)
 
@@ -173,6 +175,7 @@ class Merger:
         self._settle(taken, known, merged)
         self._last = entries
         self._headers = {path: unit for path, unit in self._headers.items() if path in entries}
+        merged.own = [unit for unit in self._headers.values() if unit.daemon == self._daemon]
         self._refused = {path: blob for path, blob in self._refused.items() if entries.get(path) == blob}
         self._told = {path: problem for path, problem in self._told.items() if path in self._refused}
         return merged

@@ -98,6 +98,16 @@ def agent_by_incarnation(cache: Cache, incarnation: str) -> AgentRow | None:
     return _agent(rows[0]) if rows else None
 
 
+def has_lived_on(cache: Cache, agent: int, daemon_id: str) -> bool:
+    """Whether the agent of a key lives on a daemon or once did, so that the daemon may write in its name."""
+    return bool(
+        cache.read(
+            "SELECT 1 FROM agent_home h JOIN daemon d ON d.id = h.daemon WHERE h.agent = ? AND d.daemon_id = ?",
+            (agent, daemon_id),
+        )
+    )
+
+
 def agent_by_key(cache: Cache, key: int) -> AgentRow:
     """The agent of a key that a row of the cache named.
 
