@@ -47,7 +47,9 @@ def test_a_second_clone_joins_and_messages_go_both_ways(origin: Repo, thrum_spaw
         two = Cli(thrum_spawner, second.path, second.env)
         try:
             before = fingerprint(second.path, without=(".git/thrum-sync", ".thrum", ".git/info/exclude"))
-            told = two("init", "--non-interactive", "--stealth")
+            began = two.run("init", "--non-interactive", "--stealth")
+            told = began.out
+            assert began.status == 0 and "projecting 0 %" not in began.err
             assert "✓ Joined the messages of origin (1 message, 1 agent)" in told
             assert config_of(second)["local_only"] is False
             assert (

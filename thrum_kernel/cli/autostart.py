@@ -26,6 +26,7 @@ from thrum_kernel.paths import Paths
 CONNECT_S: Final = 5.0
 PATIENCE_S: Final = 0.5
 POLL_S: Final = 0.1
+NOTHING_YET: Final = str(Projecting(0))
 RESTART_S: Final = 5.0
 """How long a daemon that went away is given to be back before another is started."""
 
@@ -81,7 +82,8 @@ def wait_for_the_next(paths: Paths, env: Mapping[str, str]) -> None:
 def wait_until_projected(api: Api, say: Callable[[str], None], *, patience_s: float = PATIENCE_S) -> None:
     """Return once the daemon has its cache; tells the progress of a rebuild whenever it changes.
 
-    A start that takes no longer than *patience_s* is not worth a word.
+    A start that takes no longer than *patience_s* is not worth a word, and neither is one that has projected nothing
+    yet: there may be nothing to project.
 
     Raises:
         ThrumError: it cannot be asked.
@@ -89,7 +91,7 @@ def wait_until_projected(api: Api, say: Callable[[str], None], *, patience_s: fl
     told = ""
     speak_from = time.monotonic() + patience_s
     while progress := _progress(api):
-        if progress != told and time.monotonic() >= speak_from:
+        if progress not in (told, NOTHING_YET) and time.monotonic() >= speak_from:
             told = progress
             say(told)
         time.sleep(POLL_S)

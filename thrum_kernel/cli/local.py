@@ -26,6 +26,7 @@ from thrum_kernel.cli.app import Found, Tree
 from thrum_kernel.cli.command import Outcome, Pending, Run
 from thrum_kernel.cli.hinting import Around, tell_of_ignored_name
 from thrum_kernel.cli.output import STDERR, Output
+from thrum_kernel.cli.progress import Progress, bar_of
 from thrum_kernel.cli.protocol import allowed, octets, text
 from thrum_kernel.cli.running import INTERRUPTED, checked, fail, input_failure, step, too_long
 from thrum_kernel.cli.terminal import Terminal
@@ -200,7 +201,9 @@ class _InProcess:
         # Asked apart: the calls of the command itself are numbered, and a retry in the daemon numbers them the same.
         about = self._connect(where.socket, "", token)
         if not self._found.is_offline:
-            autostart.wait_until_projected(about, self._out_now)
+            progress = Progress(self._out_now, bar=bar_of(2, self._environ), quiet=self._out.quiet)
+            with contextlib.closing(progress):
+                autostart.wait_until_projected(about, progress.tell)
         skew = autostart.version_skew(about, __version__)
         if skew:
             self._out.note(skew)

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Any, Final
 
 from thrum_kernel.cli import autostart
 from thrum_kernel.cli.command import Run
+from thrum_kernel.cli.progress import Progress, bar_of
 
 JOIN_S: Final = 120.0
 """How long `init` waits for the messages of the remote."""
 
 
+FETCHING: Final = "fetching messages"
+
+
 def until_ready(run: Run) -> None:
-    """Return once the daemon has its cache; the progress of a rebuild is told on standard error.
+    """Return once the daemon has its cache; the progress of a rebuild is shown on standard error.
 
     Raises:
         ThrumError: the daemon cannot be asked.
     """
-
-    def say(progress: str) -> None:
-        run.out.note(progress)
-        run.out.flush()
-
-    autostart.wait_until_projected(run.api, say)
+    with closing(_progress(run)) as progress:
+        autostart.wait_until_projected(run.api, progress.tell)
 
 
 def until_joined(run: Run) -> dict[str, Any]:
@@ -32,11 +33,23 @@ def until_joined(run: Run) -> dict[str, Any]:
     Raises:
         ThrumError: the daemon cannot be asked.
     """
-    deadline = time.monotonic() + JOIN_S
-    while True:
-        until_ready(run)
-        found: dict[str, Any] = run.call("sync.status")
-        is_over = found.get("last_sync_at") or found.get("last_error") or found.get("local_only")
-        if is_over or time.monotonic() > deadline:
-            return found
-        time.sleep(autostart.POLL_S)
+    begun = time.monotonic()
+    with closing(_progress(run)) as progress:
+        while True:
+            autostart.wait_until_projected(run.api, progress.tell, patience_s=0.0)
+            found: dict[str, Any] = run.call("sync.status")
+            is_over = found.get("last_sync_at") or found.get("last_error") or found.get("local_only")
+            waited_s = time.monotonic() - begun
+            if is_over or waited_s > JOIN_S:
+                return found
+            if waited_s > autostart.PATIENCE_S:
+                progress.tell(FETCHING)
+            time.sleep(autostart.POLL_S)
+
+
+def _progress(run: Run) -> Progress:
+    def say(text: str) -> None:
+        run.out.note(text)
+        run.out.flush()
+
+    return Progress(say, bar=bar_of(2, run.inv.env), quiet=run.out.quiet)
