@@ -94,10 +94,10 @@ class Projects:
         self._all.append(project)
         return project
 
-    def clone(self, name: str, *agents: str) -> Project:
-        """A fresh clone that exchanges, with agents."""
+    def clone(self, name: str, *agents: str, url: str = "") -> Project:
+        """A fresh clone that exchanges, with agents; *url* is how it reaches the remote."""
         path = self.folder / name
-        self.origin.git("clone", "-q", f"file://{self.origin.path}", str(path))
+        self.origin.git("clone", "-q", url or f"file://{self.origin.path}", str(path))
         agents = agents or ("alice", "bob")
         project = self.at(path, agents[0])
         project.cli("init", "--non-interactive", "--stealth")
