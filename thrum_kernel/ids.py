@@ -9,6 +9,7 @@ Source: DESIGN.md D2; spec/kernel.md §2.4.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
@@ -164,3 +165,17 @@ def group_id(ulid: str) -> str:
 
 def daemon_id(ulid: str) -> str:
     return f"d_{ulid}"
+
+
+EARLIER_DAEMON: Final = daemon_id("0" * 26)
+"""The daemon that what earlier layouts held is published under; nobody is it, and every clone may write for it.
+
+Source: docs/explanation/migration.md.
+"""
+
+
+def derived_ulid(us: int, *words: str | bytes) -> str:
+    """A ULID that *words* determine, at *us* microseconds since 1970: whoever derives it gets the same."""
+    parts = [word.encode("utf-8", "surrogatepass") if isinstance(word, str) else word for word in words]
+    digest = hashlib.sha256(b"\0".join(parts)).digest()
+    return encode_ulid(min(max(us // 1000, 0), (1 << 48) - 1) << 80 | int.from_bytes(digest[:10], "big"))

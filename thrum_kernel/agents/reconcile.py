@@ -4,6 +4,7 @@
   still lives here.
 - An identity that this daemon does not know (its log is new, or the file came with a copied folder) is registered,
   unless its agent was deleted or moved away from here.
+- An identity that an earlier layout knew, whose messages were brought over, goes on as that agent.
 - The file of an agent that was deleted or moved away is set aside.
 - Sessions whose runtime ended meanwhile are ended; a session is opened only for a runtime that is running and has
   none.
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from thrum_kernel.agents.earlier import Earlier
 from thrum_kernel.agents.homes import Home, ProcessKey
 from thrum_kernel.agents.identity_files import IdentityFiles
 from thrum_kernel.agents.roster import Roster
@@ -64,6 +66,7 @@ class Reconciler:
         files: IdentityFiles,
         worktrees: Worktrees,
         committer: Committer,
+        earlier: Earlier,
         hostname: str,
         watch: Callable[[ProcessKey], bool],
     ) -> None:
@@ -72,6 +75,7 @@ class Reconciler:
         self._files = files
         self._worktrees = worktrees
         self._committer = committer
+        self._earlier = earlier
         self._hostname = hostname
         self._watch = watch
 
@@ -111,6 +115,7 @@ class Reconciler:
             await asyncio.to_thread(self._worktrees.refresh)
 
     async def _take_in(self, worktree: Path, identity: Identity, done: Reconciled) -> None:
+        await self._earlier.take_over(identity.name)
         agent = self._roster.find_local(identity.name)
         if agent is None:
             agent = await self._register(worktree, identity)

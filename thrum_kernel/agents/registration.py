@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from thrum_kernel.agents.earlier import Earlier
 from thrum_kernel.agents.homes import Home, ProcessKey
 from thrum_kernel.agents.identity_files import IdentityFiles, path_of
 from thrum_kernel.agents.naming import check_apart
@@ -72,6 +73,7 @@ class Registration:
         sessions: Sessions,
         files: IdentityFiles,
         committer: Committer,
+        earlier: Earlier,
         repo_id: str,
         hostname: str,
         claimed: Callable[[], Sequence[str]],
@@ -85,6 +87,7 @@ class Registration:
         self._sessions = sessions
         self._files = files
         self._committer = committer
+        self._earlier = earlier
         self._repo_id = repo_id
         self._hostname = hostname
         self._claimed = claimed
@@ -107,6 +110,8 @@ class Registration:
         spot = await self._spot(caller, params)
         async with self._sessions.one_at_a_time:
             known = self._roster.find_local(name)
+            if known is None and await self._earlier.take_over(name, hostname=self._hostname):
+                known = self._roster.find_local(name)
             if known is None:
                 check_apart(name, params.role, self._roster.everyone())
             else:
@@ -171,7 +176,7 @@ class Registration:
         return ProcessKey(pid, started) if started is not None else None
 
     def _check_unchanged(self, known: AgentRow, params: Register) -> None:
-        if params.force or (known.role, known.module) == (params.role, params.module):
+        if params.force or not known.role or (known.role, known.module) == (params.role, params.module):
             return
         raise Refused(
             f"agent {known.name} is registered with role {known.role} and module {known.module}",

@@ -10,6 +10,7 @@ from typing import Any
 from thrum_kernel import git
 from thrum_kernel.agents.contexts import ContextJournal, Contexts
 from thrum_kernel.agents.directory import Directory
+from thrum_kernel.agents.earlier import Earlier
 from thrum_kernel.agents.git_facts import GitFacts
 from thrum_kernel.agents.homes import Homes, ProcessKey
 from thrum_kernel.agents.identity_files import IdentityFiles
@@ -129,11 +130,13 @@ class Agents:
             clock=clock,
             worktrees=lambda: [worktree.path for worktree in worktrees.all()],
         )
+        earlier = Earlier(roster=self.roster, sessions=self._sessions, committer=committer)
         registration = Registration(
             roster=self.roster,
             sessions=self._sessions,
             files=self.files,
             committer=committer,
+            earlier=earlier,
             repo_id=repo_id,
             hostname=hostname,
             claimed=claimed,
@@ -193,6 +196,7 @@ class Agents:
             files=self.files,
             worktrees=worktrees,
             committer=committer,
+            earlier=earlier,
             hostname=hostname,
             watch=self._watch.watch,
         )

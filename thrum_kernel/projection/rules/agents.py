@@ -6,6 +6,8 @@ for good.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from thrum_kernel.clock import parse_us
@@ -19,6 +21,9 @@ from thrum_kernel.events.core import (
     SessionStart,
 )
 from thrum_kernel.projection.tables import Agent, Held, Place, Tables, Verdict
+
+_DATED: Final = "0000000001"
+"""Incarnations below have no time in them; see `migrate.names`."""
 
 
 def register(tables: Tables, place: Place, event: AgentRegister) -> Verdict:
@@ -47,7 +52,20 @@ def register(tables: Tables, place: Place, event: AgentRegister) -> Verdict:
             event.ulid,
         ),
     )
+    _date(tables, agent, event)
     return None
+
+
+def _date(tables: Tables, agent: Agent, event: AgentRegister) -> None:
+    """What an earlier layout knew begins undated: the earliest registration with a time says when that was."""
+    at_us = parse_us(event.timestamp)
+    if not event.incarnation or event.incarnation >= _DATED:
+        return
+    tables.db.execute(
+        "UPDATE agent SET registered_us = ? WHERE id = ? AND incarnation < ?"
+        " AND (registered_us = 0 OR registered_us > ?)",
+        (at_us, agent.key, _DATED, at_us),
+    )
 
 
 def _begin(tables: Tables, place: Place, event: AgentRegister) -> Agent:
