@@ -167,6 +167,7 @@ def staying_here(root: Path, publisher: Publisher) -> Travel:
         runner=Runner(root / "repo.git", root / "a-sync", environ={}),
         gate=gate,
         make=nobody,
+        take_over=nobody,
         publisher=publisher,
         clock=SystemClock(),
     )

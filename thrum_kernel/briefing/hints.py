@@ -54,6 +54,11 @@ CODES: Final = (
     Code(
         "identity.name-ignored", "info", "beside any command: `THRUM_NAME` names no identity of this worktree"
     ),
+    Code(
+        "init.next-migrate",
+        "info",
+        "after `init`: messages of an earlier Thrum are here and were not brought over",
+    ),
     Code("init.next-quickstart", "info", "after `init`: nobody is registered in this worktree yet"),
     Code(
         "daemon.unit.install", "info", "after `daemon unit`: where the unit goes, and how it is switched on"

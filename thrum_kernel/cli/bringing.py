@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from thrum_kernel import gitdir
-from thrum_kernel.errors import Refused, UsageError
+from thrum_kernel.errors import Refused, ThrumError, UsageError
 from thrum_kernel.migrate import places
 from thrum_kernel.migrate.aside import move_aside
 from thrum_kernel.migrate.places import LAYOUTS, Source
@@ -26,6 +26,14 @@ Say: TypeAlias = Callable[[str], None]
 
 MANY: Final = 20_000
 """From so many new records on the cache is made anew at the next start, which is faster."""
+
+
+def offered(where: Paths) -> bool:
+    """Whether there are messages of an earlier layout that nobody brought over here yet, as far as can be told."""
+    try:
+        return places.is_offered(where)
+    except (ThrumError, OSError):
+        return False
 
 
 def chosen(where: Paths, wanted: str, cwd: Path) -> list[Source]:

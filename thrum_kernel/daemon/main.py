@@ -733,6 +733,10 @@ class Daemon:
             )
         if self.cache.moved_aside is not None:
             found.append(f"a database of another program was moved to {self.cache.moved_aside}")
+        if self.opened.moved_aside is not None:
+            found.append(
+                f"the work tree of an earlier Thrum was moved to {self.opened.moved_aside}: thrum migrate"
+            )
         if self.opened.restored:
             found.append(f"files that were gone were written back: {', '.join(self.opened.restored)}")
         found += [

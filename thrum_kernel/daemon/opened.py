@@ -20,6 +20,7 @@ from thrum_kernel.daemon.copied import begin_anew
 from thrum_kernel.daemon.owned_disk import OwnedDisk
 from thrum_kernel.errors import NotInitialized, StoreError
 from thrum_kernel.ids import HybridClock
+from thrum_kernel.migrate import aside
 from thrum_kernel.paths import Paths
 from thrum_kernel.projection.local import LocalDb
 from thrum_kernel.settings import copies
@@ -54,6 +55,7 @@ class Opened:
         local: the tables of this machine, migrated.
         restored: files of ours that were gone and are written back.
         ids: the clock that its events are numbered by.
+        moved_aside: where the work tree of an earlier Thrum, found in our place, is now; None when there was none.
     """
 
     paths: Paths
@@ -65,6 +67,7 @@ class Opened:
     local: LocalDb
     restored: tuple[str, ...]
     ids: HybridClock
+    moved_aside: Path | None = None
 
     @classmethod
     def open(
@@ -120,6 +123,7 @@ class Opened:
                     new_id=ids.next_ulid,
                     on_elsewhere=on_elsewhere,
                 )
+                moved_aside = _move_aside(paths)
                 tree = Tree(OwnedDisk(disk or OsDisk(), lambda: check_lock(lock, paths)), paths.sync)
                 tree.check_format()
                 recovered = journal.recover(tree.disk, tree.journal, tree.quarantine)
@@ -137,7 +141,7 @@ class Opened:
                 torn.lines,
                 torn.kept,
             )
-        return cls(paths, lock, settings, known, tree, recovered, local, restored, ids)
+        return cls(paths, lock, settings, known, tree, recovered, local, restored, ids, moved_aside)
 
     @property
     def daemon_id(self) -> str:
@@ -167,6 +171,17 @@ class Opened:
             self.local.close()
         finally:
             self.lock.release()
+
+
+def _move_aside(paths: Paths) -> Path | None:
+    """Make way for our published files where the work tree of an earlier Thrum lies in their place."""
+    try:
+        moved = aside.move_aside(paths)
+    except OSError as error:
+        raise StoreError(f"the work tree of an earlier Thrum is in the way: {error}") from error
+    if moved is not None:
+        _log.warning("the work tree of an earlier Thrum was moved to %s; see: thrum migrate", moved)
+    return moved
 
 
 def check_lock(lock: Lock, paths: Paths) -> None:

@@ -26,6 +26,7 @@ from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.remote import Choice, Remote
 from thrum_kernel.sync.repository import Repository
+from thrum_kernel.sync.takeover import Takeover
 
 
 def travel_of(
@@ -92,6 +93,19 @@ def travel_of(
             watch=namesakes.look,
         )
 
+    async def take_over(choice: Choice) -> str:
+        takeover = Takeover(
+            remote=Remote(choice, runner=runner, cwd=where.repo),
+            repository=Repository(
+                where.repository, where.published, runner=runner, object_format=choice.object_format
+            ),
+            tree=opened.tree,
+            publisher=publisher,
+            clock=clock,
+            daemon=opened.daemon_id,
+        )
+        return await takeover.run()
+
     def keep(found: Visibility, name: str) -> None:
         sync = dict(settings.current().raw.get("daemon", {}).get("sync") or {})
         sync.update(detected_visibility=found, detected_remote=name)
@@ -103,6 +117,7 @@ def travel_of(
         runner=runner,
         gate=Gate(environ=environ, clock=clock, settings=lambda: settings.daemon.sync, keep=keep),
         make=make,
+        take_over=take_over,
         publisher=publisher,
         clock=clock,
     )

@@ -21,6 +21,11 @@ from thrum_kernel.migrate.facts import DAMAGED, Kept, Record
 from thrum_kernel.paths import Paths
 
 Layout = Literal["monolith", "folder", "branch", "local", "path"]
+FOLDER: Final = "migrated"
+"""Below T: what a migration keeps."""
+
+REPORT: Final = "report.json"
+
 LAYOUTS: Final[tuple[Layout, ...]] = ("monolith", "folder", "branch", "local")
 
 MONOLITHS: Final = ("messages.jsonl", "messages.jsonl.v6.bak")
@@ -236,6 +241,20 @@ def _files(folder: Path) -> list[Path]:
         return [path for path in sorted(folder.iterdir()) if path.is_file() and not path.is_symlink()]
     except OSError:
         return []
+
+
+def is_offered(paths: Paths) -> bool:
+    """Whether there is something to bring over that nobody has brought over here yet.
+
+    Raises:
+        GitFailed: git cannot be asked.
+    """
+    return not is_done(paths) and is_there(paths)
+
+
+def is_done(paths: Paths) -> bool:
+    """Whether it was brought over here once."""
+    return (paths.sync / FOLDER / REPORT).is_file()
 
 
 def is_there(paths: Paths) -> bool:

@@ -26,7 +26,7 @@ from thrum_kernel.migrate.facts import DAMAGED, Kept
 from thrum_kernel.migrate.gathered import Gathered
 from thrum_kernel.migrate.known import Known
 from thrum_kernel.migrate.mapping import Mapped, map_facts
-from thrum_kernel.migrate.places import Source
+from thrum_kernel.migrate.places import FOLDER, REPORT, Source
 from thrum_kernel.migrate.report import Report, found_in, rows_of, spots_of
 from thrum_kernel.store import ranges
 from thrum_kernel.store.files import replace
@@ -35,11 +35,7 @@ from thrum_kernel.store.ranges import Tree
 
 _log = logging.getLogger(__name__)
 
-FOLDER: Final = "migrated"
-"""Below T: what a migration keeps."""
-
 KEPT: Final = "kept.jsonl"
-REPORT: Final = "report.json"
 BEGUN: Final = "begun.json"
 
 TYPES: Final = EventTypes(core.CORE_EVENT_TYPES)

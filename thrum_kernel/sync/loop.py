@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from thrum_kernel.api import Service
 from thrum_kernel.clock import Clock
-from thrum_kernel.errors import StoreError, ThrumError
+from thrum_kernel.errors import Refused, StoreError, ThrumError
 from thrum_kernel.gitdir import Place
 from thrum_kernel.settings.document import Setting
 from thrum_kernel.sync.exchange import Exchange, Exchanged
@@ -26,7 +26,7 @@ from thrum_kernel.sync.exposure import Gate
 from thrum_kernel.sync.polling import Polling
 from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
-from thrum_kernel.sync.remote import Choice, choose
+from thrum_kernel.sync.remote import Choice, Raced, choose
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Travel:
         runner: of our own repository.
         gate: the exposure gate.
         make: an exchange with a chosen remote.
+        take_over: makes the branch of a chosen remote ours; gives the name that it has there now as it was.
         publisher: whose publishes travel.
 
     Attributes:
@@ -61,6 +62,7 @@ class Travel:
         runner: Runner,
         gate: Gate,
         make: Callable[[Choice], Exchange],
+        take_over: Callable[[Choice], Awaitable[str]],
         publisher: Publisher,
         clock: Clock,
     ) -> None:
@@ -75,6 +77,7 @@ class Travel:
         self._runner = runner
         self._gate = gate
         self._make = make
+        self._take_over = take_over
         self._clock = clock
         self._polling = Polling()
         self._wake = asyncio.Event()
@@ -141,6 +144,28 @@ class Travel:
             self._forced = asyncio.ensure_future(self._exchange_once(anew=True))
             self._forced.add_done_callback(self._forced_is_over)
         await asyncio.shield(self._forced)  # the exchange goes on when the caller goes away
+
+    async def replace(self) -> str:
+        """Make the remote's branch ours where another program wrote it; what it is called there now as it was.
+
+        Raises:
+            Refused: the log stays on this machine.
+            ThrumError: it failed; doing it again goes on.
+        """
+        async with self._lock:
+            if await self._ready(anew=True) is None or self._choice is None:
+                raise Refused(
+                    f"nothing is pushed from here: {self.reason or 'there is no remote'}",
+                    hint="thrum sync status",
+                )
+            try:
+                return await self._take_over(self._choice)
+            except Raced:
+                raise Refused(
+                    "somebody else pushed to the branch at the same time", hint="try again"
+                ) from None
+            finally:
+                self.heard()
 
     def abandon(self) -> None:
         """End what git does, now: the daemon stops."""

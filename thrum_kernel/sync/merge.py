@@ -39,7 +39,7 @@ class ForeignBranch(ThrumError):
     def __init__(self, remote: str) -> None:
         super().__init__(
             f"the branch a-sync of {remote} was not written by this program",
-            hint="it is left alone; messages stay on this machine until that branch is migrated or renamed",
+            hint="messages stay on this machine until then: thrum migrate --replace-remote",
         )
 
 

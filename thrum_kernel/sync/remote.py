@@ -194,8 +194,8 @@ class Remote:
             timeout_s=TRANSFER_S,
         )
 
-    def push(self, commit: str) -> None:
-        """Make *commit* the remote's branch, if it follows what is there.
+    def push(self, commit: str, *, branch: str = BRANCH) -> None:
+        """Make *commit* the remote's branch, or another *branch* of it, if it follows what is there.
 
         Raises:
             Raced: it does not, for somebody else has pushed.
@@ -207,7 +207,7 @@ class Remote:
             "--no-verify",
             "--no-recurse-submodules",
             self.name,
-            f"{commit}:{REF}",
+            f"{commit}:refs/heads/{branch}",
         )
         try:
             answer = self._runner.run(*words, cwd=self._cwd, settings=self._settings, timeout_s=TRANSFER_S)

@@ -68,6 +68,13 @@ class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
     pushed: bool = False
 
 
+class SyncReplaced(msgspec.Struct, kw_only=True):
+    """The remote, and the branch there that is now what ours was; empty when ours was ours already."""
+
+    remote: str
+    kept_as: str
+
+
 class SyncMethods:
     """The methods.
 
@@ -81,7 +88,7 @@ class SyncMethods:
         self._travel = travel
 
     def methods(self) -> Sequence[Method]:
-        """``sync.status``, ``sync.force``."""
+        """``sync.status``, ``sync.force``, ``sync.replace``."""
         return (
             Method(
                 name="sync.status",
@@ -99,6 +106,16 @@ class SyncMethods:
                 handler=self._force,
                 mutates=True,
                 summary="Publish now, and exchange with the remote",
+            ),
+            Method(
+                name="sync.replace",
+                params=SyncParams,
+                result=SyncReplaced,
+                handler=self._replace,
+                mutates=True,
+                anonymous=True,
+                transports=frozenset({"unix"}),
+                summary="Make the remote's branch ours where an earlier Thrum wrote it; what it was stays beside it",
             ),
         )
 
@@ -148,6 +165,10 @@ class SyncMethods:
             received=self._travel.received - received,
             pushed=self._travel.pushes > pushes,
         )
+
+    async def _replace(self, call: Call, params: SyncParams) -> SyncReplaced:
+        kept = await self._travel.replace()
+        return SyncReplaced(remote=self._travel.remote, kept_as=kept)
 
     def _last_error(self) -> str | msgspec.UnsetType:
         return self._publisher.last_error or self._travel.last_error or msgspec.UNSET

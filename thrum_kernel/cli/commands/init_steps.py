@@ -1,7 +1,7 @@
 """The kernel's own steps of ``init``, through the same door as those of plugins.
 
 Orders: core 100 (files, configuration, which daemon this is), identity 200 (who is to be registered), worktrees 300,
-daemon 800, registration 900. Steps below 500 set the project up; a worktree that joins one runs core and what comes
+migrate 700 (messages of an earlier Thrum), daemon 800, registration 900. Steps below 500 set the project up; a worktree that joins one runs core and what comes
 from 500 on.
 
 Source: spec/features.md §12.4; spec/decisions.md "init, prime…".
@@ -21,12 +21,14 @@ import msgspec
 
 from thrum_kernel import git, ids, jsonio
 from thrum_kernel.api import InitPlan, InitStep, Question
+from thrum_kernel.cli import bringing
 from thrum_kernel.cli.arguments import bare_name
 from thrum_kernel.cli.command import Run
 from thrum_kernel.cli.commands.ready import until_joined, until_ready
 from thrum_kernel.cli.lifecycle import Lifecycle, Started
 from thrum_kernel.cli.render import counted
 from thrum_kernel.cli.setup import Plan, Setup, Wishes, worktrees_root
+from thrum_kernel.cli.texts.migrate import report_lines
 from thrum_kernel.cli.undertaking import Undertaking
 from thrum_kernel.clock import SystemClock, format_us
 from thrum_kernel.errors import Refused, ThrumError
@@ -86,6 +88,7 @@ class KernelSteps:
             InitStep(name="core", order=100, run=self._core),
             InitStep(name="identity", order=200, run=self._identity, questions=self._ask_identity),
             InitStep(name="worktrees", order=300, run=self._worktrees, questions=self._ask_worktrees),
+            InitStep(name="migrate", order=700, run=self._migrate, questions=self._ask_migrate),
             InitStep(name="daemon", order=800, run=self._daemon),
             InitStep(name="registration", order=900, run=self._registration),
         ]
@@ -229,6 +232,29 @@ class KernelSteps:
         plan.make_folder(root)
         if str(root) != _base_path(self._where):
             plan.configure("worktrees.base_path", str(root))
+
+    # --- messages of an earlier Thrum --------------------------------------------------------------------------------
+
+    def _ask_migrate(self, plan: InitPlan) -> Sequence[Question]:
+        if not bringing.offered(self._where):
+            return ()
+        return (
+            Question(
+                key="migrate",
+                prompt="Messages of an earlier Thrum are here. Bring them over? Nothing of it is removed.",
+                default="yes",
+                choices=(("yes", "yes"), ("no", "no, later: thrum migrate")),
+            ),
+        )
+
+    def _migrate(self, plan: InitPlan) -> None:
+        """Before the daemon starts, so that the agents it finds are those that the messages are for."""
+        if plan.options.get("migrate") != "yes" or plan.dry_run:
+            return
+        report = bringing.bring(self._where, lambda: bringing.chosen(self._where, "", self._where.repo))
+        plan.report("migrated", {row.kind: row.new for row in report.rows})
+        for line in report_lines(report):
+            plan.say(line)
 
     # --- daemon ------------------------------------------------------------------------------------------------------
 

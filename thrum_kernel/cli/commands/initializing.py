@@ -14,7 +14,7 @@ import typer
 from thrum_kernel import jsonio, paths
 from thrum_kernel.api import InitStep
 from thrum_kernel.briefing.wizard import Wizard
-from thrum_kernel.cli import bootstrapping
+from thrum_kernel.cli import bootstrapping, bringing
 from thrum_kernel.cli.command import Group, Run, command, run_of
 from thrum_kernel.cli.commands.init_steps import (
     PROJECT_BELOW,
@@ -193,8 +193,10 @@ def _may_begin(run: Run, where: Paths, plugins: ProcessHost, *, force: bool, aga
     if not bootstrapping.judge(run, where, plugins, "init", force=force):
         raise NotARepository(where.worktree)
     if where.config.is_file() and not where.is_redirected and not force and not again:
+        earlier = "; messages of an earlier Thrum are here: thrum migrate" if bringing.offered(where) else ""
         raise UsageError(
-            f"thrum is already initialized in {where.repo}", hint="to bring it up to date: thrum init --force"
+            f"thrum is already initialized in {where.repo}",
+            hint=f"to bring it up to date: thrum init --force{earlier}",
         )
 
 
@@ -230,6 +232,15 @@ def _report(run: Run, plan: Undertaking) -> None:
     if plan.dry_run:
         show(run, result, ["Dry run — no files written:", *lines])
         return
+    if bringing.offered(plan.where):
+        run.out.hint(
+            "init.next-migrate",
+            "messages of an earlier Thrum are here",
+            options=[
+                Option("look", "thrum migrate --dry-run"),
+                Option("bring them over", "thrum migrate"),
+            ],
+        )
     if "agent" not in result and not any(plan.where.identities.glob("*.json")):
         run.out.hint(
             "init.next-quickstart",
