@@ -245,7 +245,7 @@ class Merger:
     ) -> None:
         """Tell of names whose content in the tip is not the one that is here; only what changed is read."""
         for path, blob in entries.items():
-            if path not in present or self._last.get(path) == blob or not is_log_path(path):
+            if self._last.get(path) == blob or not is_log_path(path) or path not in present:
                 continue
             if not _is_named_after(path, blobs.read(blob)):
                 text = "the remote holds other bytes under this name than it tells; what is here is kept"
@@ -263,7 +263,7 @@ class Merger:
         """The units of the tip whose events file is not here."""
         units = []
         for path, blob in entries.items():
-            if path in present or not is_events_path(path) or self._refused.get(path) == blob:
+            if not is_events_path(path) or path in present or self._refused.get(path) == blob:
                 continue
             unit = self._headers.get(path) or self._read_header(path, blob, blobs, merged)
             if unit is not None:

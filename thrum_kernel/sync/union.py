@@ -25,7 +25,7 @@ _MESSAGES: Final = re.compile(rf"messages/{_FOLDER}/{_FOLDER}/[0-9a-f]/([^/]+)")
 
 def is_events_path(path: str) -> bool:
     """Whether *path* can be that of an events file."""
-    match = _EVENTS.fullmatch(path)
+    match = _EVENTS.fullmatch(path) if path.startswith("events/") else None
     return match is not None and parse_name(match[1]) is not None
 
 
