@@ -58,9 +58,11 @@ def test_a_copy_takes_an_id_of_its_own_and_the_past_stays_one(
         if running:
             two.cli.run("daemon", "stop")  # the pid file came along, and names the original's daemon
             assert one.pid == pid
+            two.cli.run("init", "--non-interactive", "--stealth", "--no-daemon")
         one.cli("daemon", "start") if not running else None
         two.cli("daemon", "start")
         assert one.daemon_id == kept != two.daemon_id
+        assert str(one.path).encode() not in (two.sync / "local.db").read_bytes()
         assert "had not read stays with the old one" in two.warnings()
         two.as_agent("alice")("session", "start")
         two.send("from the copy")

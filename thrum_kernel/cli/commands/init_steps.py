@@ -132,6 +132,8 @@ class KernelSteps:
     def _name_daemon(self) -> None:
         """Give this repository's daemon its identity, in T and shown in config.json; one that it has stays."""
         where = self._where
+        if daemon_identity.is_copy(where):
+            return  # the first start gives a copy its own, and leaves behind what is the original's
         transaction = self._plan.transaction
         transaction.claim(where.sync)
         transaction.protect(where.daemon_file)
