@@ -107,17 +107,29 @@ def cli_page() -> str:
 
 def errors_page() -> str:
     """The page about errors."""
+    import thrum_kernel.daemon.main  # noqa: F401 - imports every room, and so every error
     from thrum_kernel import errors
 
     rows = ["| error | code | exit | meaning |", "|---|---|---|---|"]
-    for _, cls in inspect.getmembers(errors, inspect.isclass):
-        if issubclass(cls, errors.ThrumError) and cls is not errors.RemoteError:
+    for cls in sorted(_errors(errors.ThrumError), key=lambda cls: cls.__name__):
+        if cls is not errors.RemoteError:
             meaning = (inspect.getdoc(cls) or "").partition("\n")[0]
             rows.append(f"| `{cls.__name__}` | {cls.rpc_code} | {cls.exit_code} | {meaning} |")
     return (
         f"# Errors\n\n{_NOTE}\nOver JSON-RPC an error has `code`, `message` and `data.hint`: what to do next. Codes\n"
         "from -32700 to -32600 are JSON-RPC's own.\n\n" + "\n".join(rows) + "\n"
     )
+
+
+def _errors(root: type[Any]) -> set[type[Any]]:
+    """*root* and every error of the kernel below it, whatever room it lives in."""
+    found = {root}
+    for cls in root.__subclasses__():
+        if cls.__module__.startswith("thrum_kernel.") and not cls.__module__.startswith(
+            "thrum_kernel.testing"
+        ):
+            found |= _errors(cls)
+    return found
 
 
 def hooks_page() -> str:

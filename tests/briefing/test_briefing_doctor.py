@@ -22,6 +22,7 @@ from thrum_kernel.briefing.doctor import Appointment, Ground, examine
 from thrum_kernel.cli import checkups
 from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.paths import Paths, find
+from thrum_kernel.settings.core import Sync
 from thrum_kernel.settings.document import SettingsFile
 from thrum_kernel.testing.harness import Cli, Repo
 
@@ -443,13 +444,14 @@ def test_little_room_is_told_before_there_is_none(free: int, level: str) -> None
 
 
 def exposed(repo: Repo, sync: dict[str, str], *, held: str = "", local_only: bool = False) -> Finding:
+    name = "example.org/acme/project"
     path = repo.path / ".thrum" / "config.json"
     config = json.loads(path.read_bytes())
     config["daemon"] |= {"local_only": local_only, "sync": sync}
     path.write_text(json.dumps(config))
 
     def ask(method: str, **params: Any) -> Any:
-        return {"local_only_reason": held} if held else None
+        return {"local_only_reason": held, "remedy": f"thrum config set a.b {name}"} if held else None
 
     (found,) = travel.exposure(ground(repo, settings=SettingsFile(path), ask=ask))
     return found
@@ -480,9 +482,9 @@ def test_a_log_past_its_budget_is_told(stopped: Cli, repo: Repo) -> None:
     large = find(repo.path, env=repo.env).published / "large"
     large.parent.mkdir(parents=True, exist_ok=True)
     with large.open("wb") as stream:
-        stream.truncate(travel.BUDGET_BYTES + 1)  # takes no room
+        stream.truncate(Sync().budget_bytes + 1)  # takes no room
     (found,) = travel.budget(ground(repo))
-    assert (found.level, found.remedy) == ("warning", "thrum purge --before 90d")
+    assert (found.level, found.remedy) == ("warning", "thrum sync gc")
 
 
 def test_what_is_wrong_with_sync_is_told(stopped: Cli, repo: Repo) -> None:

@@ -10,6 +10,7 @@ from thrum_kernel.context import model as context
 from thrum_kernel.daemon import status
 from thrum_kernel.messaging import model, push, threads
 from thrum_kernel.settings import methods as settings
+from thrum_kernel.sync import gc as sync_gc
 from thrum_kernel.sync import log
 from thrum_kernel.sync import purge as purging
 from thrum_kernel.sync import status as sync
@@ -58,6 +59,7 @@ PARAMS: dict[str, type[Any]] = {
     "subscribe": push.SubscribeParams,
     "subscriptions.list": push.ListSubscriptionsParams,
     "sync.force": sync.SyncParams,
+    "sync.gc": sync_gc.GcParams,
     "sync.status": sync.SyncParams,
     "team.list": requests.ListTeam,
     "thread.create": threads.ThreadCreateParams,

@@ -287,6 +287,68 @@ def test_sync_force_without_a_remote_is_honest() -> None:
     assert run("sync", "force", answers={"sync.force": done}).out.splitlines()[0] == "Nothing to sync with"
 
 
+def _usage(size: int, commits: int) -> dict[str, Any]:
+    part = {"bytes": size, "files": 2}
+    return {"bytes": 3 * size, "files": 6, "commits": commits, "budget_bytes": 0} | dict.fromkeys(
+        ("journal", "published", "repository"), part
+    )
+
+
+def test_sync_status_tells_sizes_lag_and_warnings() -> None:
+    status = {
+        "running": True,
+        "last_sync_at": "",
+        "sync_state": "synced",
+        "local_only": False,
+        "usage": _usage(1000, 7),
+        "retention_days": 30,
+        "held_back": ["2 event(s) are in quarantine: thrum log verify"],
+        "warnings": ["it grows"],
+        "daemons": [
+            {
+                "daemon_id": "d_1",
+                "name": "thisone",
+                "newest": "2026-06-23T07:21:58.000000Z",
+                "is_local": True,
+            },
+            {"daemon_id": "d_2", "name": "there", "newest": "2026-06-23T07:21:58.000000Z"},
+        ],
+    }
+    told = run("sync", "status", answers={"sync.status": status}).out
+    for text in ("3000 B", "7 commits", "messages stay 30 days", "in quarantine", "it grows", "there"):
+        assert text in told
+    assert "thisone" not in told
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_sync_gc_tells_before_and_after(dry_run: bool) -> None:
+    before, after = _usage(2000, 9), _usage(2000 if dry_run else 1000, 9 if dry_run else 1)
+    done = {
+        "dry_run": dry_run,
+        "published": 0,
+        "rolled_up": 4,
+        "rerooted": not dry_run,
+        "local_only": False,
+        "before": before,
+        "after": after,
+    }
+    words = ("sync", "gc", "--dry-run") if dry_run else ("sync", "gc")
+    lines = run(*words, answers={"sync.gc": done}).out.splitlines()
+    if dry_run:
+        assert lines[0] == "Nothing was changed; 4 publishes would become part of larger files"
+    else:
+        assert lines[0] == "✓ 3000 B saved, 4 publishes rolled up, the history began anew"
+    assert lines[-1].split() == (["commits", "9"] if dry_run else ["commits", "9", "1"])
+    assert run(*words, "--json", answers={"sync.gc": done}).json == done
+
+
+def test_sync_gc_says_when_there_is_no_remote_part() -> None:
+    done = {"dry_run": False, "rerooted": False, "local_only": True, "reason": "the repository has no remote"}
+    done |= {"before": _usage(1, 0), "after": _usage(1, 0)}
+    told = run("sync", "gc", answers={"sync.gc": done}).out.splitlines()
+    assert told[0] == "✓ nothing to save" and told[-1] == "No remote part: the repository has no remote"
+
+
 # --- the log ---------------------------------------------------------------------------------------------------------
 
 VERIFIED = {"ok": True, "problems": [], "files": 3, "events": 12, "quarantined": 0}

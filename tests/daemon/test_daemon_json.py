@@ -73,6 +73,7 @@ CHANGING: dict[str, tuple[str, ...]] = {
     "session start": (),
     "subscribe": ("--all",),
     "sync force": (),
+    "sync gc": ("--dry-run",),
     "thread create": ("a title",),
     "wait": ("--timeout", "1s", "--after=-1h"),
     # these come last, in this order

@@ -29,8 +29,9 @@ from thrum_kernel.store.ranges import (
     strays,
 )
 from thrum_kernel.store.rollup import joined
-from thrum_kernel.store.scan import Problem, contains
+from thrum_kernel.store.scan import Containing, Problem, contains
 from thrum_kernel.store.spans import Spans
+from thrum_kernel.store.units import Slice, UnitHeader
 from thrum_kernel.testing.disk import FaultDisk
 
 EXAMPLES = 400 if os.environ.get("THRUM_SOAK") == "1" else 60
@@ -241,6 +242,31 @@ def test_the_number_of_files_stays_small(fan_in: int) -> None:
                 units = [unit for unit in units if unit not in run] + [roll_up(tree, run)]
     assert len(units) <= 8 * fan_in
     assert len(everything(tree)) == 199
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["w1", "w2"]), st.integers(1, 12), st.integers(0, 11)),
+        min_size=1,
+        max_size=30,
+        unique=True,
+    ),
+    st.lists(st.integers(1, 3), min_size=1, max_size=30),
+)
+def test_what_contains_a_unit_is_what_a_look_at_all_of_them_finds(
+    windows: list[tuple[str, int, int]], sizes: list[int]
+) -> None:
+    left = [Window(writer, first, first + more) for writer, first, more in windows]
+    units = []
+    for count in sizes:
+        taken, left = left[:count], left[count:]
+        if taken:
+            header = UnitHeader("d", tuple(Slice(*window, 1) for window in taken), "a", "b", ())
+            units.append(Unit(Path(f"events/d/0/{len(units)}"), header, "0" * 32))
+    containing = Containing(units)
+    for unit in units:
+        expected = {other.path for other in units if contains(other.windows, unit.windows)}
+        assert {other.path for other in containing.of(unit)} == expected
 
 
 def test_a_large_unit_is_not_written_again_for_a_few_small_ones() -> None:

@@ -168,6 +168,7 @@ def staying_here(root: Path, publisher: Publisher) -> Travel:
         gate=gate,
         make=nobody,
         take_over=nobody,
+        forget=lambda: None,
         publisher=publisher,
         clock=SystemClock(),
     )

@@ -16,9 +16,11 @@ from thrum_kernel import gitdir
 from thrum_kernel.clock import SystemClock
 from thrum_kernel.errors import FileMissing
 from thrum_kernel.git.process import Answer
+from thrum_kernel.settings.core import Sync
 from thrum_kernel.store.read import read_window
 from thrum_kernel.store.units import Unit
 from thrum_kernel.sync.exchange import Exchange, Exchanged
+from thrum_kernel.sync.history import History
 from thrum_kernel.sync.merge import Merger
 from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.remote import Choice, Remote, choose
@@ -72,6 +74,7 @@ class Side:
         daemon: whose log it is; two sides need two.
         env: what the environment has beside that of *repo*.
         runner: what runs git.
+        settings: when the history begins anew; without them never by itself.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Side:
         *,
         env: Mapping[str, str] | None = None,
         runner: type[Watched] | None = None,
+        settings: Sync | None = None,
     ) -> None:
         self.repo = repo
         self.folder = repo.path / ".git/thrum-sync"
@@ -89,6 +93,13 @@ class Side:
         self.heard = Heard(self)
         environ = {**os.environ, **repo.env, **(env or {})}
         self.runner = (runner or Watched)(self.folder / "repo.git", self.published, environ=environ)
+        self.settings = settings or Sync(reroot_commits=0, reroot_after_purge=False)
+        self.history = History(
+            self.folder / "history.json",
+            settings=lambda: self.settings,
+            clock=SystemClock(),
+            spread=lambda: 1.0,
+        )
         self.choice: Choice = choose(gitdir.locate(repo.path))
         self.repository = Repository(
             self.folder / "repo.git",
@@ -109,6 +120,7 @@ class Side:
             cutter=self.house.cutter,
             publisher=self.house.publisher,
             ingest=self.heard,
+            history=self.history,
             clock=SystemClock(),
             name=self.repo.path.name,
             pause=at_once,

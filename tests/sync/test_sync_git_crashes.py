@@ -13,6 +13,7 @@ import pytest
 from sync_sides import Side, Watched, remote_files
 
 from thrum_kernel.git.process import Answer
+from thrum_kernel.settings.core import Sync
 from thrum_kernel.testing.harness import Repo
 
 ONE = "d_01JABCDEFGHJKMNPQRSTVWXYZ1"
@@ -71,14 +72,16 @@ def user(origin: Repo, name: str) -> Repo:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_power_cut_at_every_git_process(origin: Repo, after: bool) -> None:
+@pytest.mark.parametrize("most", [0, 2], ids=["growing", "begun anew"])
+def test_a_power_cut_at_every_git_process(origin: Repo, after: bool, most: int) -> None:
+    settings = Sync(reroot_commits=most)
     first, second = user(origin, "one"), user(origin, "two")
 
     async def main() -> None:
-        two = Side(second, TWO)
+        two = Side(second, TWO, settings=settings)
         deaths = 0
         for at in range(40):
-            one = Side(first, ONE, runner=Dying)
+            one = Side(first, ONE, runner=Dying, settings=settings)
             if at % 4 == 0:  # so that there is something to merge, or a push that was outrun
                 await two.house.committer.send(f"two {at}", agent="bob")
                 await two.sync()
@@ -94,7 +97,7 @@ def test_a_power_cut_at_every_git_process(origin: Repo, after: bool) -> None:
             await one.house.committer.rotate()
         assert deaths >= 5
         await two.sync()
-        last = Side(first, ONE)
+        last = Side(first, ONE, settings=settings)
         await last.sync()
         await two.sync()
         expected = {f"one {at}" for at in range(deaths + 1)} | {f"two {at}" for at in range(0, deaths + 1, 4)}
@@ -103,5 +106,6 @@ def test_a_power_cut_at_every_git_process(origin: Repo, after: bool) -> None:
             assert all(f'"{text}"'.encode() in texts for text in expected)
             assert len(side.lines()) == len(expected)
         assert last.files() == two.files() == remote_files(origin) - {"FORMAT"}
+        assert not most or int(origin.git("rev-list", "--count", "a-sync")) <= most
 
     asyncio.run(main())

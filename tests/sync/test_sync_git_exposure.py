@@ -84,13 +84,14 @@ def test_a_public_remote_is_held_off_and_says_how_to_allow_it(
 ) -> None:
     kept = Kept(isolated_home)
     refusal = kept.gate.refusal(host.url)
-    assert refusal.startswith("a-sync disabled: public repo detected, no exposure override")
-    assert "127.0.0.1/team/project" in refusal
+    assert refusal.text.startswith("a-sync disabled: public repo detected, no exposure override")
+    assert refusal.remedy == "thrum config set daemon.sync.public_exposure_override 127.0.0.1/team/project"
+    assert refusal.remedy in refusal.text
     assert (kept.sync.detected_visibility, kept.sync.detected_remote) == ("public", "127.0.0.1/team/project")
     kept.sync = kept.sync.model_copy(update={"public_exposure_override": "127.0.0.1/team/other"})
-    assert kept.gate.refusal(host.url)
+    assert kept.gate.refusal(host.url).text
     kept.sync = kept.sync.model_copy(update={"public_exposure_override": "127.0.0.1/team/project"})
-    assert kept.gate.refusal(host.url) == ""
+    assert kept.gate.refusal(host.url).text == ""
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -99,7 +100,7 @@ def test_a_remote_that_refuses_strangers_is_private(
 ) -> None:
     host.status = status
     kept = Kept(isolated_home)
-    assert kept.gate.refusal(host.url) == "" and kept.sync.detected_visibility == "private"
+    assert kept.gate.refusal(host.url).text == "" and kept.sync.detected_visibility == "private"
 
 
 def test_the_stranger_brings_no_credentials(
@@ -113,7 +114,7 @@ def test_the_stranger_brings_no_credentials(
     )
     host.status = 401
     env = {**isolated_home, "GIT_ASKPASS": "/bin/echo", "SSH_AUTH_SOCK": "/nowhere"}
-    assert Kept(env).gate.refusal(host.url.replace("http://", "http://me:hunter2@")) == ""
+    assert Kept(env).gate.refusal(host.url.replace("http://", "http://me:hunter2@")).text == ""
     assert host.asked and not any("Authorization" in headers for headers in host.asked)
 
 
@@ -122,25 +123,25 @@ def test_what_was_found_holds_for_a_while_and_when_the_remote_is_away(
 ) -> None:
     kept = Kept(isolated_home)
     host.status = 404
-    assert kept.gate.refusal(host.url) == ""
+    assert kept.gate.refusal(host.url).text == ""
     asked = len(host.asked)
-    assert kept.gate.refusal(host.url) == "" and len(host.asked) == asked
+    assert kept.gate.refusal(host.url).text == "" and len(host.asked) == asked
     host.status = 200  # made public
     kept.clock.now_s += HOLDS_S
-    assert "public" in kept.gate.refusal(host.url)
+    assert "public" in kept.gate.refusal(host.url).text
     host.status = 404
-    assert "public" in kept.gate.refusal(host.url) and kept.gate.refusal(host.url, anew=True) == ""
+    assert "public" in kept.gate.refusal(host.url).text and kept.gate.refusal(host.url, anew=True).text == ""
     host.status = 500
     later = Kept(isolated_home, kept.sync)
-    assert later.gate.refusal(host.url) == ""
+    assert later.gate.refusal(host.url).text == ""
     later.sync = later.sync.model_copy(update={"detected_remote": "another/remote"})
-    assert "undetectable" in later.gate.refusal(host.url)
+    assert "undetectable" in later.gate.refusal(host.url).text
 
 
 def test_a_remote_on_the_disk_is_private(isolated_home: dict[str, str]) -> None:
     kept = Kept(isolated_home)
     for url in ("/srv/project.git", "../project.git", "file:///srv/project.git", "~/project.git"):
-        assert kept.gate.refusal(url) == ""
+        assert kept.gate.refusal(url).text == ""
     assert kept.sync.detected_visibility == ""
 
 

@@ -13,8 +13,10 @@ from sync_parts import DAEMON, MESSAGE_TYPES, TYPES, House, staying_here
 from thrum_kernel.errors import NotFound, ThrumError, UsageError
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import AgentRegister, Body, MessageCreate, Recipient, SessionStart
+from thrum_kernel.paths import Paths
 from thrum_kernel.projection.apply import Projected, Projector
 from thrum_kernel.projection.db import Cache
+from thrum_kernel.settings.core import Daemon
 from thrum_kernel.store.ranges import LogLine
 from thrum_kernel.sync.log import LogMethods
 from thrum_kernel.sync.status import SyncMethods
@@ -38,7 +40,18 @@ class Logs:
                     rebuild=self.rebuild,
                     quiet=self.house.publisher.quiet,
                 ).methods(),
-                *SyncMethods(publisher=publisher, travel=staying_here(root, publisher)).methods(),
+                *SyncMethods(
+                    publisher=publisher,
+                    travel=staying_here(root, publisher),
+                    paths=Paths(worktree=root, here=root, thrum=root, repo=root, sync=self.house.root),
+                    tree=self.house.tree,
+                    clock=self.house.committer.clock,
+                    daemon=DAEMON,
+                    settings=Daemon,
+                    names=dict,
+                    held=list,
+                    purged_before=str,
+                ).methods(),
             )
         }
 

@@ -82,9 +82,12 @@ from thrum_kernel.settings.methods import ConfigMethods, Surroundings
 from thrum_kernel.store.journal import Journal, Previous
 from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.sync.cutter import Cutter
+from thrum_kernel.sync.gc import Collector
+from thrum_kernel.sync.history import History
 from thrum_kernel.sync.log import LogMethods
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.purge import PurgeCounts, Purger
+from thrum_kernel.sync.retention import Retention
 from thrum_kernel.sync.status import SyncMethods
 
 _log = logging.getLogger(__name__)
@@ -215,6 +218,9 @@ class Daemon:
         )
         self.committer.listeners.append(self._publish_own)
         self.doubt = Doubt(self.ended.set)
+        self.history = History(
+            where.sync / "history.json", settings=lambda: opened.settings.daemon.sync, clock=clock
+        )
         self.travel = travel_of(
             opened,
             clock=clock,
@@ -227,6 +233,7 @@ class Daemon:
             publisher=self.publisher,
             on_shared=lambda copies: self.shared.took(copies),
             doubt=self.doubt,
+            history=self.history,
         )
         self.sharing = Sharing(
             SharedTexts(opened.tree),
@@ -243,7 +250,26 @@ class Daemon:
         )
         self.shared = SharingEvents(self.sharing, self.travel, roster=self.agents.roster)
         self.committer.listeners.append(self.shared.heard)
-        self.sync = SyncMethods(publisher=self.publisher, travel=self.travel)
+        self.sync = SyncMethods(
+            publisher=self.publisher,
+            travel=self.travel,
+            paths=where,
+            tree=opened.tree,
+            clock=clock,
+            daemon=opened.daemon_id,
+            settings=lambda: opened.settings.daemon,
+            names=lambda: {} if self.keeper.refusal() else queries.daemon_names(self.cache),
+            held=self._held_back,
+            purged_before=lambda: self.cutter.known_cutoff,
+        )
+        self.purger = self._make_purger()
+        self.retention = Retention(
+            clock=clock,
+            days=lambda: opened.settings.daemon.retention_days,
+            last_cutoff=self.publisher.last_cutoff,
+            is_ready=lambda: self._refusal() is None,
+            purge=lambda cutoff_us: self.purger.purge_before(cutoff_us, by="daemon"),
+        )
         self.keeper.rebuilt += [
             self._observe_log,
             self.messaging.rebuilt,
@@ -287,14 +313,6 @@ class Daemon:
     # --- the rooms' methods ------------------------------------------------------------------------------------------
 
     def _methods(self) -> Iterable[Any]:
-        purger = Purger(
-            publisher=self.publisher,
-            cutter=self.cutter,
-            committer=self.committer,
-            clock=self._clock,
-            count=self._count_before,
-            rebuild_cache=self.keeper.rebuild,
-        )
         identity = self.opened.known.identity
         rooms = (
             StatusMethods(
@@ -302,6 +320,7 @@ class Daemon:
                 identity=lambda: identity.block,
                 sync=self._sync_state,
                 facts=self._facts,
+                sync_warnings=self.sync.warnings,
                 adopt=self._adopt,
             ),
             self.messaging,
@@ -316,6 +335,7 @@ class Daemon:
                 register_user=self._register_user,
             ),
             self.sync,
+            Collector(publisher=self.publisher, travel=self.travel, usage=self.sync.usage),
             LogMethods(
                 tree=self.opened.tree,
                 daemon=self.opened.daemon_id,
@@ -324,7 +344,7 @@ class Daemon:
                 rebuild=self._project_aside,
                 quiet=self.publisher.quiet,
             ),
-            purger,
+            self.purger,
             self.prime,
             self.hints,
             self.gate,
@@ -365,6 +385,7 @@ class Daemon:
         for service in (
             *self.publisher.services(),
             *self.travel.services(),
+            *self.retention.services(),
             *self.agents.services(),
             Service(name="kernel.search", run=self.search.run),
             Service(name="kernel.watch", run=self._watch),
@@ -373,6 +394,7 @@ class Daemon:
         await self.plugged.begin(self.messaging.waker.rungs)
         self.messaging.wake_all()
         self.opened.settings.changed.append(self._copies_are_old)
+        self.opened.settings.changed.append(self._reconsider_retention)
         self.committer.listeners.append(self._heard_of_agent)
         self._keep_copies()
         # What is here now stays until the end: the collector need not look at it again.
@@ -443,6 +465,10 @@ class Daemon:
         if event.origin_daemon == self.opened.daemon_id:
             self.publisher.heard(event)
 
+    def _reconsider_retention(self) -> None:
+        """The configuration changed; from any thread."""
+        self._loop.call_soon_threadsafe(self.retention.reconsider)
+
     def _copies_are_old(self) -> None:
         """A file that a later start may have to write back has changed; from any thread."""
         self._loop.call_soon_threadsafe(self._keep_copies)
@@ -505,6 +531,28 @@ class Daemon:
             in_doubt=lambda why: self.keeper.want_rebuild(why),
             previous=(previous.writer, previous.last) if previous else None,
         )
+
+    def _make_purger(self) -> Purger:
+        purger = Purger(
+            publisher=self.publisher,
+            cutter=self.cutter,
+            committer=self.committer,
+            clock=self._clock,
+            count=self._count_before,
+            rebuild_cache=self.keeper.rebuild,
+        )
+        purger.on_done.append(self.history.owe)
+        return purger
+
+    def _held_back(self) -> list[str]:
+        """What the projection keeps and does not let count, a sentence each."""
+        if self.keeper.refusal() is not None:
+            return []
+        counts = (
+            (queries.ahead(self.cache), "ahead of this machine's clock: they count when it gets there"),
+            (len(queries.quarantined(self.cache)), "in quarantine: thrum log verify"),
+        )
+        return [f"{count} event(s) are {what}" for count, what in counts if count]
 
     def _make_prime(self, hooks: BriefingHooks) -> Prime:
         return Prime(
@@ -587,6 +635,7 @@ class Daemon:
             StoreError: the disk refuses; it is tried again with the next publish.
         """
         await self.publisher.cut_now()
+        self.history.owe()
         await self.search.forget()
         await self.cache.scrubbed()
 
@@ -673,7 +722,8 @@ class Daemon:
     def _count_before(self, cutoff_us: int) -> PurgeCounts:
         messages = self.cache.read("SELECT count(*) FROM message WHERE created_us < ?", (cutoff_us,))
         sessions = self.cache.read(
-            "SELECT session_id FROM session WHERE started_us < ? AND ended_us IS NOT NULL", (cutoff_us,)
+            "SELECT session_id FROM session WHERE started_us < ? AND ended_us IS NOT NULL AND purged = 0",
+            (cutoff_us,),
         )
         return PurgeCounts(messages=messages[0][0], sessions=tuple(row[0] for row in sessions))
 

@@ -6,7 +6,7 @@ Source: spec/kernel.md §4.4, §8.3; issue "Kernel", "Daemon".
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -92,6 +92,7 @@ class StatusMethods:
         identity: config.json's block.
         sync: sync_state, and why the log stays here (empty when it travels).
         facts: everything else of `DaemonStatus`, by field.
+        sync_warnings: what there is to warn of about the size of the log; takes a look at the disk.
         adopt: decides about an identity that was found; its id and whether a restart is needed.
     """
 
@@ -102,6 +103,7 @@ class StatusMethods:
         identity: Callable[[], Mapping[str, str]],
         sync: Callable[[], tuple[str, str]],
         facts: Callable[[], dict[str, Any]],
+        sync_warnings: Callable[[], Awaitable[list[str]]],
         adopt: Callable[[bool], tuple[str, bool]],
     ) -> None:
         self._clock = clock
@@ -109,6 +111,7 @@ class StatusMethods:
         self._identity = identity
         self._sync = sync
         self._facts = facts
+        self._sync_warnings = sync_warnings
         self._adopt = adopt
 
     def methods(self) -> Sequence[Method]:
@@ -147,8 +150,11 @@ class StatusMethods:
     def health(self, call: Call, params: NoParams) -> Health:
         return Health(**self._health())
 
-    def status(self, call: Call, params: NoParams) -> DaemonStatus:
-        return DaemonStatus(**self._health(), pid=os.getpid(), **self._facts())
+    async def status(self, call: Call, params: NoParams) -> DaemonStatus:
+        warnings = await self._sync_warnings()
+        facts = self._facts()
+        facts["warnings"] = [*facts["warnings"], *(f"sync: {warning}" for warning in warnings)]
+        return DaemonStatus(**self._health(), pid=os.getpid(), **facts)
 
     def adopt(self, call: Call, params: AdoptParams) -> AdoptResult:
         """Decide; a person's or an agent's own choice, never a plugin's."""

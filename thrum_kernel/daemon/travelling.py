@@ -18,6 +18,7 @@ from thrum_kernel.store.shared import Copy
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.exchange import Exchange
 from thrum_kernel.sync.exposure import Gate, Visibility
+from thrum_kernel.sync.history import History
 from thrum_kernel.sync.ingest import Ingest
 from thrum_kernel.sync.loop import Travel
 from thrum_kernel.sync.merge import Merger
@@ -42,6 +43,7 @@ def travel_of(
     publisher: Publisher,
     on_shared: Callable[[Sequence[Copy]], None],
     doubt: Doubt,
+    history: History,
 ) -> Travel:
     """The way of one daemon's log through git; nothing happens before its service runs.
 
@@ -88,6 +90,7 @@ def travel_of(
             cutter=cutter,
             publisher=publisher,
             ingest=ingest,
+            history=history,
             clock=clock,
             name=opened.known.identity.hostname,
             watch=namesakes.look,
@@ -118,6 +121,7 @@ def travel_of(
         gate=Gate(environ=environ, clock=clock, settings=lambda: settings.daemon.sync, keep=keep),
         make=make,
         take_over=take_over,
+        forget=Repository(where.repository, where.published, runner=runner).remove,
         publisher=publisher,
         clock=clock,
     )

@@ -57,6 +57,9 @@ class Sync(SectionModel):
         remote: the git remote to travel to; empty: ``origin``, else the only one there is.
         detected_visibility, detected_remote: what the last look at the remote said, kept for when it is offline.
         public_exposure_override: the remote (``host/owner/repo``) that may be pushed to although it is public.
+        reroot_commits: the history of the branch begins anew about every so many commits; 0: only when asked to.
+        reroot_after_purge: it also does after a purge, so that older commits do not keep the text.
+        budget_mb: MiB that the log may take up in a clone before that is told; 0: never told.
     """
 
     enabled: bool = True
@@ -67,6 +70,14 @@ class Sync(SectionModel):
     detected_visibility: str = ""
     detected_remote: str = ""
     public_exposure_override: str = ""
+    reroot_commits: int = Field(default=1000, ge=0)
+    reroot_after_purge: bool = True
+    budget_mb: int = Field(default=512, ge=0)
+
+    @property
+    def budget_bytes(self) -> int:
+        """What the log may take up in a clone; 0 without limit."""
+        return self.budget_mb << 20
 
     @model_validator(mode="after")
     def _scopes_fit(self) -> Self:
@@ -89,6 +100,7 @@ class Daemon(SectionModel):
         single_agent_mode: no messaging in the briefing. A second agent turns it off, unless
             `single_agent_mode_by_hand` says that a person chose it.
         max_message_body_bytes: 0 means 1 MiB, negative no limit.
+        retention_days: messages and ended sessions older than so many days are purged, everywhere; 0: they stay.
         events_retention_days, compaction_size_threshold_mb: read for the reference's files; our log keeps all.
     """
 
@@ -104,6 +116,7 @@ class Daemon(SectionModel):
     events_retention_days: int = 2
     compaction_size_threshold_mb: int = 10
     max_message_body_bytes: int = 0
+    retention_days: int = Field(default=0, ge=0)
 
     @property
     def body_limit(self) -> int | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
@@ -93,8 +95,10 @@ def scan(tree: Tree, *, known: Mapping[str, Unit] = MappingProxyType({})) -> Sca
             found.problems.append(Problem("damaged", str(path), error.reason))
         except FileMissing:
             continue  # rolled up between the listing and now: what contains it is listed or comes with the next scan
+    containing = Containing(units)
     for unit in sorted(units, key=lambda unit: (unit.key[1:], unit.digest)):
-        (found.superseded if _is_superseded(tree, unit, units) else found.units).append(unit)
+        is_superseded = any(is_complete(tree, other) for other in containing.of(unit))
+        (found.superseded if is_superseded else found.units).append(unit)
     found.units.sort(key=lambda unit: (*unit.key, unit.digest))
     _report_conflicts(found)
     return found
@@ -145,11 +149,41 @@ def strays(tree: Tree, found: Scan) -> list[Path]:
     return [path for path in walk(tree, Path("messages"), everything=True) if path not in listed]
 
 
-def _is_superseded(tree: Tree, unit: Unit, units: Sequence[Unit]) -> bool:
-    others = (
-        other for other in units if other.daemon == unit.daemon and contains(other.windows, unit.windows)
-    )
-    return any(is_complete(tree, other) for other in others)
+class Containing:
+    """Finds the units that contain another, among many: by writer and where their windows begin, not one by one."""
+
+    def __init__(self, units: Iterable[Unit]) -> None:
+        found: dict[tuple[str, str], list[tuple[Window, Unit]]] = {}
+        for unit in units:
+            for window in unit.windows:
+                found.setdefault((unit.daemon, window.writer), []).append((window, unit))
+        self._windows = {key: _Nested(entries) for key, entries in found.items()}
+
+    def of(self, unit: Unit) -> Iterator[Unit]:
+        """The units of its daemon whose windows contain those of *unit*, without being the same."""
+        first = unit.windows[0]
+        nested = self._windows.get((unit.daemon, first.writer))
+        for other in nested.around(first) if nested is not None else ():
+            if contains(other.windows, unit.windows):
+                yield other
+
+
+class _Nested:
+    """Windows of one writer with their units, in the order in which they begin."""
+
+    def __init__(self, entries: Iterable[tuple[Window, Unit]]) -> None:
+        self._entries = sorted(entries, key=lambda entry: entry[0][1:])
+        self._firsts = [window.first for window, _ in self._entries]
+        self._furthest = list(accumulate((window.last for window, _ in self._entries), max))
+
+    def around(self, inner: Window) -> Iterator[Unit]:
+        """The units with a window that holds *inner*; looks back only as far as any window may still reach it."""
+        for at in range(bisect_right(self._firsts, inner.first) - 1, -1, -1):
+            if self._furthest[at] < inner.last:
+                return
+            window, unit = self._entries[at]
+            if window.last >= inner.last:
+                yield unit
 
 
 def contains(larger: Sequence[Window], smaller: Sequence[Window]) -> bool:

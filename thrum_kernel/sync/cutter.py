@@ -97,26 +97,30 @@ class Cutter:
         Raises:
             StoreError: the disk refuses; what was published counts, and the rest is tried again by the next call.
         """
-        with self._opened():
-            if ended is not None and ended.writer:
-                self._ends[ended.writer] = ended.sequence
-            published = 0
-            for path, place, is_over in self._journals(current):
-                published += self._cut_one(path, place)
-                if is_over and self._is_published(place) and self._may_drop:
-                    drop(self.tree.disk, [path])  # one at a time: a later journal says where this one ended
-            if not self._is_tidy:
-                self._tidy()
-            return published
+        try:
+            return self._cut(current, ended)
+        except FileMissing:  # somebody took the published files away since we looked: look again
+            return self._cut(current, ended)
 
-    def roll_up(self, current: str) -> int:
-        """Roll up what is worth it; how many units became fewer."""
+    def roll_up(self, current: str, *, fan_in: int | None = None) -> int:
+        """Roll up what is worth it; how many units became fewer.
+
+        Args:
+            current: the writer that lives.
+            fan_in: how many neighbours are worth it this time.
+        """
         with self._opened():
             rolled = 0
-            while runs := ranges.plan(self._rollable(), current=current, fan_in=self._fan_in):
+            while runs := ranges.plan(self._rollable(), current=current, fan_in=fan_in or self._fan_in):
                 for run in runs:
                     rolled += self._roll_up_one(run)
             return rolled
+
+    def could_roll_up(self, current: str, *, fan_in: int) -> int:
+        """How many units there would be fewer after the first round of a roll-up; changes nothing."""
+        found = ranges.scan(self.tree)
+        own = [unit for unit in found.units if unit.daemon == self._daemon]
+        return sum(len(run) - 1 for run in ranges.plan(own, current=current, fan_in=fan_in))
 
     @property
     def has_purges(self) -> bool:
@@ -134,6 +138,12 @@ class Cutter:
         if self._known_purges is None:
             self._known_purges = purges_of(self.tree)
         return self._known_purges
+
+    @property
+    def known_cutoff(self) -> str:
+        """The latest cutoff of the purges that were looked at so far; empty when none was."""
+        known = self._known_purges or self._new_purges
+        return known.cutoff
 
     def forget(self) -> None:
         """Published files were taken away: look at what is there before the next work."""
@@ -240,6 +250,19 @@ class Cutter:
             for path, writer, end in ends
             if end is not None or writer == current.writer
         ]
+
+    def _cut(self, current: Place, ended: Place | None) -> int:
+        with self._opened():
+            if ended is not None and ended.writer:
+                self._ends[ended.writer] = ended.sequence
+            published = 0
+            for path, place, is_over in self._journals(current):
+                published += self._cut_one(path, place)
+                if is_over and self._is_published(place) and self._may_drop:
+                    drop(self.tree.disk, [path])  # one at a time: a later journal says where this one ended
+            if not self._is_tidy:
+                self._tidy()
+            return published
 
     def _cut_one(self, path: Path, place: Place) -> int:
         """Publish what is not published yet of one journal up to *place*; how many events."""

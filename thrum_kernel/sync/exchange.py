@@ -14,17 +14,18 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.errors import GitFailed
 from thrum_kernel.store.scan import Problem
 from thrum_kernel.store.units import Unit
 from thrum_kernel.sync.cutter import Cutter
+from thrum_kernel.sync.history import History, numbered
 from thrum_kernel.sync.merge import FORMAT, Changes, Merged, Merger
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.remote import Raced, RemoteFailed
-from thrum_kernel.sync.repository import REF
+from thrum_kernel.sync.repository import BRANCH, REF
 from thrum_kernel.sync.seams import Abandoning, Branch, Commits
 
 _log = logging.getLogger(__name__)
@@ -62,12 +63,23 @@ class Exchanged:
     Attributes:
         received: lines of other clones that are new here.
         is_pushed: whether something of ours went out.
+        has_begun_anew: whether the history was begun anew.
+        kept: why it was not although it was due; empty when it was, or was not due.
         problems: what is wrong with the other side's files.
     """
 
     received: int = 0
     is_pushed: bool = False
+    has_begun_anew: bool = False
+    kept: str = ""
     problems: list[Problem] = field(default_factory=list)
+
+
+class _Made(NamedTuple):
+    """A commit, and how many there are up to it."""
+
+    commit: str
+    commits: int
 
 
 class Exchange:
@@ -77,12 +89,14 @@ class Exchange:
         remote: with whom.
         repository, runner: our own.
         merger, cutter, publisher, ingest: what works on the files and the cache.
+        history: when the history begins anew.
         clock: for the time that a commit tells.
         name: of this machine, for the message of a commit.
         watch: shown what the branch holds under this daemon's id, after every merge.
 
     Attributes:
         tip: the commit of the remote that everything here was merged with; empty before the first.
+        commits: how many there are up to `tip`; None before it is known.
         has_news: whether something here may not be in `tip` yet.
     """
 
@@ -96,6 +110,7 @@ class Exchange:
         cutter: Cutter,
         publisher: Publisher,
         ingest: Counting,
+        history: History,
         clock: Clock,
         name: str,
         watch: Watching = lambda units: None,
@@ -103,7 +118,9 @@ class Exchange:
     ) -> None:
         self.remote = remote
         self.tip = ""
+        self.commits: int | None = None
         self.has_news = True
+        self._history = history
         self._repository = repository
         self._runner = runner
         self._merger = merger
@@ -122,8 +139,16 @@ class Exchange:
         """What is wrong with files of the remote and not mended yet."""
         return self._merger.problems
 
-    async def run(self) -> Exchanged:
+    @property
+    def refusal(self) -> str:
+        """What the remote said when it did not let the history begin anew, while it is not asked again; else empty."""
+        return self._history.refusal(self.remote.name)
+
+    async def run(self, *, anew: bool = False) -> Exchanged:
         """Do it.
+
+        Args:
+            anew: let the history begin anew, whatever the policy says.
 
         Raises:
             RemoteFailed: the remote cannot be asked, or does not take what is pushed.
@@ -136,7 +161,7 @@ class Exchange:
             for number in range(TRIES):
                 if number:
                     await self._pause(random.uniform(0.5, 1.5) * FIRST_PAUSE_S * 2 ** min(number, 5))
-                if await self._once(done):
+                if await self._once(done, anew):
                     return done
         except GitFailed as error:
             if not await self._in_thread(self._repository.is_sound):
@@ -148,12 +173,12 @@ class Exchange:
             raise
         raise RemoteFailed(self.remote.name, "limited", f"{TRIES} times somebody else pushed first")
 
-    async def _once(self, done: Exchanged) -> bool:
+    async def _once(self, done: Exchanged, anew: bool) -> bool:
         """One round; False when somebody else pushed meanwhile."""
         if not self._repository.is_linked:
             await self._start_over()
         tip = await self._in_thread(self.remote.look)
-        if tip == self.tip and not self.has_news:
+        if tip == self.tip and not self.has_news and not anew and not self._is_owed:
             return True
         await self._in_thread(self._repository.prepare)
         if tip and tip != self.tip:
@@ -165,12 +190,7 @@ class Exchange:
             await self._look_at(())  # whatever comes under our id comes from now on
         self.has_news = False  # what comes from here on may miss this commit
         try:
-            commit = await self._commit(tip)
-            if commit not in ("", tip):
-                await self._in_thread(lambda: self.remote.push(commit))
-                done.is_pushed = True
-            if commit not in ("", self.tip):
-                await self._in_thread(lambda: self._note(commit))
+            commit = await self._publish(tip, done, anew)
         except BaseException as error:
             self.has_news = True
             if isinstance(error, Raced):
@@ -183,6 +203,55 @@ class Exchange:
         """What an earlier start merged, `_note` has noted."""
         if not self.tip:
             self._merger.trust(self._repository.tip(REF))
+
+    @property
+    def _is_owed(self) -> bool:
+        """Whether a purge waits for the history to begin anew, and nothing is known against it."""
+        return self._history.is_owed and not self.refusal and not self._against()
+
+    async def _publish(self, tip: str, done: Exchanged, anew: bool) -> str:
+        """Make the remote's branch hold what is here; the commit that it has then."""
+        commits = await self._in_thread(lambda: self._repository.number(tip))
+        made = await self._begin_anew(tip, commits, done, anew=anew)
+        if made is None:
+            made = await self._commit(lambda: self._made(tip, commits))
+            if made.commit not in ("", tip):
+                await self._in_thread(lambda: self.remote.push(made.commit))
+                done.is_pushed = True
+        if made.commit not in ("", self.tip):
+            await self._in_thread(lambda: self._note(made))
+        return made.commit
+
+    async def _begin_anew(self, tip: str, commits: int, done: Exchanged, *, anew: bool) -> _Made | None:
+        """Replace the branch by one commit with all that is in it and here; None when that is not due, or refused."""
+        why = "asked for" if anew else self._history.why(self.remote.name, commits)
+        if not why or not tip:
+            return None
+        made = await self._commit(lambda: self._made_anew(tip, commits))
+        done.kept = self._against()
+        if done.kept:
+            return None
+        if made.commit != tip:
+            try:
+                await self._in_thread(lambda: self.remote.begin_anew(made.commit, tip))
+            except RemoteFailed as error:
+                if error.kind != "protected":
+                    raise
+                self._history.refused(self.remote.name, str(error))
+                done.kept = str(error)
+                return None
+            _log.info("sync: the history of %s begins anew: %s", BRANCH, why)
+            done.is_pushed = done.has_begun_anew = True
+        self._history.begun()
+        return made
+
+    def _against(self) -> str:
+        """Why the older commits of the branch must stay; empty when they need not."""
+        if self._merger.problems:
+            return f"something on {BRANCH} could not be taken: {self._merger.problems[0].path}"
+        if self._merger.lacking:
+            return f"a file that is listed is neither here nor on {BRANCH}: {self._merger.lacking[0]}"
+        return ""
 
     async def _start_over(self) -> None:
         """The repository or the files were taken away, or never made: what is missing comes back from the remote."""
@@ -220,27 +289,57 @@ class Exchange:
         self._cutter.learn(merged.purges)
         return merged
 
-    async def _commit(self, tip: str) -> str:
-        """A commit on top of *tip* with what is here: *tip* itself when that is all in it."""
+    async def _commit(self, make: Callable[[], _Made]) -> _Made:
         async with self._publisher.quiet():
-            return await self._in_thread(lambda: self._made(tip))
+            return await self._in_thread(make)
 
-    def _made(self, tip: str) -> str:
+    def _made(self, tip: str, commits: int) -> _Made:
+        """A commit on top of *tip* with what is here: *tip* itself when that is all in it."""
         changes: Changes = self._merger.changes(tip, known=self._cutter.known_purges)
         if not changes:
-            return tip
+            return _Made(tip, commits)
         files = sum(path != FORMAT for path in changes.add)
-        stamp = f"{format_us(self._clock.now_us())[:19]}Z"
-        message = f"sync: {files} files of {self._name}, {stamp}\n\n[skip ci]\n"
-        return self._repository.commit(tip, changes.add, changes.remove, message)
+        message = self._message(f"{files} files", commits + 1)
+        commit = self._repository.commit(tip, changes.add, changes.remove, message)
+        return _Made(commit, commits if commit == tip else commits + 1)
 
-    def _note(self, commit: str) -> None:
-        """Remember in our repository what both sides have now."""
-        self._repository.move(self.remote.ref, commit)
-        self._repository.move(REF, commit)
+    def _made_anew(self, tip: str, commits: int) -> _Made:
+        """A commit without parent with all of *tip* and what is here: *tip* itself when it is that already."""
+        made = self._made(tip, commits)
+        if made.commits <= 1:
+            return made
+        return _Made(self._repository.alone(made.commit, self._message("a new beginning", 1)), 1)
+
+    def _message(self, what: str, commits: int) -> str:
+        stamp = f"{format_us(self._clock.now_us())[:19]}Z"
+        return numbered(f"sync: {what} of {self._name}, {stamp}\n\n[skip ci]\n", commits)
+
+    def _note(self, made: _Made) -> None:
+        """Remember in our repository what both sides have now, and let go of a history that was begun anew."""
+        before = self._repository.number(self._repository.tip(REF))
+        self._repository.move(self.remote.ref, made.commit)
+        self._repository.move(REF, made.commit)
+        self.commits = made.commits
         self._changes += 1
-        if self._changes % COLLECT_EVERY == 0:
-            self._repository.collect()
+        try:
+            if made.commits < before:
+                self._repository.clear_out(REF, self.remote.ref)
+            elif self._changes % COLLECT_EVERY == 0:
+                self._repository.collect()
+        except GitFailed as error:
+            _log.warning(
+                "our own repository could not be packed: %s", error
+            )  # it is tried again the next time
+
+    def clear_out(self) -> None:
+        """Let our own repository go of all that the branch does not need; blocking, between two exchanges.
+
+        Raises:
+            GitFailed: it could not be done.
+        """
+        self._repository.prepare()
+        self._repository.clear_out(REF, self.remote.ref)
+        self._repository.forget_damaged()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run blocking *work*; when cancelled, end what git does and wait until nobody touches the files any more."""

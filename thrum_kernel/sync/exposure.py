@@ -73,14 +73,28 @@ def judge(status: int, said: str) -> Visibility:
     return "private" if _DENIAL.search(said) else "undetectable"
 
 
-def reason(found: Visibility, name: str, override: str) -> str:
-    """Why a remote called *name* is not pushed to; empty when it is."""
-    if found == "private" or override == name:
-        return ""
+class Refusal(NamedTuple):
+    """Why nothing is pushed.
+
+    Attributes:
+        text: the reason; empty when there is none.
+        remedy: the command that allows it, where there is one.
+    """
+
+    text: str = ""
+    remedy: str = ""
+
+
+def judged(found: Visibility, name: str) -> Refusal:
+    """Why a remote called *name* of which that was *found* is not pushed to."""
+    if found == "private":
+        return Refusal()
     remedy = f"thrum config set daemon.sync.public_exposure_override {name}"
     if found == "public":
-        return f"a-sync disabled: public repo detected, no exposure override ({remedy})"
-    return f"a-sync disabled: repo visibility undetectable (offline?), no cached result (or: {remedy})"
+        return Refusal(f"a-sync disabled: public repo detected, no exposure override ({remedy})", remedy)
+    return Refusal(
+        f"a-sync disabled: repo visibility undetectable (offline?), no cached result (or: {remedy})", remedy
+    )
 
 
 class Gate:
@@ -106,19 +120,19 @@ class Gate:
         self._keep = keep
         self._asked: dict[str, tuple[float, Visibility]] = {}
 
-    def refusal(self, url: str, *, anew: bool = False) -> str:
-        """Why nothing is pushed to *url*; empty when it may be.
+    def refusal(self, url: str, *, anew: bool = False) -> Refusal:
+        """Why nothing is pushed to *url*; one without text when it may be.
 
         Args:
             anew: ask the remote though it was asked lately.
         """
         address = address_of(url)
         if not address.url:
-            return ""
+            return Refusal()
         settings = self._settings()
         if settings.public_exposure_override == address.name:
-            return ""
-        return reason(self._visibility(address, settings, anew=anew), address.name, "")
+            return Refusal()
+        return judged(self._visibility(address, settings, anew=anew), address.name)
 
     def _visibility(self, address: Address, settings: Sync, *, anew: bool) -> Visibility:
         now_s = self._clock.monotonic()

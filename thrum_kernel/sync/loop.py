@@ -22,7 +22,7 @@ from thrum_kernel.errors import Refused, StoreError, ThrumError
 from thrum_kernel.gitdir import Place
 from thrum_kernel.settings.document import Setting
 from thrum_kernel.sync.exchange import Exchange, Exchanged
-from thrum_kernel.sync.exposure import Gate
+from thrum_kernel.sync.exposure import Gate, Refusal
 from thrum_kernel.sync.polling import Polling
 from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
@@ -44,6 +44,7 @@ class Travel:
         gate: the exposure gate.
         make: an exchange with a chosen remote.
         take_over: makes the branch of a chosen remote ours; gives the name that it has there now as it was.
+        forget: removes our own repository; blocking.
         publisher: whose publishes travel.
 
     Attributes:
@@ -63,6 +64,7 @@ class Travel:
         gate: Gate,
         make: Callable[[Choice], Exchange],
         take_over: Callable[[Choice], Awaitable[str]],
+        forget: Callable[[], None],
         publisher: Publisher,
         clock: Clock,
     ) -> None:
@@ -78,6 +80,7 @@ class Travel:
         self._gate = gate
         self._make = make
         self._take_over = take_over
+        self._forget = forget
         self._clock = clock
         self._polling = Polling()
         self._wake = asyncio.Event()
@@ -86,7 +89,7 @@ class Travel:
         self._choice: Choice | None = None
         self._chosen_at: object = None
         self._exchange: Exchange | None = None
-        self._held_off = ""
+        self._held_off = Refusal()
         self._is_ending = False
         self._tried_s = 0.0
         publisher.on_changed.append(self.heard)
@@ -94,13 +97,28 @@ class Travel:
     @property
     def reason(self) -> str:
         """Why the log stays on this machine; empty when it travels."""
-        return self._off() or self._held_off
+        return self._off() or self._held_off.text
 
     @property
     def problems(self) -> list[str]:
         """What is wrong with files of the remote, a sentence each."""
         found = self._exchange.problems if self._exchange is not None else ()
         return [f"{problem.path}: {problem.text}" for problem in found]
+
+    @property
+    def remedy(self) -> str:
+        """The command that would let the log travel, where one would; else empty."""
+        return "" if self._off() else self._held_off.remedy
+
+    @property
+    def refusal(self) -> str:
+        """What the remote said when it did not let the history begin anew; empty when it did or was not asked."""
+        return self._exchange.refusal if self._exchange is not None else ""
+
+    @property
+    def commits(self) -> int:
+        """How many commits the branch has since its history began; 0 while that is not known."""
+        return (self._exchange.commits or 0) if self._exchange is not None else 0
 
     @property
     def has_news(self) -> bool:
@@ -129,7 +147,7 @@ class Travel:
             while True:
                 self._wake.clear()
                 with contextlib.suppress(ThrumError):  # told by `last_error`, logged once
-                    await self._exchange_once(anew=False)
+                    await self._exchange_once(ask_again=False)
                 await self._rest()
         finally:
             self.is_running = False
@@ -141,7 +159,7 @@ class Travel:
             ThrumError: it failed; `last_error` says so too.
         """
         if self._forced is None or self._forced.done():
-            self._forced = asyncio.ensure_future(self._exchange_once(anew=True))
+            self._forced = asyncio.ensure_future(self._exchange_once(ask_again=True))
             self._forced.add_done_callback(self._forced_is_over)
         await asyncio.shield(self._forced)  # the exchange goes on when the caller goes away
 
@@ -167,6 +185,31 @@ class Travel:
             finally:
                 self.heard()
 
+    async def begin_anew(self) -> Exchanged:
+        """Exchange now, and let the history begin anew, whatever the policy says.
+
+        Raises:
+            ThrumError: it failed; `last_error` says so too.
+        """
+        task = asyncio.ensure_future(self._exchange_once(ask_again=True, anew=True))
+        task.add_done_callback(self._forced_is_over)
+        return await asyncio.shield(task)  # the exchange goes on when the caller goes away
+
+    async def clear_out(self) -> None:
+        """Let our own repository go of all that the branch does not need; of all of it, where nothing travels.
+
+        Raises:
+            ThrumError: git fails, or the disk refuses.
+        """
+        async with self._lock:
+            try:
+                if self._exchange is not None:
+                    await asyncio.to_thread(self._exchange.clear_out)
+                else:  # all that is in it can be had again
+                    await asyncio.to_thread(self._forget)
+            except OSError as error:
+                raise StoreError(str(error)) from error
+
     def abandon(self) -> None:
         """End what git does, now: the daemon stops."""
         self._is_ending = True
@@ -189,12 +232,13 @@ class Travel:
             early_s = self._tried_s + OFTEN_ENOUGH_S - self._clock.monotonic()
             await asyncio.sleep(max(0.0, min(early_s, timeout_s or 0.0)))
 
-    async def _exchange_once(self, *, anew: bool) -> Exchanged:
+    async def _exchange_once(self, *, ask_again: bool, anew: bool = False) -> Exchanged:
+        """Exchange; *ask_again* which remote and who can read it, *anew* lets the history begin anew."""
         async with self._lock:
             self._tried_s = self._clock.monotonic()
             try:
-                exchange = await self._ready(anew=anew)
-                done = await exchange.run() if exchange is not None else Exchanged()
+                exchange = await self._ready(anew=ask_again)
+                done = await exchange.run(anew=anew) if exchange is not None else Exchanged()
             except ThrumError as error:
                 self._failed(str(error))
                 raise
@@ -215,10 +259,10 @@ class Travel:
             self._exchange = None
             return None
         choice = await asyncio.to_thread(self._choose, anew)
-        self.remote, self._held_off = choice.name, choice.why_not
+        self.remote, self._held_off = choice.name, Refusal(choice.why_not)
         if not choice.why_not:
             self._held_off = await asyncio.to_thread(self._exposed, choice, anew)
-        if self._held_off:
+        if self._held_off.text:
             self._exchange = None
         elif self._exchange is None or choice != self._choice:
             self._exchange = self._make(choice)
@@ -234,10 +278,10 @@ class Travel:
             return choice
         return self._choice
 
-    def _exposed(self, choice: Choice, anew: bool) -> str:
+    def _exposed(self, choice: Choice, anew: bool) -> Refusal:
         """Why the gate lets nothing through to one of the remote's addresses. In a thread."""
         refusals = (self._gate.refusal(url, anew=anew) for url in choice.urls)
-        return next((refusal for refusal in refusals if refusal), "")
+        return next((refusal for refusal in refusals if refusal.text), Refusal())
 
     def _interval_s(self) -> float:
         return float(self._settings("daemon.sync_interval").value)

@@ -106,6 +106,9 @@ class Merger:
         daemon: the id of the daemon here; files under it that lie inside others are its cutter's to remove.
         is_ahead: whether a ULID is further ahead of our clock than what counts.
         on_shared: told which texts of other clones (`store.shared`) were taken, in the thread that merges.
+
+    Attributes:
+        lacking: files that units here list and that were neither here nor in the tip, when `changes` looked last.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class Merger:
         self._refused: dict[str, str] = {}
         self._told: dict[str, Problem] = {}
         self._format = ("", 0)  # the blob of a FORMAT file and what it asks for
+        self.lacking: list[str] = []
 
     @property
     def problems(self) -> list[Problem]:
@@ -197,7 +201,8 @@ class Merger:
         with self._repository.blobs() as blobs:
             offered = self._offered(entries, present, blobs, Merged())
             is_older = FORMAT in entries and self._needed(entries[FORMAT], blobs) < self._tree.format()
-        news = (path for path in paths_of(here.units) if path not in entries or path in self._refused)
+        news = [path for path in paths_of(here.units) if path not in entries or path in self._refused]
+        self.lacking = sorted(path for path in news if path not in entries and path not in present)
         add = sorted(path for path in news if path in present and self._is_lacking(path, entries))
         texts = sharing_changes(self._texts.copies(), copies_in(entries), known)
         add += texts.add

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from thrum_kernel.api import Service
 from thrum_kernel.clock import Clock
@@ -23,6 +23,9 @@ from thrum_kernel.sync.pace import Pace
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+PAIRS: Final = 2
+"""How many neighbours of one size are worth rolling up when somebody asks for the smallest log."""
 
 
 class Journalling(Protocol):
@@ -123,6 +126,31 @@ class Publisher:
                 self._pace.published(self._clock.monotonic())
             self.last_cut_us, self.last_error = self._clock.now_us(), ""
             return published
+
+    async def roll_up_all(self) -> int:
+        """Roll up every two neighbours of one size, which the loop leaves until there are more; how many are fewer.
+
+        Raises:
+            StoreError: the disk refuses; what was rolled up counts.
+        """
+        async with self._lock:
+            writer, _ = self._committer.durable
+            rolled = await _in_thread(self._cutter.roll_up, writer, fan_in=PAIRS)
+        if rolled:
+            for callback in self.on_changed:
+                callback()
+        return rolled
+
+    async def could_roll_up(self) -> int:
+        """How much `roll_up_all` would find to do at first; changes nothing."""
+        async with self._lock:
+            writer, _ = self._committer.durable
+            return await _in_thread(self._cutter.could_roll_up, writer, fan_in=PAIRS)
+
+    async def last_cutoff(self) -> str:
+        """The latest cutoff of all purges that this log knows; empty when there was none."""
+        async with self._lock:
+            return await _in_thread(lambda: self._cutter.known_purges.cutoff)
 
     async def purge_now(self) -> PurgeDone:
         """End the journal, publish it, and take out of every file what was purged or deleted.

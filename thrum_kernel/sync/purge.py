@@ -77,6 +77,9 @@ class Purger:
         publisher, cutter, committer, clock: of this daemon.
         count: what the projection knows to be before a cutoff in microseconds; on the loop's thread.
         rebuild_cache: makes a fresh cache from the log.
+
+    Attributes:
+        on_done: called on the loop after a purge of ours was carried out, be it that a part of it is left to do.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Purger:
         self._committer = committer
         self._clock = clock
         self._count = count
+        self.on_done: list[Callable[[], None]] = []
         publisher.on_purged.append(rebuild_cache)
 
     def methods(self) -> Sequence[Method]:
@@ -125,19 +129,35 @@ class Purger:
                 purged at the next publish or start.
         """
         await self._committer.commit(event, request_id=request_id)
-        return await self._publisher.purge_now()
+        try:
+            return await self._publisher.purge_now()
+        finally:
+            for callback in self.on_done:
+                callback()
+
+    async def purge_before(self, cutoff_us: int, *, by: str) -> bool:
+        """Purge what is before a cutoff, as *by*; False, and nothing is written, when that is nothing.
+
+        Raises:
+            StoreError: as `execute`.
+        """
+        counts = self._count(cutoff_us)
+        if not (counts.messages or counts.sessions):
+            return False
+        await self.execute(self._drafted(cutoff_us, counts, by=by))
+        return True
+
+    def _drafted(self, cutoff_us: int, counts: PurgeCounts, *, by: str) -> PurgeExecuted:
+        return self._committer.draft(
+            PurgeExecuted, cutoff=format_us(cutoff_us), by=by, sessions=list(counts.sessions)
+        )
 
     async def _handle(self, call: Call, params: PurgeParams) -> PurgeResult:
         cutoff_us = self._cutoff_us(params.before)
         if params.dry_run:
             return await self.preview(cutoff_us)
         counts = self._count(cutoff_us)
-        event = self._committer.draft(
-            PurgeExecuted,
-            cutoff=format_us(cutoff_us),
-            by=call.caller.agent_id,
-            sessions=list(counts.sessions),
-        )
+        event = self._drafted(cutoff_us, counts, by=call.caller.agent_id)
         try:
             done = await self.execute(event, request_id=call.request_id)
         except StoreError as error:

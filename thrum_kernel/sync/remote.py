@@ -17,6 +17,7 @@ from typing import Final
 
 from thrum_kernel import git
 from thrum_kernel.errors import GitFailed, ThrumError
+from thrum_kernel.git.process import Answer
 from thrum_kernel.gitdir import Place
 from thrum_kernel.sync.process import Runner, first_line
 from thrum_kernel.sync.repository import BRANCH, REF
@@ -47,6 +48,7 @@ _RACED: Final = re.compile(
     r"non-fast-forward|fetch first|stale info|cannot lock ref|failed to update ref|incorrect old value",
     re.IGNORECASE,
 )
+_LOCKED: Final = re.compile(r"cannot lock ref|failed to update ref|incorrect old value", re.IGNORECASE)
 _DENIED: Final = re.compile(
     r"authentication failed|could not read (username|password)|permission denied|terminal prompts disabled"
     r"|returned error: 40[13]|access denied|invalid credentials|host key verification failed",
@@ -169,30 +171,35 @@ class Remote:
         Raises:
             RemoteFailed: it cannot be asked.
         """
-        answer = self._run("ls-remote", "--quiet", self.name, REF, timeout_s=self._look_s)
-        for line in answer.splitlines():
+        answer = self._asked("ls-remote", "--quiet", self.name, REF, timeout_s=self._look_s)
+        if not answer.ok:
+            raise self._failed(answer.error)
+        for line in answer.text.splitlines():
             commit, _, ref = line.partition("\t")
             if ref == REF:
                 return commit
         return ""
 
     def fetch(self) -> None:
-        """Bring the remote's branch to `ref`, whatever that was before.
+        """Bring the remote's branch to `ref`, whatever that was before: its newest commit, nothing below it.
 
         Raises:
             RemoteFailed: it cannot be had.
         """
-        self._run(
+        words = (
             "fetch",
             "--quiet",
             "--no-tags",
             "--no-write-fetch-head",
             "--no-recurse-submodules",
             "--refmap=",
-            self.name,
-            f"+{REF}:{self.ref}",
-            timeout_s=TRANSFER_S,
         )
+        what = (self.name, f"+{REF}:{self.ref}")
+        answer = self._asked(*words, "--depth=1", *what, timeout_s=TRANSFER_S)
+        if not answer.ok and "shallow" in answer.error:  # a plain file server cannot leave the rest out
+            answer = self._asked(*words, *what, timeout_s=TRANSFER_S)
+        if not answer.ok:
+            raise self._failed(answer.error)
 
     def push(self, commit: str, *, branch: str = BRANCH) -> None:
         """Make *commit* the remote's branch, or another *branch* of it, if it follows what is there.
@@ -201,32 +208,41 @@ class Remote:
             Raced: it does not, for somebody else has pushed.
             RemoteFailed: the remote cannot be reached, or does not take it.
         """
-        words = (
-            "push",
-            "--porcelain",
-            "--no-verify",
-            "--no-recurse-submodules",
-            self.name,
-            f"{commit}:refs/heads/{branch}",
-        )
-        try:
-            answer = self._runner.run(*words, cwd=self._cwd, settings=self._settings, timeout_s=TRANSFER_S)
-        except GitFailed as error:
-            raise self._failed(error.reason) from error
-        if not answer.ok:
-            said = f"{answer.text}\n{answer.error}"
-            if _RACED.search(said):
-                raise Raced
+        said = self._push(f"{commit}:refs/heads/{branch}")
+        if said and _RACED.search(said):
+            raise Raced
+        if said:
             raise self._failed(said)
 
-    def _run(self, *words: str, timeout_s: float) -> str:
+    def begin_anew(self, commit: str, tip: str) -> None:
+        """Make *commit*, which has no parent, the remote's branch instead of *tip*, if that is still what is there.
+
+        Raises:
+            Raced: it is not, for somebody else has pushed.
+            RemoteFailed: the remote cannot be reached, or does not take it: of the kind ``protected`` when it says no
+                to replacing the branch, whatever its reason.
+        """
+        said = self._push(f"--force-with-lease={REF}:{tip}", f"{commit}:{REF}")
+        if not said:
+            return
+        if "[remote rejected]" in said and not _LOCKED.search(said):
+            raise self._protected(_reason(said))
+        if _RACED.search(said):
+            raise Raced
+        raise self._failed(said)
+
+    def _push(self, *what: str) -> str:
+        """Push; empty when it was taken, else what git said."""
+        option, refspec = what[:-1], what[-1]
+        words = ("push", "--porcelain", "--no-verify", "--no-recurse-submodules", *option, self.name, refspec)
+        answer = self._asked(*words, timeout_s=TRANSFER_S)
+        return "" if answer.ok else f"{answer.text}\n{answer.error}"
+
+    def _asked(self, *words: str, timeout_s: float) -> Answer:
         try:
-            answer = self._runner.run(*words, cwd=self._cwd, settings=self._settings, timeout_s=timeout_s)
+            return self._runner.run(*words, cwd=self._cwd, settings=self._settings, timeout_s=timeout_s)
         except GitFailed as error:
             raise self._failed(error.reason) from error
-        if not answer.ok:
-            raise self._failed(answer.error)
-        return answer.text
 
     def _failed(self, said: str) -> RemoteFailed:
         reason = _reason(said)
@@ -236,12 +252,14 @@ class Remote:
             hint = f"make `git fetch {self.name}` work without asking: a credential helper, or a key in ssh-agent"
             return RemoteFailed(self.name, "auth", reason, hint=hint)
         if _PROTECTED.search(said):
-            return RemoteFailed(
-                self.name, "protected", reason, hint=f"let everybody who works here push the branch {BRANCH}"
-            )
+            return self._protected(reason)
         return RemoteFailed(
             self.name, "offline", reason, hint="messages wait here and travel when it answers"
         )
+
+    def _protected(self, reason: str) -> RemoteFailed:
+        hint = f"let everybody who works here push the branch {BRANCH}"
+        return RemoteFailed(self.name, "protected", reason, hint=hint)
 
 
 def _reason(said: str) -> str:

@@ -16,17 +16,22 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from subprocess import Popen
 from typing import Final
 
 from thrum_kernel.errors import GitFailed
-from thrum_kernel.sync.process import Runner
+from thrum_kernel.sync.history import number_in
+from thrum_kernel.sync.process import Runner, first_line
 
 BRANCH: Final = "a-sync"
 REF: Final = f"refs/heads/{BRANCH}"
 GC_AT: Final = 2000
 """Loose objects from which on our own gc packs them."""
+
+COLLECT_S: Final = 900.0
+"""How long git may take to pack everything anew."""
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _DRAFT: Final = b"refs/thrum/draft"
@@ -63,6 +68,7 @@ class Repository:
         self._format = object_format
         self._is_ready = False
         self._listed: tuple[str, dict[str, str]] = ("", {})
+        self._numbers: dict[str, int] = {"": 0}
 
     @property
     def is_linked(self) -> bool:
@@ -86,20 +92,18 @@ class Repository:
         if not (self.folder / "HEAD").exists():
             shutil.rmtree(self.folder, ignore_errors=True)
             self._make()
-        for lock in self._locks():
-            lock.unlink(missing_ok=True)
+        self._remove_left_over()
         self._link()
         self._is_ready = True
 
     def put_aside(self) -> Path:
         """Move a damaged repository out of the way, so that `prepare` makes it anew; where it is now."""
-        aside = self.folder.with_name(f"{self.folder.name}.damaged")
-        shutil.rmtree(aside, ignore_errors=True)
+        self.forget_damaged()
         if self.folder.exists():
-            self.folder.rename(aside)
+            self.folder.rename(self._aside)
         self._is_ready = False
         self._listed = "", {}
-        return aside
+        return self._aside
 
     def tip(self, ref: str) -> str:
         """The commit that *ref* names; empty when there is none."""
@@ -133,6 +137,16 @@ class Repository:
             words = ("cat-file", "--batch")
             yield Blobs(lambda: stack.enter_context(self._runner.conversation(*words, cwd=self.work_tree)))
 
+    def number(self, commit: str) -> int:
+        """How many commits there are up to *commit* since the history began; 0 for an empty one.
+
+        Raises:
+            GitFailed: the commit is not there, or damaged.
+        """
+        if commit not in self._numbers:
+            self._numbers[commit] = self._number(commit)
+        return self._numbers[commit]
+
     def commit(self, parent: str, add: Sequence[str], remove: Sequence[str], message: str) -> str:
         """A commit on top of *parent* (empty: a first one); *parent* itself when nothing changes.
 
@@ -152,8 +166,19 @@ class Repository:
         commit = self._imported(parent, add, remove, message, files)
         if parent and files == self.files(parent):
             return parent
-        self._listed = commit, files
+        self._keep(commit, message, files)
         return commit
+
+    def alone(self, commit: str, message: str) -> str:
+        """A commit without parent that holds what *commit* does; no reference is moved.
+
+        Raises:
+            GitFailed: it cannot be made.
+        """
+        words = ("commit-tree", f"{commit}^{{tree}}")
+        made = self._ask(*words, stdin=message.encode()).decode().strip()
+        self._keep(made, message, self.files(commit))
+        return made
 
     def move(self, ref: str, commit: str) -> None:
         """Let *ref* name *commit*; nobody else uses this repository, so a file put in place is all it takes."""
@@ -164,10 +189,53 @@ class Repository:
         new.replace(path)
 
     def collect(self) -> None:
-        """Pack what has become many small objects, and let go of commits that were never pushed."""
+        """Pack what has become many small objects, and let go of commits that were never pushed.
+
+        Raises:
+            GitFailed: it took too long, or we are stopping.
+        """
         settings = (("gc.auto", str(GC_AT)), ("gc.autoDetach", "false"), ("gc.pruneExpire", "1.hour.ago"))
         words = [word for key, value in settings for word in ("-c", f"{key}={value}")]
-        self._runner.run(*words, "gc", "--auto", "--quiet", cwd=self.work_tree)
+        self._runner.run(*words, "gc", "--auto", "--quiet", cwd=self.work_tree, timeout_s=COLLECT_S)
+
+    def clear_out(self, *refs: str) -> None:
+        """Let go of everything that none of *refs* needs, at once: those commits leave the disk.
+
+        What a branch was before it became ours (`refs/thrum/…`) stays: that is another program's, and a person's to remove.
+
+        Raises:
+            GitFailed: it could not be done; done again it goes on.
+        """
+        for ref in self._ask("for-each-ref", "--format=%(refname)").decode().split():
+            if ref not in refs and not ref.startswith("refs/thrum/"):
+                self._ask("update-ref", "-d", ref)
+        self._remove_left_over()
+        answer = self._runner.run("gc", "--prune=now", "--quiet", cwd=self.work_tree, timeout_s=COLLECT_S)
+        if not answer.ok:
+            raise GitFailed("gc", first_line(answer.error) or f"exit status {answer.status}")
+
+    def remove(self) -> None:
+        """Remove the repository and what is left of a damaged one: nothing travels, and it can be had again."""
+        for folder in (self.folder, self._aside):
+            shutil.rmtree(folder, ignore_errors=True)
+        (self.work_tree / ".git").unlink(missing_ok=True)
+        self._is_ready = False
+
+    def forget_damaged(self) -> None:
+        """Remove a damaged repository that was put aside."""
+        shutil.rmtree(self._aside, ignore_errors=True)
+
+    def _keep(self, commit: str, message: str, files: dict[str, str]) -> None:
+        """Remember what was just made, so that git need not be asked about it."""
+        self._listed = commit, files
+        self._numbers = {"": 0, commit: number_in(message) or 1}
+
+    def _number(self, commit: str) -> int:
+        _, _, message = self._ask("cat-file", "commit", commit).partition(b"\n\n")
+        commits = number_in(message.decode("utf-8", "replace"))
+        if commits is None:  # made by an earlier version
+            commits = int(self._ask("rev-list", "--count", commit))
+        return commits
 
     def _list(self, commit: str) -> dict[str, str]:
         found = {}
@@ -253,9 +321,24 @@ class Repository:
             link.unlink(missing_ok=True)
             link.write_text(text)
 
-    def _locks(self) -> list[Path]:
-        """Lock files: nobody else uses the repository, so those that are there at a start are left over."""
-        return [*self.folder.glob("*.lock"), *(self.folder / "refs").rglob("*.lock")]
+    @property
+    def _aside(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.damaged")
+
+    def _remove_left_over(self) -> None:
+        """Nobody else uses the repository: locks, half packs and what keeps packs are left of a git that was killed."""
+        packs = self.folder / "objects/pack"
+        left = (
+            self.folder.glob("*.lock"),
+            (self.folder / "refs").rglob("*.lock"),
+            self.folder.glob("gc.pid"),
+            self.folder.glob("fast_import_crash_*"),
+            packs.glob("*.keep"),  # a fetch that was killed: what it brought would stay for ever
+            packs.glob("tmp_*"),
+            packs.glob(".tmp-*"),
+        )
+        for path in chain.from_iterable(left):
+            path.unlink(missing_ok=True)
 
     def _ask(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
         return self._runner.ask(*words, cwd=self.work_tree, stdin=stdin, env=env)

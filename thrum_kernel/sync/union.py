@@ -14,8 +14,8 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from thrum_kernel.store.names import parse_name
-from thrum_kernel.store.scan import contains
+from thrum_kernel.store.names import Window, parse_name
+from thrum_kernel.store.scan import Containing
 from thrum_kernel.store.units import Unit
 
 _FOLDER: Final = r"[0-9A-Za-z_%~-]{1,128}"
@@ -44,24 +44,20 @@ class Holding:
     """The units that are somewhere whole, to be asked what they hold."""
 
     def __init__(self, units: Iterable[Unit]) -> None:
-        self._by_daemon: Mapping[str, list[Unit]] = defaultdict(list)
-        for unit in units:
-            self._by_daemon[unit.daemon].append(unit)
+        found = list(units)
+        self._containing = Containing(found)
+        self._same: Mapping[tuple[str, tuple[Window, ...]], list[Unit]] = defaultdict(list)
+        for unit in found:
+            self._same[unit.daemon, unit.windows].append(unit)
 
     def has_larger(self, unit: Unit) -> bool:
         """Whether another unit's windows contain those of *unit*, without being the same."""
-        return any(contains(other.windows, unit.windows) for other in self._of(unit))
+        return any(True for _ in self._containing.of(unit))
 
     def holders(self, unit: Unit) -> Iterator[Unit]:
         """The units here that cover all of *unit*, be it under another name."""
-        return (
-            other
-            for other in self._of(unit)
-            if other.windows == unit.windows or contains(other.windows, unit.windows)
-        )
-
-    def _of(self, unit: Unit) -> Sequence[Unit]:
-        return self._by_daemon.get(unit.daemon, ())
+        yield from self._same.get((unit.daemon, unit.windows), ())
+        yield from self._containing.of(unit)
 
 
 def is_whole(unit: Unit, present: Container[str]) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -14,12 +12,9 @@ from thrum_kernel.briefing.doctor import Ground
 from thrum_kernel.errors import ThrumError
 from thrum_kernel.settings.core import Sync
 from thrum_kernel.sync.repository import BRANCH
-
-BUDGET_BYTES: Final = 512 << 20
-"""What the log may take up, here and in every clone, before a purge is worth a thought."""
+from thrum_kernel.sync.usage import mib, usage_of
 
 SHOWN: Final = 3
-_REMEDY: Final = re.compile(r"thrum config set \S+ [^\s)]+")
 
 
 def sync(ground: Ground) -> Sequence[Finding]:
@@ -33,6 +28,8 @@ def sync(ground: Ground) -> Sequence[Finding]:
         return [Finding("sync", "error", status["last_error"], "thrum sync status")]
     problems = status.get("problems") or []
     found = [Finding("sync", "warning", problem, "thrum log verify") for problem in problems[:SHOWN]]
+    if status.get("history_kept"):
+        found.append(Finding("sync", "warning", status["history_kept"], "thrum sync status"))
     if status["local_only"]:
         text = f"local only: {status.get('local_only_reason') or 'nothing is pushed'}"
     else:
@@ -72,9 +69,8 @@ def exposure(ground: Ground) -> Sequence[Finding]:
     if daemon.local_only or not (daemon.sync.enabled and daemon.sync.mechanisms):
         return [Finding("exposure", "ok", "nothing leaves this machine")]
     status = ground.ask("sync.status") or {}
-    held = str(status.get("local_only_reason") or "")
-    if remedy := _REMEDY.search(held):
-        return [Finding("exposure", "warning", held, remedy.group())]
+    if remedy := status.get("remedy"):
+        return [Finding("exposure", "warning", str(status.get("local_only_reason") or ""), str(remedy))]
     return [_exposed(daemon.sync)]
 
 
@@ -99,40 +95,20 @@ def budget(ground: Ground) -> Sequence[Finding]:
     """What the log takes up."""
     if ground.paths is None:
         return []
-    where = ground.paths
-    parts = [
-        (what, size_of(folder))
-        for what, folder in (
-            ("journal", where.journal),
-            ("published", where.published),
-            ("history", where.repository),
-        )
-    ]
-    text = ", ".join(f"{what} {_mib(size)}" for what, size in parts)
-    total = sum(size for _, size in parts)
-    if total > BUDGET_BYTES:
-        return [
-            Finding(
-                "budget", "warning", f"{text}: more than {_mib(BUDGET_BYTES)}", "thrum purge --before 90d"
-            )
-        ]
-    return [Finding("budget", "ok", f"{text}, of {_mib(BUDGET_BYTES)}")]
+    usage = usage_of(ground.paths, budget_bytes=_budget_bytes(ground))
+    parts = (("journal", usage.journal), ("published", usage.published), ("history", usage.repository))
+    text = ", ".join(f"{what} {mib(part.bytes)}" for what, part in parts)
+    if usage.is_past_budget:
+        text = f"{text}: more than {mib(usage.budget_bytes)} (daemon.sync.budget_mb); older messages can go:"
+        return [Finding("budget", "warning", f"{text} thrum purge --before 90d", "thrum sync gc")]
+    return [Finding("budget", "ok", f"{text}, of {mib(usage.budget_bytes)}" if usage.budget_bytes else text)]
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of all files below *folder*; what goes away meanwhile does not count."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(f"{root}/{name}").st_size
-            except FileNotFoundError:
-                continue
-    return total
-
-
-def _mib(size: int) -> str:
-    return f"{size / (1 << 20):.1f} MiB"
+def _budget_bytes(ground: Ground) -> int:
+    try:
+        return (ground.settings.daemon.sync if ground.settings is not None else Sync()).budget_bytes
+    except ThrumError:  # the check of the configuration tells what is wrong with it
+        return Sync().budget_bytes
 
 
 CHECKS: Final = (

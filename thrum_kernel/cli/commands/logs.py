@@ -1,4 +1,4 @@
-"""``log verify|show|replay`` and ``sync status|force``: the log itself, and how it travels."""
+"""``log verify|show|replay`` and ``sync status|force|gc``: the log itself, and how it travels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from thrum_kernel.cli.command import Group, Pending, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.durations import parse_cutoff_us
 from thrum_kernel.cli.render import shorten
-from thrum_kernel.cli.texts.log import event_lines, forced_line, replayed_lines, sync_lines, verified_lines
+from thrum_kernel.cli.texts.log import event_lines, replayed_lines, verified_lines
+from thrum_kernel.cli.texts.sync import collected_lines, forced_line, sync_lines
 from thrum_kernel.clock import format_us
 from thrum_kernel.errors import UsageError
 from thrum_kernel.ids import is_ulid
@@ -30,6 +31,7 @@ def register(root: Group) -> None:
     syncs = group(root, "sync", help="How the log travels between clones")
     command(syncs, "status")(status)
     command(syncs, "force")(force)
+    command(syncs, "gc")(gc)
 
 
 def verify(ctx: typer.Context) -> Pending:
@@ -107,6 +109,19 @@ def force(ctx: typer.Context) -> None:
     run = run_of(ctx)
     done = run.call("sync.force")
     show(run, done, [forced_line(done), *sync_lines(done, view_of(run))])
+
+
+def gc(
+    ctx: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what there is to do, and change nothing.")
+    ] = False,
+) -> Pending:
+    """Make the log as small as it can be: roll up, begin the history of the branch anew, let go of the old one."""
+    run = run_of(ctx)
+    return Pending(
+        "sync.gc", {"dry_run": dry_run}, finish=lambda done: show(run, done, collected_lines(done))
+    )
 
 
 def _point(run: Run, text: str | None, flag: str) -> str:

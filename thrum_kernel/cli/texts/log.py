@@ -48,36 +48,6 @@ def replayed_lines(result: Entry, view: View) -> list[str]:
     return lines
 
 
-def sync_lines(found: Entry, view: View) -> list[str]:
-    """The state of synchronisation; the first line is the mode."""
-    last = view.time(str(found.get("last_sync_at") or ""))
-    return [
-        "Mode: local-only" if found.get("local_only") else "Mode: normal",
-        *fields(
-            [
-                ("State", str(found.get("sync_state") or "")),
-                ("Remote", str(found.get("remote") or "")),
-                ("Reason", str(found.get("local_only_reason") or found.get("reason") or "")),
-                ("Last sync", last or "never"),
-                ("Error", str(found.get("last_error") or "")),
-                *(("Problem", str(problem)) for problem in found.get("problems") or ()),
-            ]
-        ),
-    ]
-
-
-def forced_line(done: Entry) -> str:
-    """What `sync force` came to."""
-    parts = [
-        f"{counted(done['published'], 'event')} published on this machine" if done.get("published") else "",
-        f"{counted(done['received'], 'event')} received" if done.get("received") else "",
-        "pushed" if done.get("pushed") else "",
-    ]
-    said = "✓ Sync triggered" if done.get("triggered") else "Nothing to sync with"
-    told = ", ".join(part for part in parts if part)
-    return f"{said} ({told})" if told else said
-
-
 def _event_row(entry: Entry, view: View) -> list[str]:
     event: Entry = entry["event"]
     row = [

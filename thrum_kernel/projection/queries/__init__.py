@@ -47,6 +47,7 @@ from thrum_kernel.projection.queries.inbox import (
 )
 from thrum_kernel.projection.queries.log import (
     HeldRow,
+    ahead,
     held,
     projected,
     purge_cutoff,
@@ -99,6 +100,7 @@ __all__ = [
     "agent_by_key",
     "agents_by_key",
     "agents_named",
+    "ahead",
     "all_open_sessions",
     "daemon_names",
     "deliveries",

@@ -54,6 +54,12 @@ def quarantined(cache: Cache) -> list[HeldRow]:
     ]
 
 
+def ahead(cache: Cache) -> int:
+    """How many lines are kept since they are too far ahead of this machine's clock."""
+    ((count,),) = cache.read("SELECT count(*) FROM held WHERE kind = 'ahead'")
+    return int(count)
+
+
 def unprojected_types(cache: Cache) -> dict[str, int]:
     """Types of events that nobody here knows, with how many of each are kept."""
     rows = cache.read(

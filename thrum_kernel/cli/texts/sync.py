@@ -1,0 +1,102 @@
+"""How the log travels, as people read it: the state, what a force came to, what a collection saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thrum_kernel.cli.render import View, columns, counted, fields
+
+Entry = Mapping[str, Any]
+
+
+def sync_lines(found: Entry, view: View) -> list[str]:
+    """The state of synchronisation; the first line is the mode."""
+    last = view.time(str(found.get("last_sync_at") or ""))
+    lines = [
+        "Mode: local-only" if found.get("local_only") else "Mode: normal",
+        *fields(
+            [
+                ("State", str(found.get("sync_state") or "")),
+                ("Remote", str(found.get("remote") or "")),
+                ("Reason", str(found.get("local_only_reason") or found.get("reason") or "")),
+                ("Last sync", last or "never"),
+                ("Error", str(found.get("last_error") or "")),
+                *(("Problem", str(problem)) for problem in found.get("problems") or ()),
+                ("Size", _size(found["usage"]) if "usage" in found else ""),
+                ("Retention", _retention(found, view)),
+                *(("Held back", str(sentence)) for sentence in found.get("held_back") or ()),
+                *(("Warning", str(sentence)) for sentence in found.get("warnings") or ()),
+            ]
+        ),
+    ]
+    others: Sequence[Entry] = [each for each in found.get("daemons") or () if not each.get("is_local")]
+    if others:
+        lines += ["Newest line of:", *columns([_lag(each, view) for each in others], indent="  ")]
+    return lines
+
+
+def forced_line(done: Entry) -> str:
+    """What `sync force` came to."""
+    parts = [
+        f"{counted(done['published'], 'event')} published on this machine" if done.get("published") else "",
+        f"{counted(done['received'], 'event')} received" if done.get("received") else "",
+        "pushed" if done.get("pushed") else "",
+    ]
+    said = "✓ Sync triggered" if done.get("triggered") else "Nothing to sync with"
+    told = ", ".join(part for part in parts if part)
+    return f"{said} ({told})" if told else said
+
+
+def collected_lines(done: Entry) -> list[str]:
+    """What `sync gc` came to, before and after."""
+    before, after = done["before"], done["after"]
+    parts = ("published", "repository", "journal")
+    rows = [[part, _part(before[part]), "" if done["dry_run"] else _part(after[part])] for part in parts]
+    rows.append(["commits", str(before["commits"]), "" if done["dry_run"] else str(after["commits"])])
+    heading = ["", "now", ""] if done["dry_run"] else ["", "before", "after"]
+    return [_collected(done), *columns([heading, *rows], indent="  "), *_kept(done)]
+
+
+def _collected(done: Entry) -> str:
+    rolled = counted(done.get("rolled_up", 0), "publish", "publishes")
+    if done["dry_run"]:
+        return f"Nothing was changed; {rolled} would become part of larger files"
+    saved = done["before"]["bytes"] - done["after"]["bytes"]
+    told = [f"{_bytes(saved)} saved" if saved > 0 else "nothing to save"]
+    told += [f"{rolled} rolled up"] if done.get("rolled_up") else []
+    told += ["the history began anew"] if done.get("rerooted") else []
+    return f"✓ {', '.join(told)}"
+
+
+def _kept(done: Entry) -> list[str]:
+    if done.get("local_only"):
+        return [f"No remote part: {done.get('reason', '')}"]
+    return [f"History kept: {done['reason']}"] if done.get("reason") else []
+
+
+def _size(usage: Entry) -> str:
+    parts = ", ".join(f"{part} {_part(usage[part])}" for part in ("published", "repository", "journal"))
+    commits = f", {counted(usage['commits'], 'commit')}" if usage.get("commits") else ""
+    return f"{_bytes(usage['bytes'])} ({parts}{commits})"
+
+
+def _part(part: Entry) -> str:
+    return f"{_bytes(part['bytes'])} in {counted(part['files'], 'file')}"
+
+
+def _bytes(size: int) -> str:
+    if size < 10_000:
+        return f"{size} B"
+    return f"{size / 1024:.0f} KiB" if size < 10 << 20 else f"{size / (1 << 20):.1f} MiB"
+
+
+def _retention(found: Entry, view: View) -> str:
+    days = found.get("retention_days") or 0
+    purged = f"purged before {view.time(found['purged_before'])}" if found.get("purged_before") else ""
+    kept = f"messages stay {counted(days, 'day')}" if days else ""
+    return ", ".join(text for text in (kept, purged) if text)
+
+
+def _lag(each: Entry, view: View) -> list[str]:
+    return [str(each["name"]), view.time(str(each["newest"]))]
