@@ -80,20 +80,25 @@ class DiskFolder:
 
 @dataclass(frozen=True, slots=True)
 class GitFolder:
-    """A folder of a commit; *ref* and *prefix* (empty, or ending in a slash) say which."""
+    """A folder of a commit; *ref* and *prefix* (empty, or ending in a slash) say which.
+
+    With *only* nothing but these paths is looked at: a person's tree may be large.
+    """
 
     place: Place
     ref: str
     prefix: str = ""
+    only: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
         return f"{self.ref}:{self.prefix}"
 
     def names(self) -> list[str]:
-        answer = git.run(self.place, "ls-tree", "-r", "-z", "--full-tree", "--name-only", self.ref)
+        words = ("ls-tree", "-r", "-z", "--full-tree", "--name-only", self.ref, *self.only)
+        answer = git.run(self.place, *words, timeout_s=_MOST_S)
         if not answer.ok:
-            return []
+            raise GitFailed("ls-tree", answer.error.strip() or "no answer")
         return sorted(
             name.removeprefix(self.prefix) for name in answer.fields if name.startswith(self.prefix)
         )
@@ -211,9 +216,9 @@ def _committed(place: Place) -> Iterator[tuple[Folder, Layout]]:
         commit = git.run(place, "rev-parse", "-q", "--verify", f"{ref}^{{commit}}").text
         if commit not in seen:
             seen.add(commit)
-            yield GitFolder(place, ref), "monolith"
-            yield GitFolder(place, ref, ".thrum/"), "local"
-            yield GitFolder(place, ref, ".thrum/sync/"), "folder"
+            yield GitFolder(place, ref, only=MONOLITHS), "monolith"
+            yield GitFolder(place, ref, ".thrum/", only=(".thrum/",)), "local"
+            yield GitFolder(place, ref, ".thrum/sync/", only=(".thrum/sync/",)), "folder"
     yield from _branches(place)
 
 
