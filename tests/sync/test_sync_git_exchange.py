@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sync_clones import fingerprint
@@ -14,6 +17,7 @@ from sync_sides import Side, at_once, remote_files, remote_text
 from thrum_kernel.errors import FormatTooNew
 from thrum_kernel.sync.merge import ForeignBranch
 from thrum_kernel.sync.remote import Raced, Remote
+from thrum_kernel.sync.repository import Repository
 from thrum_kernel.testing.harness import Repo
 
 ONE = "d_01JABCDEFGHJKMNPQRSTVWXYZ1"
@@ -30,6 +34,21 @@ def origin(tmp_path: Path, isolated_home: dict[str, str]) -> Repo:
     repo = Repo(path, path, isolated_home)
     repo.git("init", "-q", "--bare")
     return repo
+
+
+class Counting(Repository):
+    """Counts the blobs that are read."""
+
+    read = 0
+
+    @contextlib.contextmanager
+    def blobs(self) -> Iterator[Any]:
+        with super().blobs() as found:
+            yield SimpleNamespace(read=lambda blob: self._counted(found.read(blob)))
+
+    def _counted(self, data: bytes) -> bytes:
+        self.read += 1
+        return data
 
 
 def cloned(origin: Repo, name: str) -> Repo:
@@ -68,6 +87,26 @@ def test_two_logs_become_one_and_nothing_is_written_when_there_is_nothing_to_say
         done = await one.exchange.run()
         assert one.runner.words == ["ls-remote"] and not done.is_pushed and not done.received
         assert fingerprint(one.folder) == before and origin.git("rev-parse", "a-sync") == tip
+
+        await one.house.committer.send("more")
+        one.runner.words.clear()
+        assert (await one.sync()).is_pushed
+        assert one.runner.words == ["ls-remote", "fast-import", "push"]
+
+    tell(origin, story)
+
+
+def test_what_an_earlier_start_merged_is_not_read_again(origin: Repo) -> None:
+    async def story(one: Side, two: Side) -> None:
+        for number in range(20):
+            await one.house.committer.send(f"message {number}")
+            await one.sync()
+        again = Side(one.repo, ONE)
+        again.repository = counting = Counting(
+            again.folder / "repo.git", again.published, runner=again.runner
+        )
+        done = await again.with_remote(Remote(again.choice, runner=again.runner, cwd=one.repo.path)).run()
+        assert not done.is_pushed and counting.read == 1  # FORMAT
 
     tell(origin, story)
 
