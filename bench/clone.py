@@ -6,6 +6,7 @@ left out; a merge that brings lines only counts them.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +18,14 @@ from thrum_kernel import gitdir
 from thrum_kernel.clock import SystemClock, format_us
 from thrum_kernel.events import Event, EventTypes, core
 from thrum_kernel.ids import HybridClock, event_id
+from thrum_kernel.settings.core import Sync
 from thrum_kernel.store.disk import OsDisk
 from thrum_kernel.store.journal import Journal, Previous, recover
 from thrum_kernel.store.tree import Tree
 from thrum_kernel.store.units import Unit
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.exchange import Exchange
+from thrum_kernel.sync.history import History
 from thrum_kernel.sync.merge import Merger
 from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
@@ -124,6 +127,9 @@ class Clone:
             cutter=self.cutter,
             publisher=self.publisher,
             ingest=self,
+            history=History(
+                self.folder / "history.json", settings=lambda: Sync(reroot_commits=0), clock=clock
+            ),
             clock=clock,
             name="bench",
         )
@@ -166,6 +172,13 @@ class Clone:
         """What follows a publish in the background: cut, look, commit, push."""
         await self.publisher.cut_now()
         await self.exchange.run()
+
+    async def collect(self) -> None:
+        """What ``sync gc`` does."""
+        await self.publisher.cut_now()
+        await self.publisher.roll_up_all()
+        await self.exchange.run(anew=True)
+        await asyncio.to_thread(self.exchange.clear_out)
 
     async def take(self, units: Sequence[Unit]) -> int:
         return sum(unit.lines for unit in units)

@@ -43,6 +43,7 @@ def figures(effort: Effort) -> Iterable[Figure]:
     grown = asyncio.run(_grown(large, effort))
     baseline = Baseline(effort.room("baseline"), env, large.size, effort)
     yield from _growth(large, grown, baseline, effort)
+    yield asyncio.run(_collected(large))
     yield asyncio.run(_fresh(large, effort))
 
 
@@ -247,6 +248,23 @@ def _growth(house: House, grown: Grown, baseline: Baseline, effort: Effort) -> I
         target=60,
         at_least=True,
         numbers=f"{baseline.growth:,.0f} bytes a sync ({baseline.syncs} syncs) against {grown.objects:,.0f}",
+    )
+
+
+async def _collected(house: House) -> Figure:
+    """What is left after ``sync gc``, against every line of the log compressed as one text."""
+    grown = house.objects()
+    await house.clone_.collect()
+    text = zlib.compressobj(6)
+    compressed = 0
+    for batch in read_log(house.clone_.tree, message_types=MESSAGE_TYPES):
+        compressed += sum(len(text.compress(line + b"\n")) for *_, line in batch)
+    compressed += len(text.flush())
+    return Figure(
+        name=f"after `sync gc` at {house.size:,} lines, against all lines compressed together (zlib 6)",
+        measured=house.objects() / compressed,
+        target=2,
+        numbers=f"{house.objects() / 1e6:,.1f} MB against {compressed / 1e6:,.1f} MB; {grown / 1e6:,.1f} MB before",
     )
 
 

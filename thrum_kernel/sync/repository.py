@@ -227,8 +227,10 @@ class Repository:
 
     def _keep(self, commit: str, message: str, files: dict[str, str]) -> None:
         """Remember what was just made, so that git need not be asked about it."""
+        before, _ = self._listed
+        kept = {before: self._numbers[before]} if before in self._numbers else {}
         self._listed = commit, files
-        self._numbers = {"": 0, commit: number_in(message) or 1}
+        self._numbers = {"": 0, **kept, commit: number_in(message) or 1}
 
     def _number(self, commit: str) -> int:
         _, _, message = self._ask("cat-file", "commit", commit).partition(b"\n\n")
