@@ -124,7 +124,7 @@ def test_all_is_well_with_a_daemon_and_without(daemon: Cli) -> None:
         subjects = {each["subject"] for each in told["findings"]}
         assert subjects >= {
             "git", "tmux", "python", "disk", "clock", "paths", "permissions", "config", "identities",
-            "log", "quarantine", "tables", "sync", "exposure", "budget", "worktrees", "daemon", "socket",
+            "log", "quarantine", "tables", "sync", "exposure", "secrets", "budget", "worktrees", "daemon", "socket",
             "gitignore", "plugins",
         }  # fmt: skip
         if state == "running":
@@ -474,6 +474,24 @@ def test_who_can_read_what_is_pushed_is_told(stopped: Cli, repo: Repo) -> None:
     held = f"a-sync disabled: repo visibility undetectable (or: thrum config set a.b {name})"
     told = exposed(repo, {}, held=held)
     assert (told.level, told.text, told.remedy) == ("warning", held, f"thrum config set a.b {name}")
+
+
+def test_what_is_held_back_is_told_with_its_remedy(stopped: Cli, repo: Repo, tmp_path: Path) -> None:
+    def found(status: dict[str, object], **sync: object) -> Finding:
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps({"daemon": {"local_only": False, "sync": sync}}))
+        ask = {"sync.status": status}.get
+        (one,) = travel.secrets(
+            ground(repo, settings=SettingsFile(path), ask=lambda method, **params: ask(method))
+        )
+        return one
+
+    assert found({"local_only": False}).level == "ok"
+    told = found({"local_only": False, "held": ["msg_1", "msg_2"]})
+    assert (told.level, told.remedy) == ("warning", "thrum sync held") and "msg_1, msg_2" in told.text
+    assert found({"local_only": True, "held": ["msg_1"]}).level == "ok"
+    off = found({"local_only": False}, secret_scan=False)
+    assert (off.level, off.remedy) == ("warning", "thrum config set daemon.sync.secret_scan true")
 
 
 def test_a_log_past_its_budget_is_told(stopped: Cli, repo: Repo) -> None:

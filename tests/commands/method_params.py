@@ -11,7 +11,7 @@ from thrum_kernel.daemon import status
 from thrum_kernel.messaging import model, push, threads
 from thrum_kernel.settings import methods as settings
 from thrum_kernel.sync import gc as sync_gc
-from thrum_kernel.sync import log
+from thrum_kernel.sync import log, releasing
 from thrum_kernel.sync import purge as purging
 from thrum_kernel.sync import status as sync
 
@@ -60,6 +60,8 @@ PARAMS: dict[str, type[Any]] = {
     "subscriptions.list": push.ListSubscriptionsParams,
     "sync.force": sync.SyncParams,
     "sync.gc": sync_gc.GcParams,
+    "sync.held": releasing.HeldParams,
+    "sync.release": releasing.ReleaseParams,
     "sync.status": sync.SyncParams,
     "team.list": requests.ListTeam,
     "thread.create": threads.ThreadCreateParams,

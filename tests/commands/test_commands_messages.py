@@ -606,3 +606,62 @@ def test_control_characters_of_others_never_reach_the_terminal() -> None:
 def test_reading_a_message_that_does_not_exist_is_told_and_marks_nothing() -> None:
     ran = run("message", "read", "msg_no", answers={"message.get": NotFound("message", "msg_no")})
     assert (ran.status, ran.err.splitlines()[0]) == (1, "Error: message not found: msg_no")
+
+
+HELD = {"event_id": "evt_1", "patterns": ["aws-access-key"], "release": "thrum sync release msg_1"}
+
+
+@pytest.mark.parametrize(
+    ("words", "method", "answer"),
+    [
+        (("send", "Hi", "--to", "@bob"), "message.send", SENT),
+        (("reply", "msg_0", "Hi"), "message.send", SENT),
+        (("message", "edit", "msg_1", "Hi"), "message.edit", {"message_id": "msg_1", "version": 1}),
+    ],
+)
+def test_a_sender_is_told_at_once_what_stays_on_this_machine(
+    words: tuple[str, ...], method: str, answer: dict[str, Any]
+) -> None:
+    held = {method: {**answer, "held": HELD}}
+    ran = run(*words, "--quiet", answers=held)
+    assert "looks like a secret (aws-access-key)" in ran.err and "thrum sync release msg_1" in ran.err
+    ran = run(*words, "--json", answers=held)
+    assert ran.err == "" and ran.json["held"] == HELD
+    assert [hint["code"] for hint in ran.json["hints"]] == ["sync.held-back"]
+    assert "secret" not in run(*words, answers={method: answer}).err
+
+
+def test_sync_held_lists_and_sync_release_lets_go() -> None:
+    entry = {
+        "name": "msg_1",
+        "event_id": "evt_1",
+        "type": "message.create",
+        "agent_id": "bob",
+        "created_at": "2026-06-23T11:00:00.000000Z",
+        "patterns": ["aws-access-key"],
+        "excerpt": "the key is [aws-access-key]…",
+    }
+    ran = run("sync", "held", answers={"sync.held": {"held": [entry], "total": 1}})
+    assert "msg_1" in ran.out and "@bob" in ran.out and "the key is [aws-access-key]…" in ran.out
+    assert (
+        run("sync", "held", answers={"sync.held": {"held": [], "total": 0}}).out == "Nothing is held back.\n"
+    )
+    released = {"sync.release": {"released": ["evt_1"], "already": ["msg_2"]}}
+    ran = run("sync", "release", "msg_1", "msg_2", answers=released)
+    assert ran.params("sync.release") == {"names": ["msg_1", "msg_2"]}
+    assert ran.out == "✓ Released: evt_1\nReleased before: msg_2\n"
+    assert run("sync", "release", "--all", answers=released).params("sync.release") == {"all": True}
+    for words in ((), ("msg_1", "--all")):
+        refused = run("sync", "release", *words)
+        assert refused.status == 1 and refused.err.startswith("Error: ") and not refused.calls
+
+
+def test_sync_status_tells_what_is_held_back() -> None:
+    told = {
+        "sync_state": "synced",
+        "last_sync_at": "",
+        "local_only": False,
+        "held": [f"msg_{n}" for n in range(5)],
+    }
+    ran = run("sync", "status", answers={"sync.status": told})
+    assert "5 events (msg_0, msg_1, msg_2, …): thrum sync held" in ran.out

@@ -38,6 +38,7 @@ LOOKING: dict[str, tuple[str, ...]] = {
     "single-agent-mode": (),
     "status": (),
     "subscriptions": (),
+    "sync held": (),
     "sync status": (),
     "team": (),
     "team daemons": (),
@@ -74,6 +75,7 @@ CHANGING: dict[str, tuple[str, ...]] = {
     "subscribe": ("--all",),
     "sync force": (),
     "sync gc": ("--dry-run",),
+    "sync release": ("--all",),
     "thread create": ("a title",),
     "wait": ("--timeout", "1s", "--after=-1h"),
     # these come last, in this order

@@ -16,7 +16,7 @@ from thrum_kernel.store import journal
 from thrum_kernel.store.check import check
 from thrum_kernel.store.disk import Disk
 from thrum_kernel.store.journal import Journal, Previous, recover
-from thrum_kernel.store.ranges import Tree, read_log, scan
+from thrum_kernel.store.ranges import Release, Tree, read_held, read_log, releases, scan
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.sync.cutter import Cutter, Place
 
@@ -25,6 +25,8 @@ DAEMON = "d_01JZZZZZZZZZZZZZZZZZZZZZZZ"
 TYPES = frozenset({"message.create", "message.edit", "message.delete"})
 START_US = 1_790_000_000_000_000
 FAN_IN = 4
+SECRET = b"-sesame-"
+"""What must be in no published file before it is released."""
 
 
 @dataclass
@@ -53,7 +55,12 @@ class Node:
         self.tree = Tree(disk, ROOT)
         self.recovered = recover(disk, self.tree.journal, self.tree.quarantine)
         self.cutter = Cutter(
-            self.tree, daemon=DAEMON, message_types=TYPES, ended=self.recovered.journals, fan_in=FAN_IN
+            self.tree,
+            daemon=DAEMON,
+            message_types=TYPES,
+            ended=self.recovered.journals,
+            fan_in=FAN_IN,
+            scan=lambda line: ("sesame",) if SECRET in line else (),
         )
         last = self.recovered.journals[-1] if self.recovered.journals else None
         self._previous = Previous(last.header.writer, last.last) if last else None
@@ -102,6 +109,13 @@ class Node:
         self.durable = Place(journal_.writer, journal_.last)
         self.ledger.acknowledged.update({str(e["event_id"]): str(e["timestamp"]) for e in events})
 
+    def release(self) -> None:
+        """Release the oldest line that is held back, as `HeldMethods` does."""
+        for line in self.cutter.held[:1]:
+            event = msgspec.json.decode(line.line)
+            self.commit([event])
+            self.cutter.release([Release(event["event_id"], "somebody", self._now())])
+
     def publish(self) -> None:
         """What `Publisher` does, without its waiting."""
         self.cutter.cut(self.durable)
@@ -132,7 +146,7 @@ class Node:
         return format_us(START_US + self.ticks * 1_000_000)
 
     def _message(self, agent: str) -> dict[str, object]:
-        text = f"text-{self.ticks + 1:06d}-" + "x" * 40
+        text = f"text-{self.ticks + 1:06d}-" + ("sesame-" if self.ticks % 3 == 0 else "x" * 40)
         return self._event("message.create", agent_id=agent, incarnation=agent, body={"content": text})
 
 
@@ -158,6 +172,8 @@ def _round(node: Node, at: int) -> list[object]:
         node.delete(found[0], "alice") if found else None
 
     steps: list[object] = [lambda: node.send("alice", "bob:x"), lambda: node.send("alice"), node.publish]
+    if at % 4 == 2:
+        steps += [node.release, node.publish]
     if at % 5 == 3:
         steps += [delete_oldest, node.publish]
     if at % 6 == 4:
@@ -209,7 +225,11 @@ def assert_log_holds(node: Node) -> None:
     lines = [line for batch in read_log(node.tree, message_types=TYPES) for line in batch]
     events = [(line, msgspec.json.decode(line[3])) for line in lines]
     ids = Counter(event["event_id"] for _, event in events)
-    assert not [event_id for event_id, count in ids.items() if count > 1], "duplicates"
+    held = {msgspec.json.decode(line.line)["event_id"] for line in read_held(node.tree)}
+    assert not [event_id for event_id, count in ids.items() if count > 1 and event_id not in held], (
+        "duplicates"
+    )
+    _assert_secrets_stay(node)
     ledger = node.ledger
     missing = [e for e, at in ledger.acknowledged.items() if e not in ids and at >= ledger.asked]
     assert not missing, f"{len(missing)} acknowledged events are missing: {missing[:5]}"
@@ -227,6 +247,16 @@ def assert_texts_are_gone(disk: Disk, ledger: Ledger) -> None:
             assert format_us(START_US + tick * 1_000_000) >= ledger.cutoff, (
                 f"purged text {tick} is still in {path}"
             )
+
+
+def _assert_secrets_stay(node: Node) -> None:
+    """No published file has a secret in it that was not released."""
+    released = {release.event_id for release in releases(node.tree)}
+    for path, data in node.disk.files().items():
+        if node.tree.published in path.parents and SECRET in data:
+            told = [line for line in data.split(b"\n") if SECRET in line]
+            let_out = {msgspec.json.decode(line)["event_id"] for line in told} - released
+            assert not let_out, f"{let_out} are in {path}"
 
 
 def _assert_no_gaps(node: Node) -> None:

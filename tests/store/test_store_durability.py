@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from store_workload import Ledger, Node, assert_sound, rng_of, run_workload
@@ -33,6 +34,8 @@ def crash_everywhere(disk: FaultDisk, *, seeds: int, rounds: int) -> int:
     run_workload(Node(disk, ledger), rounds=rounds)
     assert ledger.erased and ledger.cutoff
     assert [path for path in disk.files() if path.name.startswith("ended.")], "nothing was rolled up"
+    assert [path for path in disk.files() if path.parent.name == "held"], "nothing was held back"
+    assert Path("/T/released") in disk.files(), "nothing was released"
     return count
 
 

@@ -59,6 +59,11 @@ CODES: Final = (
         "info",
         "after `init`: messages of an earlier Thrum are here and were not brought over",
     ),
+    Code(
+        "sync.held-back",
+        "warn",
+        "with `--json`, after `send`, `reply` and `message edit`: it looks like a secret and stays on this machine",
+    ),
     Code("init.next-quickstart", "info", "after `init`: nobody is registered in this worktree yet"),
     Code(
         "daemon.unit.install", "info", "after `daemon unit`: where the unit goes, and how it is switched on"

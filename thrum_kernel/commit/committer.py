@@ -19,7 +19,7 @@ from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.commit.requests import RequestIndex
 from thrum_kernel.commit.writer_thread import WriterThread, Writing
 from thrum_kernel.errors import Projecting, ShuttingDown, StoreError
-from thrum_kernel.events import Event, EventTypes
+from thrum_kernel.events import Event, EventTypes, UnknownEvent
 from thrum_kernel.ids import HybridClock, event_id
 from thrum_kernel.projection.apply import Projected, Projector
 
@@ -48,6 +48,7 @@ class _Waiting:
     events: tuple[Event, ...]
     done: asyncio.Future[None]
     lines: list[bytes] = field(default_factory=list)
+    is_repeat: bool = False
 
 
 class Committer:
@@ -130,8 +131,36 @@ class Committer:
         if request_id:
             for event in events:
                 event.request_id = request_id
+        await self._enter(_Waiting(events, self._loop.create_future()))
+
+    async def repeat(self, *lines: bytes) -> None:
+        """Journal events again that count here already: same ids, new places. Nobody is told of them.
+
+        Raises:
+            ValueError: a line is not one that this daemon would write, such as one of a type that nobody knows now;
+                nothing happened.
+            Projecting: the cache is being rebuilt; nothing happened.
+            StoreError, ShuttingDown: as `commit`.
+        """
+        if self._closed:
+            raise ShuttingDown
+        events = tuple(map(self._decoded, lines))
+        for event, line in zip(events, lines, strict=True):
+            self._projector.recognise(event, line)
+        await self._enter(_Waiting(events, self._loop.create_future(), is_repeat=True))
+
+    def _decoded(self, line: bytes) -> Event:
+        event = self._types.decode(line)
+        if isinstance(event, UnknownEvent):
+            raise ValueError(
+                f"{event.head.event_id} is of the type {event.head.type}, which is not known here"
+            )
+        if event.origin_daemon != self.daemon_id or self._types.encode(event) != line:
+            raise ValueError(f"{event.event_id} cannot be written again as it is")
+        return event
+
+    async def _enter(self, item: _Waiting) -> None:
         # A caller that goes away cancels this future and nothing else: the event is on its way.
-        item = _Waiting(events, self._loop.create_future())
         self._waiting.append(item)
         if not self._is_writing:
             self._is_writing = True
@@ -182,8 +211,9 @@ class Committer:
             if error is not None:
                 _log.error("journal: %s", error, exc_info=None if isinstance(error, StoreError) else error)
             else:
-                self.requests.add(event for item in batch for event in item.events)
-                counted = self._project(batch)
+                self.requests.add(event for item in batch if not item.is_repeat for event in item.events)
+                repeated = {id(event) for item in batch if item.is_repeat for event in item.events}
+                counted = [event for event in self._project(batch) if id(event) not in repeated]
                 for event in counted:
                     self._tell(event)
                 if self.hearers:

@@ -87,8 +87,11 @@ from thrum_kernel.sync.history import History
 from thrum_kernel.sync.log import LogMethods
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.purge import PurgeCounts, Purger
+from thrum_kernel.sync.releasing import HeldMethods
 from thrum_kernel.sync.retention import Retention
+from thrum_kernel.sync.secret_scan import SecretScan
 from thrum_kernel.sync.status import SyncMethods
+from thrum_kernel.sync.withheld import held_names
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +106,9 @@ SENDERS = ("system", "daemon", "thrum", "supervisor_*", "monitor:*")
 
 LONG_POLL_LIMIT_S = 24 * 3600.0
 """`thrum wait --timeout` may be long; a client that goes away ends it at once."""
+
+SCANNED_AT_ONCE = 16 * 1024
+"""Bytes of an event that are scanned for secrets on the loop; more would hold it up."""
 
 WATCH_EVERY_S = 2.0
 RELEASE_EVERY = 30
@@ -185,6 +191,7 @@ class Daemon:
         plugins.guards.identities_in = self.agents.identities_in
         self.agents.files.judge = self._judge_identity
         self.search = Search(self.cache, where.search_db)
+        self.secrets = SecretScan(lambda: opened.settings.recent().section("daemon", core.Daemon).sync)
         self.messaging = Messaging(
             cache=self.cache,
             local=opened.local,
@@ -200,6 +207,7 @@ class Daemon:
             touch=lambda name: self.agents.touch(Caller(kind="agent", agent_id=name)),
             erase=self._erase,
             marked=lambda: self.publisher.poke(),
+            withheld=self._withheld,
         )
         self.committer.listeners.append(self.agents.on_event)
         self.committer.listeners.append(lambda event: self.search.note())
@@ -208,6 +216,7 @@ class Daemon:
             daemon=opened.daemon_id,
             message_types=self.message_types,
             ended=opened.recovered.journals,
+            scan=self.secrets.matched,
         )
         self.publisher = Publisher(
             cutter=self.cutter,
@@ -259,7 +268,8 @@ class Daemon:
             daemon=opened.daemon_id,
             settings=lambda: opened.settings.daemon,
             names=lambda: {} if self.keeper.refusal() else queries.daemon_names(self.cache),
-            held=self._held_back,
+            held=lambda: held_names(self.cutter.held),
+            held_back=self._held_back,
             purged_before=lambda: self.cutter.known_cutoff,
         )
         self.purger = self._make_purger()
@@ -343,6 +353,14 @@ class Daemon:
                 message_types=self.message_types,
                 rebuild=self._project_aside,
                 quiet=self.publisher.quiet,
+            ),
+            HeldMethods(
+                cutter=self.cutter,
+                publisher=self.publisher,
+                committer=self.committer,
+                clock=self._clock,
+                excerpt=self.secrets.excerpt,
+                tell_again=self.messaging.receipts.tell_again,
             ),
             self.purger,
             self.prime,
@@ -638,6 +656,15 @@ class Daemon:
         self.history.owe()
         await self.search.forget()
         await self.cache.scrubbed()
+
+    async def _withheld(self, event: Event) -> Sequence[str]:
+        """The patterns for which an event will be held back; none where nothing travels anyway."""
+        if self.travel.reason:
+            return ()
+        line = self.types.encode(event)
+        if len(line) <= SCANNED_AT_ONCE:
+            return self.secrets.matched(line)
+        return await asyncio.to_thread(self.secrets.matched, line)
 
     def _heard_by(self, caller: Caller) -> list[tuple[str, str]]:
         """What a connection hears once it has shown whose it is; nothing can be told while projecting."""

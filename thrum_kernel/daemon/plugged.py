@@ -473,10 +473,11 @@ class Plugged:
     # --- the log, for feeds ------------------------------------------------------------------------------------------
 
     def _counted(self) -> dict[str, Spans]:
-        """The places whose events count now: projected and not held back."""
+        """The places whose events count now: projected, not waiting, and not the second place of a message."""
         held: dict[str, list[int]] = {}
         for writer, sequence in self._cache.read(
             "SELECT w.writer, h.sequence FROM held h JOIN writer w ON w.id = h.writer"
+            " UNION ALL SELECT w.writer, p.sequence FROM message_place p JOIN writer w ON w.id = p.writer"
         ):
             held.setdefault(writer, []).append(sequence)
         found = {}

@@ -105,7 +105,9 @@ class Changing:
             asserted=sender.asserted,
         )
         await self._ground.committer.commit(event, request_id=call.request_id)
-        return self._edited(event)
+        result = self._edited(event)
+        result.held = await self._ground.held(event, event.event_id)
+        return result
 
     def recall_edit(self, call: Call, events: Sequence[Event]) -> EditResult:
         """The answer given when these events were committed."""

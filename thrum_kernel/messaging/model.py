@@ -156,8 +156,19 @@ class SentTo(Lean, kw_only=True):
     delivered_at: str
 
 
+class HeldView(Result, kw_only=True):
+    """An event that stays on this machine, since it matches ``patterns``; ``release`` is the command that lets it go."""
+
+    event_id: str
+    patterns: list[str]
+    release: str
+
+
 class SendResult(Lean, kw_only=True):
-    """``resolved_to`` counts the recipients; ``recipients`` are all of them."""
+    """``resolved_to`` counts the recipients; ``recipients`` are all of them.
+
+    ``held`` is there when the message does not travel to other machines.
+    """
 
     message_id: str
     thread_id: str = ""
@@ -166,6 +177,7 @@ class SendResult(Lean, kw_only=True):
     warnings: list[str] = []
     audiences: list[Tag] = []
     recipients: list[SentTo] = []
+    held: HeldView | None = None
 
 
 class GetParams(Params, kw_only=True):
@@ -246,10 +258,13 @@ class EditParams(Params, kw_only=True):
     structured: Any = None
 
 
-class EditResult(Result, kw_only=True):
+class EditResult(Lean, kw_only=True):
+    """``held`` is there when the new text does not travel to other machines."""
+
     message_id: str
     updated_at: str
     version: int
+    held: HeldView | None = None
 
 
 class DeleteParams(Params, kw_only=True):

@@ -117,12 +117,17 @@ class Receipts:
         cache = self._ground.cache
         keys = {message_id: queries.message_key(cache, message_id) for _, message_id, _, _ in rows}
         messages = self._found([key for key in keys.values() if key is not None])
+        further = self._further_places(list(messages))
         batches: dict[tuple[str, Kind, str], _Batch] = {}
         for incarnation, message_id, kind, at_us in rows:
-            found = messages.get(keys[message_id] or -1)
-            if found is not None:
-                _, writer, sequence, created_us = found
-                batches.setdefault((incarnation, kind, writer), _Batch()).add(sequence, at_us, created_us)
+            key = keys[message_id] or -1
+            if key not in messages:
+                continue
+            _, writer, sequence, created_us = messages[key]
+            for at_writer, at_sequence in ((writer, sequence), *further.get(key, ())):
+                batches.setdefault((incarnation, kind, at_writer), _Batch()).add(
+                    at_sequence, at_us, created_us
+                )
         projected = queries.projected(cache)
         marks: list[ReceiptMark] = []
         for (incarnation, kind, writer), batch in sorted(batches.items()):
@@ -177,6 +182,37 @@ class Receipts:
             (msgspec.json.encode(list(keys)).decode(),),
         )
         return {row[0]: row[1:] for row in rows}
+
+    def _further_places(self, keys: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
+        """Writer and sequence of further places of messages, by key: a clone may know a message by any of them."""
+        rows = self._ground.cache.read(
+            "SELECT m.id, w.writer, p.sequence FROM message m JOIN message_place p ON p.ulid = m.ulid"
+            " JOIN writer w ON w.id = p.writer WHERE m.id IN (SELECT value FROM json_each(?))",
+            (msgspec.json.encode(list(keys)).decode(),),
+        )
+        places: dict[int, list[tuple[str, int]]] = {}
+        for key, writer, sequence in rows:
+            places.setdefault(key, []).append((writer, sequence))
+        return places
+
+    def tell_again(self, message_ids: Sequence[str]) -> None:
+        """Put what readers of this machine did with messages into the log once more: the messages have new places."""
+        cache = self._ground.cache
+        found = (queries.message_key(cache, message_id) for message_id in message_ids)
+        rows = cache.read(
+            "SELECT a.incarnation, 'msg_' || m.ulid, d.read_us, d.seen_us FROM delivery d"
+            " JOIN message m ON m.id = d.message JOIN agent a ON a.id = d.agent JOIN daemon h ON h.id = a.home"
+            " WHERE h.daemon_id = ? AND d.agent <> m.author AND m.id IN (SELECT value FROM json_each(?))",
+            (
+                self._ground.committer.daemon_id,
+                msgspec.json.encode([key for key in found if key is not None]).decode(),
+            ),
+        )
+        marks: list[_Row] = []
+        for incarnation, message_id, read_us, seen_us in rows:
+            marks += [(incarnation, message_id, "read", read_us)] if read_us else []
+            marks += [(incarnation, message_id, "seen", seen_us)] if seen_us else []
+        self._ground.local.write_later(lambda db: _insert(db, marks))
 
     def forget_before(self, cutoff_us: int) -> None:
         """Drop marks about messages that were purged."""

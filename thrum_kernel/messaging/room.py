@@ -17,7 +17,7 @@ from thrum_kernel.events.core import AgentCleanup, MessageCreate, PurgeExecuted
 from thrum_kernel.messaging.change import Changing
 from thrum_kernel.messaging.deliver import Unseen, Waker
 from thrum_kernel.messaging.facts import FACTS_MIGRATION, Facts
-from thrum_kernel.messaging.ground import Ground
+from thrum_kernel.messaging.ground import Ground, Withheld, nothing_withheld
 from thrum_kernel.messaging.groups import Groups
 from thrum_kernel.messaging.inbox import Inbox
 from thrum_kernel.messaging.methods import methods
@@ -60,6 +60,7 @@ class Messaging:
         touch: told the name of an agent that writes or looks.
         erase: takes the text of deleted messages, given by their ids, out of every file.
         marked: called when messages were read or seen; `journal_receipts` has something to do then.
+        withheld: whether an event that was committed stays on this machine, and why.
 
     Attributes:
         people: who is there, for names as they are shown.
@@ -83,8 +84,9 @@ class Messaging:
         touch: Callable[[str], None] = lambda name: None,
         erase: Callable[[Sequence[str]], Awaitable[None]],
         marked: Callable[[], None] = lambda: None,
+        withheld: Withheld = nothing_withheld,
     ) -> None:
-        ground = Ground(cache, local, committer, clock)
+        ground = Ground(cache, local, committer, clock, withheld)
         quota = Quota(clock, limits)
         self._ground = ground
         self.people = People(ground, touch=touch)

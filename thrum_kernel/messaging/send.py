@@ -106,7 +106,9 @@ class Sending:
             assert place.parent is not None
             events.insert(0, self._thread_for(place.parent, sender, place.thread_id))
         await self._ground.committer.commit(*events, request_id=call.request_id)
-        return self._result(event, reached.warnings)
+        result = self._result(event, reached.warnings)
+        result.held = await self._ground.held(event, result.message_id)
+        return result
 
     def recall(self, call: Call, events: Sequence[Event]) -> SendResult:
         """The answer given when these events were committed.

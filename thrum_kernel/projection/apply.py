@@ -15,8 +15,10 @@ import msgspec
 from thrum_kernel import ids
 from thrum_kernel.clock import Clock, SystemClock
 from thrum_kernel.events import Event, EventTypes
+from thrum_kernel.events.core import MessageCreate
+from thrum_kernel.projection import queries
 from thrum_kernel.projection.db import Cache
-from thrum_kernel.projection.intake import Intake, PluginRule
+from thrum_kernel.projection.intake import Intake, PluginRule, line_hash
 from thrum_kernel.projection.rules.receipts import forget_resolved
 from thrum_kernel.projection.tables import LogLine, Projected, Tables
 
@@ -114,6 +116,20 @@ class Projector:
                 intake.release()
 
         return self._run(take)
+
+    def recognise(self, event: Event, line: bytes) -> None:
+        """Note that *line* is the one by which a message counts, before it comes again: a rebuild keeps no hashes.
+
+        Raises:
+            Projecting: the cache is being rebuilt; nothing happened.
+        """
+        if isinstance(event, MessageCreate):
+            key = queries.message_key(self._cache, event.ulid)
+            with self._cache.transaction() as db:
+                db.execute(
+                    "UPDATE message SET hash = ? WHERE id = ? AND hash IS NULL",
+                    (line_hash(line, event.sequence), key),
+                )
 
     def release(self) -> Applied:
         """Project what was kept for being ahead and is not any more."""

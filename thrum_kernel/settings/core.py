@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from thrum_kernel.settings.bounded_regex import compile_bounded
 from thrum_kernel.settings.sections import Section, SectionModel, Sections
 
 DEFAULT_MAX_BODY: Final = 1024 * 1024
@@ -28,7 +29,14 @@ def _level(value: Any) -> Any:
     return {"warning": "warn"}.get(value.lower(), value.lower()) if isinstance(value, str) else value
 
 
+def _bounded(text: str) -> str:
+    compile_bounded(text)
+    return text
+
+
 Port = Annotated[str, BeforeValidator(_port)]
+BoundedRegex = Annotated[str, AfterValidator(_bounded)]
+"""A regular expression whose work on any text is bounded; see `bounded_regex`."""
 
 
 class Runtime(SectionModel):
@@ -48,6 +56,22 @@ class Mechanism(SectionModel):
     scope: Literal["full", "directed"] = "full"
 
 
+class SecretPattern(SectionModel):
+    """A team's own kind of credential; one with the id of a pattern that ships takes its place.
+
+    Attributes:
+        id: what people are told.
+        regex: finds it; group 1, where there is one, is what is judged by its entropy.
+        description: what it is.
+        entropy: bits a character that the value must have at least, with a letter and a digit in it; 0: any value.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    regex: BoundedRegex
+    description: str = ""
+    entropy: float = Field(default=0.0, ge=0, le=8)
+
+
 class Sync(SectionModel):
     """How the log travels.
 
@@ -60,6 +84,9 @@ class Sync(SectionModel):
         reroot_commits: the history of the branch begins anew about every so many commits; 0: only when asked to.
         reroot_after_purge: it also does after a purge, so that older commits do not keep the text.
         budget_mb: MiB that the log may take up in a clone before that is told; 0: never told.
+        secret_scan: what looks like a credential is held back from the files that travel.
+        secret_patterns: what does, besides the patterns that ship.
+        secret_allow: regular expressions; what one of them finds something in is no secret although a pattern fits.
     """
 
     enabled: bool = True
@@ -78,6 +105,9 @@ class Sync(SectionModel):
     def budget_bytes(self) -> int:
         """What the log may take up in a clone; 0 without limit."""
         return self.budget_mb << 20
+    secret_scan: bool = True
+    secret_patterns: list[SecretPattern] = Field(default_factory=list)
+    secret_allow: list[BoundedRegex] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _scopes_fit(self) -> Self:

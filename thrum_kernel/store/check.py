@@ -8,6 +8,7 @@ from pathlib import Path
 from thrum_kernel.errors import FileDamaged, FileMissing, StoreError
 from thrum_kernel.store import journal
 from thrum_kernel.store.files import digest
+from thrum_kernel.store.held import read_held
 from thrum_kernel.store.names import parse_name
 from thrum_kernel.store.read import read_events, read_shard
 from thrum_kernel.store.scan import Problem, Scan, scan, strays, walk
@@ -29,6 +30,7 @@ class Checked:
         journals: journals not yet published in full or still written.
         journal_events: events that are only in journals so far.
         quarantined: files in quarantine.
+        held: events that were held back from published files, released ones too.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -40,6 +42,7 @@ class Checked:
     journals: int = 0
     journal_events: int = 0
     quarantined: int = 0
+    held: int = 0
 
 
 def check(tree: Tree, *, daemon: str, current: tuple[str, int] = ("", 0)) -> Checked:
@@ -61,12 +64,19 @@ def check(tree: Tree, *, daemon: str, current: tuple[str, int] = ("", 0)) -> Che
     for unit in (*found.units, *found.superseded):
         _check_unit(tree, unit, checked)
     coverage = found.coverage
+    published = found.coverage
     _check_own(tree, found, daemon, checked)
     _check_strays(tree, found, coverage, checked)
     _check_journals(tree, coverage, current, checked)
     _check_gaps(coverage, checked)
     _check_quarantine(tree, checked)
-    checked.events = sum(unit.lines for unit in found.units) + checked.journal_events
+    held = [
+        line
+        for line in read_held(tree, checked.problems.append)
+        if line.sequence in published.of(line.writer)
+    ]
+    checked.held = len(held)
+    checked.events = sum(unit.lines for unit in found.units) + len(held) + checked.journal_events
     checked.windows = len(found.units)
     return checked
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from thrum_kernel.store.held import keep
 from thrum_kernel.store.names import Window
 from thrum_kernel.store.tree import Line, Tree
 from thrum_kernel.store.units import Unit
 
 MOST_LINES: Final = 65_536
 MOST_BYTES: Final = 16 << 20
+
+
+Judge: TypeAlias = Callable[[Line], Sequence[str]]
+"""Why a line must not travel: names of patterns; none when it may."""
 
 
 class _Filed(msgspec.Struct):
@@ -29,7 +34,14 @@ def shard_of(line: bytes, message_types: Container[str]) -> str:
     return _shard(_decode(line), message_types)
 
 
-def cut(tree: Tree, lines: Iterable[Line], *, daemon: str, message_types: Container[str]) -> Iterator[Unit]:
+def cut(
+    tree: Tree,
+    lines: Iterable[Line],
+    *,
+    daemon: str,
+    message_types: Container[str],
+    judge: Judge = lambda line: (),
+) -> Iterator[Unit]:
     """Publish *lines*, durable lines of one writer without a gap, as windows of bounded size; each unit as it is done.
 
     Args:
@@ -37,12 +49,13 @@ def cut(tree: Tree, lines: Iterable[Line], *, daemon: str, message_types: Contai
         lines: ascending by sequence, all of one writer.
         daemon: whose writer it is.
         message_types: the types that belong into the files of their author.
+        judge: lines it gives a reason for are kept in ``T/held`` and are in no file of the unit.
 
     Raises:
         StoreError: the disk refuses; the units given out exist, nothing else does.
     """
     for window in _windows(lines):
-        yield _cut_window(tree, window, daemon, message_types)
+        yield _cut_window(tree, window, daemon, message_types, judge)
 
 
 def _windows(lines: Iterable[Line]) -> Iterator[list[Line]]:
@@ -58,16 +71,24 @@ def _windows(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield window
 
 
-def _cut_window(tree: Tree, lines: list[Line], daemon: str, message_types: Container[str]) -> Unit:
+def _cut_window(
+    tree: Tree, lines: list[Line], daemon: str, message_types: Container[str], judge: Judge
+) -> Unit:
     shards: dict[str, list[Line]] = {"": []}
     start, end = "~", ""
+    held: list[tuple[Line, tuple[str, ...]]] = []
     for line in lines:
         filed = _decode(line.line)
         start, end = min(start, filed.timestamp), max(end, filed.timestamp)
+        if reasons := judge(line):
+            held.append((line, tuple(reasons)))
+            continue
         shards.setdefault(_shard(filed, message_types), []).append(line)
     window = Window(lines[0].writer, lines[0].sequence, lines[-1].sequence)
     events = shards.pop("")
-    return tree.write_unit(daemon, [window], (start, end), events, shards)
+    if held:
+        keep(tree, daemon, window, [line for line, _ in held], [reasons for _, reasons in held])
+    return tree.write_unit(daemon, [window], (start, end), events, shards, held=len(held))
 
 
 def _shard(filed: _Filed, message_types: Container[str]) -> str:

@@ -80,7 +80,7 @@ def filter_unit(tree: Tree, unit: Unit, purges: Purges) -> Unit:
     if not purges.concerns_events:
         new_events = read_events(tree, unit)
     span = unit.header.start, unit.header.end
-    after = tree.write_unit(unit.daemon, unit.windows, span, new_events, new_shards)
+    after = tree.write_unit(unit.daemon, unit.windows, span, new_events, new_shards, held=unit.held)
     tree.drop([unit], keep=[after])
     return after
 

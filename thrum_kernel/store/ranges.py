@@ -1,11 +1,12 @@
 """Published files: cutting, scanning, reading and rolling up, under one name.
 
-The pieces: `names` (what file names say), `units` (first lines), `tree` (folders, writing), `cut`, `scan`, `read`,
-`rollup`, `filter` (purging).
+The pieces: `names` (what file names say), `units` (first lines), `tree` (folders, writing), `cut`, `held` (what a cut
+kept back), `scan`, `read`, `rollup`, `filter` (purging).
 """
 
-from thrum_kernel.store.cut import cut, shard_of
+from thrum_kernel.store.cut import Judge, cut, shard_of
 from thrum_kernel.store.filter import Filtered, filter_copied, filter_quarantine, filter_strays, filter_units
+from thrum_kernel.store.held import HeldLine, Release, filter_held, note_released, read_held, releases
 from thrum_kernel.store.names import Window, folder_name, parse_name, range_name
 from thrum_kernel.store.read import LogLine, Ranges, read_events, read_log, read_messages, read_window
 from thrum_kernel.store.rollup import plan, roll_up
@@ -16,10 +17,13 @@ from thrum_kernel.store.units import ShardEntry, Unit, UnitHeader
 __all__ = [
     "READER",
     "Filtered",
+    "HeldLine",
+    "Judge",
     "Line",
     "LogLine",
     "Problem",
     "Ranges",
+    "Release",
     "Scan",
     "ShardEntry",
     "Tree",
@@ -28,18 +32,22 @@ __all__ = [
     "Window",
     "cut",
     "filter_copied",
+    "filter_held",
     "filter_quarantine",
     "filter_strays",
     "filter_units",
     "folder_name",
     "is_complete",
+    "note_released",
     "parse_name",
     "plan",
     "range_name",
     "read_events",
+    "read_held",
     "read_log",
     "read_messages",
     "read_window",
+    "releases",
     "roll_up",
     "scan",
     "shard_of",

@@ -21,7 +21,9 @@ import msgspec
 from thrum_kernel.errors import FileDamaged, FileMissing
 from thrum_kernel.store import journal
 from thrum_kernel.store.cut import shard_of
+from thrum_kernel.store.held import read_held
 from thrum_kernel.store.journal import JournalHeader
+from thrum_kernel.store.names import Window
 from thrum_kernel.store.scan import Problem, scan
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.store.tree import Line, Tree
@@ -140,13 +142,18 @@ class _Reader:
                 self._gone.add(Path(error.path))
 
     def _published(self, kind: Kind) -> Iterator[list[LogLine]]:
-        for group in scan(self._tree).groups:
+        groups = scan(self._tree).groups
+        # Looked for after the units: what a unit lacks was put there before the unit was.
+        held = [Line(*line.place, line.line) for line in read_held(self._tree, self._report)]
+        held = [line for line in held if self._is(kind, line.line)]
+        for group in groups:
             windows = group[0].windows
             if all(self._given.covers(*window) for window in windows):
                 continue
             lines = self._new(self._lines(group[0], kind))
             for unit in group[1:]:
                 lines = _merged(lines, self._new(self._lines(unit, kind)))
+            lines = _with_held(lines, self._new(_within(held, windows)), windows)
             yield from _batches(lines, group[0].daemon)
             for window in windows:
                 self._given.add(*window)
@@ -242,6 +249,24 @@ def _merged(lines: list[Line], others: list[Line]) -> list[Line]:
         if hashlib.sha256(other.line).digest() < hashlib.sha256(mine.line).digest():
             best[other[:2]] = other
     return sorted(best.values(), key=lambda line: line[:2])
+
+
+def _within(lines: Iterable[Line], windows: Sequence[Window]) -> list[Line]:
+    return [
+        line
+        for line in lines
+        if any(w.writer == line.writer and w.first <= line.sequence <= w.last for w in windows)
+    ]
+
+
+def _with_held(lines: list[Line], held: Sequence[Line], windows: Sequence[Window]) -> list[Line]:
+    """*lines* of a unit with those that were held back from it, in order."""
+    known = {line[:2] for line in lines} if held else set()
+    missing = [line for line in held if line[:2] not in known]
+    if not missing:
+        return lines
+    order = {writer: at for at, (writer, _, _) in enumerate(windows)}
+    return sorted([*lines, *missing], key=lambda line: (order[line[0]], line[1]))
 
 
 def _batches(lines: list[Line], daemon: str) -> Iterator[list[LogLine]]:

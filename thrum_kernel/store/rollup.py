@@ -51,7 +51,9 @@ def roll_up(tree: Tree, units: Sequence[Unit]) -> Unit:
     for lines in (events, *shards.values()):
         lines.sort(key=lambda line: (order[line[0]], line[1]))
     span = min(unit.header.start for unit in units), max(unit.header.end for unit in units)
-    larger = tree.write_unit(units[0].daemon, windows, span, events, shards)
+    larger = tree.write_unit(
+        units[0].daemon, windows, span, events, shards, held=sum(unit.held for unit in units)
+    )
     tree.drop(units, keep=[larger])
     return larger
 

@@ -47,11 +47,13 @@ class Tree:
         self.disk = disk
         self.journal = sync / "journal"
         self.quarantine = sync / "quarantine"
+        self.held = sync / "held"
         self.published = sync / "a-sync"
         self.temporary = sync / "tmp"
         self.pending = sync / "purge.pending"
         self.writers = sync / "writers"
         self.others = sync / "writers.others"
+        self.released = sync / "released"
         self._sync = sync
         self.folders = Folders(disk, sync)
 
@@ -148,6 +150,8 @@ class Tree:
         span: tuple[str, str],
         events: Sequence[Line],
         shards: Mapping[str, Sequence[Line]],
+        *,
+        held: int = 0,
     ) -> Unit:
         """Write a unit, its events file last; all of it is durable on return, and none of it exists before.
 
@@ -157,6 +161,7 @@ class Tree:
             span: the lowest and the highest timestamp among them.
             events: the lines of the events file, in the order of *windows* and sequence.
             shards: the lines of each agent's message file, likewise.
+            held: how many lines of the windows were held back.
         """
         self.folders.ensure(self.temporary)
         entries = [
@@ -165,7 +170,9 @@ class Tree:
             if shards[agent]
         ]
         self._sync_folders(shard_path(daemon, entry.agent, tuple(windows), entry.digest) for entry in entries)
-        header = UnitHeader(daemon, _slices(windows, events), *span, tuple(entries))
+        header = UnitHeader(
+            daemon, _slices(windows, events), *span, tuple(entries), held=held or msgspec.UNSET
+        )
         data = _file(encode_header(header), events)
         path = events_path(daemon, tuple(windows), digest(data))
         self.folders.ensure((self.published / path).parent)

@@ -54,6 +54,7 @@ class UnitHeader(msgspec.Struct, frozen=True, tag_field="thrum", tag="events"):
     """The first line of an events file.
 
     ``start`` and ``end`` are the lowest and highest timestamp of the cut's events, of all files; a purge leaves them.
+    ``held`` tells how many lines of the windows were held back when they were cut; absent for none.
     """
 
     daemon: str
@@ -62,6 +63,7 @@ class UnitHeader(msgspec.Struct, frozen=True, tag_field="thrum", tag="events"):
     end: str
     shards: tuple[ShardEntry, ...]
     v: int = 1
+    held: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class ShardHeader(msgspec.Struct, frozen=True, tag_field="thrum", tag="messages"):
@@ -111,6 +113,11 @@ class Unit:
         return sum(piece.lines for piece in self.header.windows) + sum(
             shard.lines for shard in self.header.shards
         )
+
+    @property
+    def held(self) -> int:
+        """How many lines of its windows were held back when they were cut."""
+        return self.header.held or 0
 
     def shard_path(self, shard: ShardEntry) -> Path:
         """Where a message file lies, relative to the published folder."""

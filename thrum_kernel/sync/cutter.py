@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +19,14 @@ from thrum_kernel.store.filter import count_filtered
 from thrum_kernel.store.journal import Ended, Mark
 from thrum_kernel.store.names import daemon_folder, parse_name
 from thrum_kernel.store.purge import Purges, is_purging, purges_in
-from thrum_kernel.store.ranges import Line, Scan, Tree, Unit
+from thrum_kernel.store.ranges import HeldLine, Line, Release, Scan, Tree, Unit
 from thrum_kernel.store.rollup import FAN_IN
 from thrum_kernel.store.scan import first_line
 from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.store.units import decode_shard
 from thrum_kernel.sync.known import purges_of
+from thrum_kernel.sync.withheld import event_id_of, is_waiting, named
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,10 @@ class Cutter:
         message_types: the types that lie in message files.
         ended: the journals that `journal.recover` found at this start.
         fan_in: how many neighbouring units are rolled up into one.
+        scan: names of the patterns that a line matches and that must not travel; none for nearly every line.
+
+    Attributes:
+        held: what was held back and not released, in order of places; replaced in one step.
     """
 
     def __init__(
@@ -70,8 +75,13 @@ class Cutter:
         message_types: Container[str],
         ended: Sequence[Ended] = (),
         fan_in: int = FAN_IN,
+        scan: Callable[[bytes], Sequence[str]] = lambda line: (),
     ) -> None:
         self.tree = tree
+        self.held: tuple[HeldLine, ...] = ()
+        self._scan = scan
+        self._held_places: Mapping[tuple[str, int], HeldLine] = {}
+        self._released: frozenset[str] = frozenset()
         self._daemon = daemon
         self._message_types = message_types
         self._fan_in = fan_in
@@ -145,6 +155,21 @@ class Cutter:
         known = self._known_purges or self._new_purges
         return known.cutoff
 
+    def release(self, new: Sequence[Release]) -> None:
+        """Note durably that held lines, which were journalled again, may travel now.
+
+        Raises:
+            StoreError: the disk refuses; they are still held back.
+        """
+        with self._opened():
+            ranges.note_released(self.tree, new)
+            self._look_at_held()
+
+    def was_released(self, name: str) -> bool:
+        """Whether a message or an event of that name was held back and is released, all of it."""
+        found = named(self._held_places.values(), name)
+        return bool(found) and all(event_id_of(line.line) in self._released for line in found)
+
     def forget(self) -> None:
         """Published files were taken away: look at what is there before the next work."""
         self._is_open = False
@@ -160,7 +185,8 @@ class Cutter:
         return PurgeDone(*count_filtered(self.tree, ranges.scan(self.tree).units, purges), is_complete=True)
 
     def purge(self) -> PurgeDone:
-        """Take everything purged or deleted out of every published file of every daemon, and out of quarantine.
+        """Take everything purged or deleted out of every published file of every daemon, out of what is held back,
+        and out of quarantine.
 
         The journals must have been ended and cut before. Found unfinished at a start, everything that was ever purged
         is taken out again; else only what is new since the last time.
@@ -173,8 +199,10 @@ class Cutter:
             self.tree.mark_pending()
             found = ranges.scan(self.tree)
             done = ranges.filter_units(self.tree, [*found.units, *found.superseded], purges)
-            for problem in done.problems:
+            problems = [*done.problems, *ranges.filter_held(self.tree, purges)]
+            for problem in problems:
                 _log.warning("purge: %s: %s", problem.path, problem.text)
+            self._look_at_held()
             ranges.filter_quarantine(self.tree, purges)
             SharedTexts(self.tree).drop_lower(purges)
             self._purge_copied(purges)
@@ -184,7 +212,7 @@ class Cutter:
             self._tidy()
             self.tree.clear_pending()
             self._new_purges = Purges()
-            return PurgeDone(done.message_files, done.events, not done.problems)
+            return PurgeDone(done.message_files, done.events, not problems)
 
     def _purge_copied(self, purges: Purges) -> None:
         """Remove copied journals that hold something that goes; the rest of them comes from whom they belong to."""
@@ -203,6 +231,7 @@ class Cutter:
             self.tree.forget_folders()  # somebody may have taken them away
             self.tree.prepare()
             self._look()
+            self._look_at_held()
             if self.tree.is_pending:
                 self._new_purges |= purges_of(self.tree)
             self._is_open, self._is_tidy = True, False
@@ -227,6 +256,13 @@ class Cutter:
             self.tree.record_writers(own)
         self._units = [unit for unit in units if all(window.writer in own for window in unit.windows)]
         return found
+
+    def _look_at_held(self) -> None:
+        found = ranges.read_held(self.tree, lambda problem: _log.error("%s: %s", problem.path, problem.text))
+        self._held_places = {line.place: line for line in found}
+        self._released = frozenset(release.event_id for release in ranges.releases(self.tree))
+        own = (line for line in found if line.daemon == self._daemon)
+        self.held = tuple(line for line in own if is_waiting(line, self._released))
 
     # journals
 
@@ -270,13 +306,37 @@ class Cutter:
         for first, last in self._coverage.of(place.writer).missing(1, place.sequence):
             self.tree.record_writers([place.writer])
             lines = self._watched(self._read(path, place.writer, first, last))
-            for unit in ranges.cut(self.tree, lines, daemon=self._daemon, message_types=self._message_types):
+            units = ranges.cut(
+                self.tree,
+                lines,
+                daemon=self._daemon,
+                message_types=self._message_types,
+                judge=self._reasons,
+            )
+            for unit in units:
                 self._units.append(unit)
                 self._coverage.add(*unit.windows[0])
-                published += unit.lines
+                published += unit.lines + unit.held
+                if unit.held:
+                    self._look_at_held()
         if not self._is_published(place):
             _log.error("%s does not hold every event up to %d; see: thrum log verify", path, place.sequence)
         return published
+
+    def _reasons(self, line: Line) -> Sequence[str]:
+        """Why a line must not travel. What an unfinished cut has kept back already stays back, whatever changed."""
+        known = self._held_places.get((line.writer, line.sequence))
+        if known is not None:
+            return known.patterns
+        found = self._scan(line.line)
+        if not found or event_id_of(line.line) in self._released:
+            return ()
+        _log.warning(
+            "event %s was held back from what travels: %s; see: thrum sync held",
+            event_id_of(line.line),
+            ", ".join(found),
+        )
+        return found
 
     def _is_published(self, place: Place) -> bool:
         return place.sequence == 0 or self._coverage.covers(place.writer, 1, place.sequence)

@@ -47,6 +47,7 @@ class VerifyResult(msgspec.Struct, kw_only=True):
     journals: int
     journal_events: int
     quarantined: int
+    held: int = 0
 
 
 class ShowParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -192,6 +193,7 @@ class LogMethods:
             journals=found.journals,
             journal_events=found.journal_events,
             quarantined=found.quarantined,
+            held=found.held,
         )
 
     async def _show(self, call: Call, params: ShowParams) -> ShowResult:

@@ -57,7 +57,8 @@ class SyncStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
     that would let a log travel that is held off. ``bytes``, ``files`` and ``commits`` are what the log takes up,
     ``usage`` the same in parts; ``warnings`` tells of a budget that is passed and of a history that may only grow,
     ``history_kept`` is the second of these alone.
-    ``held_back`` are sentences about what is here and neither counts nor travels yet. ``daemons`` has everybody whose
+    ``held`` are the names of what `sync.release` would let travel, ``held_back`` sentences about what is here and
+    neither counts nor travels yet. ``daemons`` has everybody whose
     lines are here. ``retention_days`` is 0 where messages stay, ``purged_before`` the latest cutoff of the
     purges known so far.
     """
@@ -82,6 +83,7 @@ class SyncStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
     problems: list[str] = []
     held_back: list[str] = []
     warnings: list[str] = []
+    held: list[str] = []
 
 
 class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -122,7 +124,8 @@ class SyncMethods:
         daemon: our own id.
         settings: the section ``daemon`` of the configuration as it is now.
         names: how daemons are shown, by id, as far as the projection can be asked.
-        held: sentences about what the projection holds back.
+        held: names of what looks like a secret and does not travel.
+        held_back: sentences about what the projection holds back.
         purged_before: the latest cutoff of the purges that were looked at, or empty.
     """
 
@@ -138,6 +141,7 @@ class SyncMethods:
         settings: Callable[[], Daemon],
         names: Callable[[], Mapping[str, str]],
         held: Callable[[], Sequence[str]],
+        held_back: Callable[[], Sequence[str]],
         purged_before: Callable[[], str],
     ) -> None:
         self._publisher = publisher
@@ -149,6 +153,7 @@ class SyncMethods:
         self._settings = settings
         self._names = names
         self._held = held
+        self._kept_back = held_back
         self._purged_before = purged_before
 
     def methods(self) -> Sequence[Method]:
@@ -232,6 +237,7 @@ class SyncMethods:
             problems=self._travel.problems,
             held_back=self._held_back(),
             warnings=self._warnings(usage),
+            held=list(self._held()),
         )
 
     def _lags(self, names: Mapping[str, str]) -> list[DaemonLag]:
@@ -262,7 +268,7 @@ class SyncMethods:
         waiting = (
             ["something here is not on the remote yet"] if is_waiting and not self._travel.reason else []
         )
-        return [*waiting, *self._held()]
+        return [*waiting, *self._kept_back()]
 
     def _warnings(self, usage: Usage) -> list[str]:
         found = []

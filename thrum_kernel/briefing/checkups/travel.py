@@ -91,6 +91,26 @@ def _exposed(settings: Sync) -> Finding:
     return Finding("exposure", "ok", "no remote was looked at yet; one that may be public is not pushed to")
 
 
+def secrets(ground: Ground) -> Sequence[Finding]:
+    """What is held back since it looks like a secret."""
+    if ground.settings is None:
+        return []
+    try:
+        settings = ground.settings.daemon
+    except ThrumError:  # the check of the configuration tells what is wrong with it
+        return []
+    if not settings.sync.secret_scan:
+        text = "nobody looks for secrets in what travels"
+        return [Finding("secrets", "warning", text, "thrum config set daemon.sync.secret_scan true")]
+    status = ground.ask("sync.status") or {}
+    held: Sequence[str] = status.get("held") or []
+    if not held:
+        return [Finding("secrets", "ok", "nothing is held back")]
+    listed = ", ".join(held[:SHOWN]) + (", …" if len(held) > SHOWN else "")
+    text = f"{len(held)} event(s) that look like secrets stay on this machine: {listed}"
+    return [Finding("secrets", "ok" if status["local_only"] else "warning", text, "thrum sync held")]
+
+
 def budget(ground: Ground) -> Sequence[Finding]:
     """What the log takes up."""
     if ground.paths is None:
@@ -114,5 +134,6 @@ def _budget_bytes(ground: Ground) -> int:
 CHECKS: Final = (
     Check(subject="sync", look=sync),
     Check(subject="exposure", look=exposure),
+    Check(subject="secrets", look=secrets),
     Check(subject="budget", look=budget),
 )

@@ -1,4 +1,4 @@
-"""``log verify|show|replay`` and ``sync status|force|gc``: the log itself, and how it travels."""
+"""``log verify|show|replay`` and ``sync status|force|gc|held|release``: the log itself, and how it travels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.durations import parse_cutoff_us
 from thrum_kernel.cli.render import shorten
 from thrum_kernel.cli.texts.log import event_lines, replayed_lines, verified_lines
-from thrum_kernel.cli.texts.sync import collected_lines, forced_line, sync_lines
+from thrum_kernel.cli.texts.sync import collected_lines, forced_line, held_lines, released_lines, sync_lines
 from thrum_kernel.clock import format_us
 from thrum_kernel.errors import UsageError
 from thrum_kernel.ids import is_ulid
@@ -32,6 +32,8 @@ def register(root: Group) -> None:
     command(syncs, "status")(status)
     command(syncs, "force")(force)
     command(syncs, "gc")(gc)
+    command(syncs, "held")(held)
+    command(syncs, "release")(release)
 
 
 def verify(ctx: typer.Context) -> Pending:
@@ -122,6 +124,30 @@ def gc(
     return Pending(
         "sync.gc", {"dry_run": dry_run}, finish=lambda done: show(run, done, collected_lines(done))
     )
+
+
+def held(ctx: typer.Context) -> None:
+    """List what stays on this machine since it looks like a secret."""
+    run = run_of(ctx)
+    found = run.call("sync.held")
+    show(run, found, held_lines(found, view_of(run)))
+
+
+def release(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[MSG_ID | EVENT_ID]...", help="What may travel.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that is held back.")] = False,
+) -> None:
+    """Let travel what was held back: a message with its edits, or one event."""
+    run = run_of(ctx)
+    if everything and names:
+        raise UsageError("MSG_ID and --all are mutually exclusive")
+    if not everything and not names:
+        raise UsageError("nothing to release: give MSG_ID … or --all", hint="thrum sync held")
+    done = run.call("sync.release", **({"all": True} if everything else {"names": names}))
+    show(run, done, released_lines(done))
 
 
 def _point(run: Run, text: str | None, flag: str) -> str:

@@ -165,6 +165,7 @@ def edit(
     if text is not None or stdin or body_file is not None or structured is None:
         params["content"] = body_of(run, text, stdin=stdin, body_file=body_file, argument="TEXT")
     changed = run.call("message.edit", **params)
+    _warn_of_held(run, changed)
     show(run, changed, [f"✓ Message edited: {changed['message_id']} (version {changed['version']})"])
 
 
@@ -217,8 +218,19 @@ def _send(run: Run, params: dict[str, Any], *, is_reply: bool) -> None:
     result = run.call("message.send", **params)
     for warning in result.get("warnings") or ():
         run.out.note(f"Warning: {warning}")
+    _warn_of_held(run, result)
     lines = sent_confirmation(result, view_of(run), is_reply=is_reply)
     show(run, result, lines[:1] if run.inv.quiet else lines)
+
+
+def _warn_of_held(run: Run, result: dict[str, Any]) -> None:
+    """Tell a sender at once what does not reach other machines."""
+    held = result.get("held")
+    if held:
+        run.out.warn(
+            f"sync.held-back: this looks like a secret ({', '.join(held['patterns'])}) and stays on this machine;"
+            f" if it is none: {held['release']}"
+        )
 
 
 def _marked_lines(marked: dict[str, Any]) -> list[str]:

@@ -10,7 +10,19 @@ from thrum_kernel.cli.render import View, at, columns, counted, fields, shorten
 
 Entry = Mapping[str, Any]
 
-_COUNTED = ("files", "events", "windows", "daemons", "writers", "journals", "journal_events", "quarantined")
+SHOWN = 3
+
+_COUNTED = (
+    "files",
+    "events",
+    "windows",
+    "daemons",
+    "writers",
+    "journals",
+    "journal_events",
+    "quarantined",
+    "held",
+)
 
 
 def verified_lines(result: Entry) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thrum_kernel.cli.render import View, columns, counted, fields
+from thrum_kernel.cli.render import View, at, columns, counted, fields, shorten
 
 Entry = Mapping[str, Any]
+
+SHOWN = 3
 
 
 def sync_lines(found: Entry, view: View) -> list[str]:
@@ -25,6 +27,7 @@ def sync_lines(found: Entry, view: View) -> list[str]:
                 *(("Problem", str(problem)) for problem in found.get("problems") or ()),
                 ("Size", _size(found["usage"]) if "usage" in found else ""),
                 ("Retention", _retention(found, view)),
+                ("Held back", _held_back(found.get("held") or ())),
                 *(("Held back", str(sentence)) for sentence in found.get("held_back") or ()),
                 *(("Warning", str(sentence)) for sentence in found.get("warnings") or ()),
             ]
@@ -34,6 +37,33 @@ def sync_lines(found: Entry, view: View) -> list[str]:
     if others:
         lines += ["Newest line of:", *columns([_lag(each, view) for each in others], indent="  ")]
     return lines
+
+
+def held_lines(found: Entry, view: View) -> list[str]:
+    """What is held back, each with the patterns it matched and what stands in front of the secret."""
+    held: Sequence[Entry] = found["held"]
+    if not held:
+        return ["Nothing is held back."]
+    rows = [
+        [
+            str(each["name"]),
+            at(str(each["agent_id"])) if each.get("agent_id") else "",
+            view.time(str(each["created_at"])),
+            str(each["type"]),
+            ", ".join(each["patterns"]),
+            shorten(str(each.get("excerpt") or ""), 60),
+        ]
+        for each in held
+    ]
+    told = f"{counted(len(held), 'event')} stay on this machine; to let one travel: thrum sync release NAME"
+    return [*columns(rows), told]
+
+
+def released_lines(done: Entry) -> list[str]:
+    """What `sync release` let go."""
+    lines = [f"✓ Released: {event_id}" for event_id in done["released"]]
+    lines += [f"Released before: {name}" for name in done["already"]]
+    return lines or ["Nothing is held back."]
 
 
 def forced_line(done: Entry) -> str:
@@ -100,3 +130,10 @@ def _retention(found: Entry, view: View) -> str:
 
 def _lag(each: Entry, view: View) -> list[str]:
     return [str(each["name"]), view.time(str(each["newest"]))]
+
+
+def _held_back(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    listed = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    return f"{counted(len(names), 'event')} ({listed}): thrum sync held"
