@@ -110,7 +110,9 @@ class Node:
         self.ledger.acknowledged.update({str(e["event_id"]): str(e["timestamp"]) for e in events})
 
     def release(self) -> None:
-        """Release the oldest line that is held back, as `HeldMethods` does."""
+        """Release the oldest line that is held back, as `HeldMethods` does: publishing first, so that nothing purged is
+        listed any more."""
+        self.publish()
         for line in self.cutter.held[:1]:
             event = msgspec.json.decode(line.line)
             self.commit([event])
