@@ -96,6 +96,7 @@ class Cutter:
         self._known_purges: Purges | None = None
         self._is_open = False
         self._is_tidy = False
+        self._must_sync = False  # a purge was broken off: what it removed may come back with a power cut
 
     def cut(self, current: Place, *, ended: Place | None = None) -> int:
         """Publish what is durable in all journals and remove those that are ended; how many events.
@@ -208,6 +209,10 @@ class Cutter:
             self._purge_copied(purges)
             remove_temporary(self.tree.disk, self.tree.temporary)
             found = self._look()
+            if self._must_sync:
+                for folder in sorted({path.parent for unit in found.units for path in unit.paths}):
+                    self.tree.disk.sync_folder(self.tree.published / folder)
+                self._must_sync = False
             ranges.filter_strays(self.tree, filter(self._is_covered, ranges.strays(self.tree, found)), purges)
             self._tidy()
             self.tree.clear_pending()
@@ -234,6 +239,7 @@ class Cutter:
             self._look_at_held()
             if self.tree.is_pending:
                 self._new_purges |= purges_of(self.tree)
+                self._must_sync = True
             self._is_open, self._is_tidy = True, False
         try:
             yield
