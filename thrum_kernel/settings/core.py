@@ -105,6 +105,7 @@ class Sync(SectionModel):
     def budget_bytes(self) -> int:
         """What the log may take up in a clone; 0 without limit."""
         return self.budget_mb << 20
+
     secret_scan: bool = True
     secret_patterns: list[SecretPattern] = Field(default_factory=list)
     secret_allow: list[BoundedRegex] = Field(default_factory=list)

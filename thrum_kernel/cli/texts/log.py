@@ -10,8 +10,6 @@ from thrum_kernel.cli.render import View, at, columns, counted, fields, shorten
 
 Entry = Mapping[str, Any]
 
-SHOWN = 3
-
 _COUNTED = (
     "files",
     "events",
