@@ -85,6 +85,7 @@ CHANGING: dict[str, tuple[str, ...]] = {
     "agent end": (),
     "setup claude-md": (),
     "init": ("--dry-run", "--force"),
+    "migrate": ("--dry-run",),
     "setup": ("{worktree}",),
     "agent delete": ("alice", "--force"),
     "daemon restart": (),

@@ -100,15 +100,14 @@ class Sync(SectionModel):
     reroot_commits: int = Field(default=1000, ge=0)
     reroot_after_purge: bool = True
     budget_mb: int = Field(default=512, ge=0)
+    secret_scan: bool = True
+    secret_patterns: list[SecretPattern] = Field(default_factory=list)
+    secret_allow: list[BoundedRegex] = Field(default_factory=list)
 
     @property
     def budget_bytes(self) -> int:
         """What the log may take up in a clone; 0 without limit."""
         return self.budget_mb << 20
-
-    secret_scan: bool = True
-    secret_patterns: list[SecretPattern] = Field(default_factory=list)
-    secret_allow: list[BoundedRegex] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _scopes_fit(self) -> Self:
