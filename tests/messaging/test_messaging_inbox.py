@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from messaging_world import World, stamp
+from messaging_world import FakeClock, World, stamp
 
 from thrum_kernel.errors import NotFound, Refused, UsageError
 
@@ -242,6 +242,25 @@ async def test_receipts_travel_as_one_event_of_few_ranges(world: World, elsewher
     outbox = await elsewhere.call("dora", "message.outbox", page_size=100)
     read = {m["body"]["content"] for m in outbox["messages"] if m["recipients"][0].get("read_at")}
     assert read == {"0", "1", "2", "4", "5"}
+
+
+async def test_every_clone_tells_the_time_at_which_each_message_was_read(
+    world: World, elsewhere: World, clock: FakeClock
+) -> None:
+    world.take_from(elsewhere)
+    elsewhere.take_from(world)
+    sent = [await elsewhere.send("dora", str(number), to="@bob@here") for number in range(3)]
+    world.take_from(elsewhere)
+    for message_id in (sent[1], sent[0], sent[2]):
+        await world.call("bob", "message.markRead", message_ids=[message_id])
+        clock.pass_s(10)
+    await world.messaging.journal_receipts()
+    elsewhere.take_from(world)
+
+    times = "SELECT m.ulid, d.read_us FROM delivery d JOIN message m ON m.id = d.message ORDER BY m.id"
+    told = world.cache.read(times)
+    assert told == elsewhere.cache.read(times)
+    assert len({at_us for _, at_us in told}) == 3
 
 
 async def test_receipt_does_not_cover_a_message_that_had_not_arrived(world: World, elsewhere: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from messaging_world import World
+from messaging_world import FakeClock, World, stamp
 
 from thrum_kernel.errors import (
     AmbiguousName,
@@ -19,6 +19,7 @@ from thrum_kernel.errors import (
     UnknownRecipient,
     UsageError,
 )
+from thrum_kernel.events.core import PurgeExecuted
 from thrum_kernel.messaging.quota import Limits
 
 pytestmark = pytest.mark.anyio
@@ -465,3 +466,15 @@ async def test_an_error_repeats_only_the_beginning_of_what_is_unknown(world: Wor
         with pytest.raises(NotFound, match=r"X… \(9004 characters\)") as caught:
             await world.send("alice", **params)
         assert len(str(caught.value)) < 200
+
+
+async def test_send_from_a_clock_behind_a_purge_does_not_fall_under_it(
+    world: World, clock: FakeClock
+) -> None:
+    clock.pass_s(3600)
+    await world.committer.commit(world.committer.draft(PurgeExecuted, cutoff=stamp(clock), by="alice"))
+    clock.pass_s(-1800)  # the one who purged was half an hour ahead
+    await world.send("alice", "after the purge", to="bob")
+    assert await world.texts("bob") == ["after the purge"]
+    await world.restart()
+    assert await world.texts("bob") == ["after the purge"]

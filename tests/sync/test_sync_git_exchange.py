@@ -15,6 +15,7 @@ from sync_clones import fingerprint
 from sync_sides import Side, at_once, remote_files, remote_text
 
 from thrum_kernel.errors import FormatTooNew
+from thrum_kernel.store.files import digest
 from thrum_kernel.sync.merge import ForeignBranch
 from thrum_kernel.sync.remote import Raced, Remote
 from thrum_kernel.sync.repository import Repository
@@ -198,6 +199,24 @@ def test_rolled_up_files_replace_the_small_ones_everywhere(origin: Repo) -> None
             assert one.files() == two.files() == remote_files(origin) - {"FORMAT"}
         assert counts[2] < counts[1] and counts[5] < counts[4] and max(counts) <= 1 + 2 + 2 * 4
         assert one.lines() == two.lines() and len(two.lines()) == 8
+
+    tell(origin, story)
+
+
+def test_what_a_merge_left_behind_that_never_ended_goes_at_the_next_start(origin: Repo) -> None:
+    async def story(one: Side, two: Side) -> None:
+        await one.house.committer.send("first")
+        await one.sync()
+        await two.sync()
+        (whole,) = (two.published / "messages").rglob("*.jsonl")
+        data = b"other bytes of the same window\n"
+        stray = whole.with_name(f"{whole.name.rsplit('.', 2)[0]}.{digest(data)}.jsonl")
+        stray.write_bytes(data)
+        again = Side(two.repo, TWO)
+        await one.house.committer.send("second")
+        await one.sync()
+        await again.sync()
+        assert not stray.exists() and again.files() == one.files()
 
     tell(origin, story)
 

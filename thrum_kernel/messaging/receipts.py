@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,16 +40,14 @@ MARKS_MIGRATION = Migration(
 
 @dataclass(slots=True)
 class _Batch:
-    """Marks of one reader and kind about messages of one writer."""
+    """Marks of one reader, kind and time about messages of one writer."""
 
     sequences: list[int] = field(default_factory=list)
-    at_us: int = 0
     oldest_us: int = 1 << 62
     newest_us: int = 0
 
-    def add(self, sequence: int, at_us: int, created_us: int) -> None:
+    def add(self, sequence: int, created_us: int) -> None:
         self.sequences.append(sequence)
-        self.at_us = max(self.at_us, at_us)
         self.oldest_us = min(self.oldest_us, created_us)
         self.newest_us = max(self.newest_us, created_us)
 
@@ -113,49 +112,57 @@ class Receipts:
                 queries.mark(cache, reader.id, keys, kind, at_us)
 
     def _packed(self, rows: Sequence[_Row]) -> list[ReceiptMark]:
-        """The marks of *rows*; rows about messages that are gone (purged) give none."""
+        """The marks of *rows*; rows about messages that are gone (purged) give none.
+
+        What was read at once shares a mark. Each tells its own time, for every clone shows the earliest it was told:
+        with one time for all that was read since the last journal, the reader's own clone would show another.
+        """
         cache = self._ground.cache
         keys = {message_id: queries.message_key(cache, message_id) for _, message_id, _, _ in rows}
         messages = self._found([key for key in keys.values() if key is not None])
         further = self._further_places(list(messages))
-        batches: dict[tuple[str, Kind, str], _Batch] = {}
+        batches: dict[tuple[str, Kind, str], dict[int, _Batch]] = defaultdict(dict)
         for incarnation, message_id, kind, at_us in rows:
             key = keys[message_id] or -1
             if key not in messages:
                 continue
             _, writer, sequence, created_us = messages[key]
             for at_writer, at_sequence in ((writer, sequence), *further.get(key, ())):
-                batches.setdefault((incarnation, kind, at_writer), _Batch()).add(
-                    at_sequence, at_us, created_us
-                )
+                by_time = batches[incarnation, kind, at_writer]
+                by_time.setdefault(at_us, _Batch()).add(at_sequence, created_us)
         projected = queries.projected(cache)
         marks: list[ReceiptMark] = []
-        for (incarnation, kind, writer), batch in sorted(batches.items()):
+        for (incarnation, kind, writer), by_time in sorted(batches.items()):
             reader = queries.agent_by_incarnation(cache, incarnation)
             if reader is not None and queries.has_lived_on(
                 cache, reader.id, self._ground.committer.daemon_id
             ):
-                marks.append(self._mark(reader, kind, writer, batch, projected.get(writer, [])))
+                ranges = merge(projected.get(writer, []))
+                marks += self._marks(reader, kind, writer, by_time, ranges)
         return marks
 
-    def _mark(
-        self, reader: AgentRow, kind: Kind, writer: str, batch: _Batch, projected: Sequence[Range]
-    ) -> ReceiptMark:
-        first, last = min(batch.sequences), max(batch.sequences)
-        ranges = pack(
-            batch.sequences,
-            unread=self._breaks(reader, kind, writer, first, last),
-            projected=merge(projected),
-        )
-        return ReceiptMark(
-            reader=AgentRef(reader.name, reader.daemon, reader.incarnation),
-            kind=kind,
-            at=format_us(batch.at_us),
-            writer=writer,
-            ranges=ranges,
-            subject_from=format_us(batch.oldest_us),
-            subject_to=format_us(batch.newest_us),
-        )
+    def _marks(
+        self,
+        reader: AgentRow,
+        kind: Kind,
+        writer: str,
+        by_time: Mapping[int, _Batch],
+        projected: Sequence[Range],
+    ) -> Iterator[ReceiptMark]:
+        """A mark for each time, none of which covers what was read at another."""
+        places = [sequence for batch in by_time.values() for sequence in batch.sequences]
+        breaks = self._breaks(reader, kind, writer, min(places), max(places))
+        for at_us, batch in sorted(by_time.items()):
+            others = set(places).difference(batch.sequences)
+            yield ReceiptMark(
+                reader=AgentRef(reader.name, reader.daemon, reader.incarnation),
+                kind=kind,
+                at=format_us(at_us),
+                writer=writer,
+                ranges=pack(batch.sequences, unread=[*breaks, *others], projected=projected),
+                subject_from=format_us(batch.oldest_us),
+                subject_to=format_us(batch.newest_us),
+            )
 
     def _breaks(self, reader: AgentRow, kind: Kind, writer: str, first: int, last: int) -> list[int]:
         """Places of a writer that no range may cover: messages to the reader that are unread, lines that do not

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from thrum_kernel import ids
 from thrum_kernel.api import Call
+from thrum_kernel.clock import format_us
 from thrum_kernel.errors import NotFound, Refused, UsageError
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import AgentRef, Body, Label, MessageCreate, Recipient, ThreadCreate
@@ -209,7 +210,7 @@ class Sending:
     def _event(
         self, sender: Sender, params: SendParams, content: Body, place: Place, reached: Audience
     ) -> MessageCreate:
-        return self._ground.committer.draft(
+        event = self._ground.committer.draft(
             MessageCreate,
             agent_id=sender.name,
             incarnation=sender.ref.incarnation,
@@ -226,6 +227,12 @@ class Sending:
             disclosed=bool(sender.authored_by) and params.disclose,
             asserted=sender.asserted,
         )
+        # A purge goes by times. Where this machine's clock is behind that of the one who purged, what is written after
+        # the purge must not fall under it.
+        cutoff_us = queries.purge_cutoff(self._ground.cache)
+        if cutoff_us is not None and event.timestamp < (cutoff := format_us(cutoff_us)):
+            event.timestamp = cutoff
+        return event
 
     def _thread_for(self, parent: MessageRow, sender: Sender, thread_id: str) -> ThreadCreate:
         return self._ground.committer.draft(

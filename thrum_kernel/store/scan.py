@@ -14,7 +14,7 @@ from thrum_kernel.errors import FileDamaged, FileMissing
 from thrum_kernel.store.names import Window, parse_name
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.store.tree import Tree
-from thrum_kernel.store.units import Unit, decode_unit
+from thrum_kernel.store.units import Unit, decode_shard, decode_unit
 
 _FIRST_READ: Final = 1 << 16
 
@@ -147,6 +147,24 @@ def strays(tree: Tree, found: Scan) -> list[Path]:
     """Message files that no unit lists: of an unfinished cut, roll-up or purge, or put there by somebody."""
     listed = {path for unit in (*found.units, *found.superseded) for path in unit.paths}
     return [path for path in walk(tree, Path("messages"), everything=True) if path not in listed]
+
+
+def covered(tree: Tree, paths: Iterable[Path], coverage: Coverage) -> list[Path]:
+    """Those of some strays all of whose events are elsewhere: they can go."""
+    return [path for path in paths if _is_covered(tree, path, coverage)]
+
+
+def _is_covered(tree: Tree, path: Path, coverage: Coverage) -> bool:
+    name = parse_name(path.name)
+    if name is None:
+        return False
+    if name.window is not None:
+        return coverage.covers(*name.window)
+    try:
+        header = decode_shard(path, first_line(tree, path))
+    except FileDamaged:
+        return False
+    return all(coverage.covers(*piece.window) for piece in header.windows)
 
 
 class Containing:

@@ -17,14 +17,13 @@ from thrum_kernel.store import journal, ranges
 from thrum_kernel.store.files import drop, remove_temporary
 from thrum_kernel.store.filter import count_filtered
 from thrum_kernel.store.journal import Ended, Mark
-from thrum_kernel.store.names import daemon_folder, parse_name
+from thrum_kernel.store.names import daemon_folder
 from thrum_kernel.store.purge import Purges, is_purging, purges_in
 from thrum_kernel.store.ranges import HeldLine, Line, Release, Scan, Tree, Unit
 from thrum_kernel.store.rollup import FAN_IN
-from thrum_kernel.store.scan import first_line
+from thrum_kernel.store.scan import covered
 from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.store.spans import Coverage
-from thrum_kernel.store.units import decode_shard
 from thrum_kernel.sync.known import purges_of
 from thrum_kernel.sync.withheld import event_id_of, is_waiting, named
 
@@ -213,7 +212,8 @@ class Cutter:
                 for folder in sorted({path.parent for unit in found.units for path in unit.paths}):
                     self.tree.disk.sync_folder(self.tree.published / folder)
                 self._must_sync = False
-            ranges.filter_strays(self.tree, filter(self._is_covered, ranges.strays(self.tree, found)), purges)
+            rest = covered(self.tree, ranges.strays(self.tree, found), self._coverage)
+            ranges.filter_strays(self.tree, rest, purges)
             self._tidy()
             self.tree.clear_pending()
             self._new_purges = Purges()
@@ -392,7 +392,8 @@ class Cutter:
         self.tree.drop(own, keep=found.units)
         folder = Path("messages", daemon_folder(self._daemon))
         rest = [path for path in ranges.strays(self.tree, found) if path.is_relative_to(folder)]
-        drop(self.tree.disk, [self.tree.published / path for path in rest if self._is_covered(path)])
+        gone = covered(self.tree, rest, self._coverage)
+        drop(self.tree.disk, [self.tree.published / path for path in gone])
         drop(self.tree.disk, [path for path, place in self._copied_journals() if self._is_published(place)])
         self._is_tidy = True
 
@@ -403,15 +404,3 @@ class Cutter:
             header = journal.read_header(self.tree.disk, path)
             if header is not None and header.daemon != self._daemon and header.writer in self._ends:
                 yield path, Place(header.writer, self._ends[header.writer])
-
-    def _is_covered(self, path: Path) -> bool:
-        name = parse_name(path.name)
-        if name is None:
-            return False
-        if name.window is not None:
-            return self._coverage.covers(*name.window)
-        try:
-            header = decode_shard(path, first_line(self.tree, path))
-        except FileDamaged:
-            return False
-        return all(self._coverage.covers(*piece.window) for piece in header.windows)

@@ -18,12 +18,12 @@ from typing import NamedTuple
 import msgspec
 
 from thrum_kernel.errors import FileDamaged, FileMissing, FormatTooNew, ThrumError
-from thrum_kernel.store.files import digest, write_new
+from thrum_kernel.store.files import digest, drop, write_new
 from thrum_kernel.store.filter import filter_units
-from thrum_kernel.store.names import parse_name
+from thrum_kernel.store.names import daemon_folder, parse_name
 from thrum_kernel.store.purge import Purges, is_purging, purges_in
 from thrum_kernel.store.read import read_window
-from thrum_kernel.store.scan import Problem, Scan, scan
+from thrum_kernel.store.scan import Problem, Scan, covered, scan, strays
 from thrum_kernel.store.shared import Copy, SharedTexts, copies_in, sharing_changes, take_copies
 from thrum_kernel.store.tree import READER, Tree
 from thrum_kernel.store.units import Unit, decode_unit
@@ -132,6 +132,7 @@ class Merger:
         self._told: dict[str, Problem] = {}
         self._format = ("", 0)  # the blob of a FORMAT file and what it asks for
         self.lacking: list[str] = []
+        self._is_tidy = False
 
     @property
     def problems(self) -> list[Problem]:
@@ -141,6 +142,7 @@ class Merger:
     def start_over(self) -> None:
         """Published files, or our repository, were taken away: believe nothing about them."""
         self._headers, self._last, self._refused, self._told = {}, {}, {}, {}
+        self._is_tidy = False
         self._tree.forget_folders()
         self._tree.prepare()
 
@@ -176,7 +178,13 @@ class Merger:
                 if self._take(unit, entries, present, blobs, merged)
             ]
             self._take_texts(entries, blobs, known, merged)
+        was_tidy, self._is_tidy = self._is_tidy, False
         self._settle(taken, known, merged)
+        if taken or not was_tidy:
+            self._drop_superseded()
+        if not was_tidy:
+            self._drop_strays()
+        self._is_tidy = True
         self._last = entries
         self._headers = {path: unit for path, unit in self._headers.items() if path in entries}
         merged.own = [unit for unit in self._headers.values() if unit.daemon == self._daemon]
@@ -201,9 +209,9 @@ class Merger:
         with self._repository.blobs() as blobs:
             offered = self._offered(entries, present, blobs, Merged())
             is_older = FORMAT in entries and self._needed(entries[FORMAT], blobs) < self._tree.format()
-        news = [path for path in paths_of(here.units) if path not in entries or path in self._refused]
-        self.lacking = sorted(path for path in news if path not in entries and path not in present)
-        add = sorted(path for path in news if path in present and self._is_lacking(path, entries))
+        news = [path for path in sorted(paths_of(here.units)) if path not in entries or path in self._refused]
+        self.lacking = [path for path in news if path not in entries and path not in present]
+        add = [path for path in news if path in present and self._is_lacking(path, entries)]
         texts = sharing_changes(self._texts.copies(), copies_in(entries), known)
         add += texts.add
         if (add and FORMAT not in entries) or is_older:
@@ -211,7 +219,7 @@ class Merger:
         for path in add:
             self._told.pop(path, None)  # what is here goes there
         gone = surplus(offered, here.units, present)
-        remove = sorted(path for path in gone & entries.keys() if path not in present)
+        remove = [path for path in sorted(gone & entries.keys()) if path not in present]
         return Changes(add, [*remove, *texts.remove])
 
     # looking
@@ -336,16 +344,29 @@ class Merger:
         merged.problems.append(problem)
 
     def _settle(self, taken: list[Unit], known: Purges, merged: Merged) -> None:
-        """Filter what was taken by what is purged, find the purges in it, and drop what lies inside larger units."""
+        """Filter what was taken by what is purged, and find the purges in it."""
         if not taken:
             return
         merged.purges = purges_in(line for unit in taken for line in _lines(self._tree, unit))
         filtered = filter_units(self._tree, taken, known) if known else None
         if filtered is not None:
             merged.problems += filtered.problems
+        merged.units = sorted(filtered.units if filtered is not None else taken, key=lambda unit: unit.key)
+
+    def _drop_superseded(self) -> None:
+        """Remove units of other daemons that lie inside larger ones."""
         found = self._scan()
         self._tree.drop([unit for unit in found.superseded if unit.daemon != self._daemon], keep=found.units)
-        merged.units = sorted(filtered.units if filtered is not None else taken, key=lambda unit: unit.key)
+
+    def _drop_strays(self) -> None:
+        """Remove message files of other daemons that a merge left behind which never ended; once a start will do."""
+        found = self._scan()
+        own = Path("messages", daemon_folder(self._daemon))
+        rest = [path for path in strays(self._tree, found) if not path.is_relative_to(own)]
+        drop(
+            self._tree.disk,
+            [self._tree.published / path for path in covered(self._tree, rest, found.coverage)],
+        )
 
 
 def _reader(data: bytes) -> int:
