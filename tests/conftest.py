@@ -12,6 +12,12 @@ from thrum_kernel.testing.harness import clean_environment
 INSTALLED = ",".join(sorted(entry.name for entry in metadata.entry_points(group="thrum.plugins")))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("simulation", "the simulation of daemons and their remote, tests/simulation")
+    group.addoption("--seed", type=int, action="append", default=[], help="tell this story only (again)")
+    group.addoption("--seeds", type=int, default=0, help="tell so many stories")
+
+
 @pytest.fixture
 def isolated_home(tmp_path: Path) -> dict[str, str]:
     """As the harness's, with the kernel alone and what a test installs itself."""

@@ -729,13 +729,8 @@ class Daemon:
 
         Source: DESIGN.md D2.
         """
-        newest = self.cache.read(
-            "SELECT max(ulid) FROM event_seen"
-            " UNION ALL SELECT max(ulid) FROM (SELECT ulid FROM message ORDER BY id DESC LIMIT 100)"
-        )
-        for (ulid,) in newest:
-            if ulid:
-                self.opened.ids.observe(ulid)
+        for ulid in queries.newest_ulids(self.cache):
+            self.opened.ids.observe(ulid)
 
     def _project_aside(self, batches: Iterable[Sequence[LogLine]]) -> sqlite3.Connection:
         """The state after *batches*, in a database that is gone when the connection closes; blocking."""

@@ -73,6 +73,7 @@ class FaultDisk:
         self._faults = dict(faults or {})
         self._is_full = False
         self._root = root
+        self._prefix = f"{root}/"
         self._top = _Folder()
         self._moves: list[_Move] = []
 
@@ -228,7 +229,9 @@ class FaultDisk:
 
     def _find(self, path: Path) -> _Data | _Folder | None:
         node: _Data | _Folder | None = self._top
-        for part in path.relative_to(self._root).parts:
+        if path == self._root:
+            return node
+        for part in str(path).removeprefix(self._prefix).split("/"):
             node = node.seen.get(part) if isinstance(node, _Folder) else None
         return node
 

@@ -68,6 +68,15 @@ def unprojected_types(cache: Cache) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def newest_ulids(cache: Cache) -> list[str]:
+    """ULIDs that include the highest of all that counts: later events are to be numbered above them."""
+    rows = cache.read(
+        "SELECT max(ulid) FROM event_seen"
+        " UNION ALL SELECT max(ulid) FROM (SELECT ulid FROM message ORDER BY id DESC LIMIT 100)"
+    )
+    return [ulid for (ulid,) in rows if ulid]
+
+
 def projected(cache: Cache) -> dict[str, list[tuple[int, int]]]:
     """What of the log has been taken: for each writer its ranges of sequences, inclusive, ascending, apart."""
     found: dict[str, list[tuple[int, int]]] = {}

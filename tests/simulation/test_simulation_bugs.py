@@ -1,0 +1,17 @@
+"""Bugs that are planted one at a time: the simulation finds each, and finds nothing where there is none."""
+
+from __future__ import annotations
+
+import pytest
+from simulation_bugs import BUGS, Plant
+from simulation_run import run
+
+STORIES = 60
+"""Within so many stories each bug must show; most do in the first few."""
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_a_planted_bug_is_found(bug: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    bug(monkeypatch)
+    found = next((outcome for seed in range(STORIES) if (outcome := run(seed)).violations), None)
+    assert found is not None, f"{bug.__doc__} And {STORIES} stories went well."
