@@ -190,3 +190,15 @@ def test_reading_writes_nothing(path: Path) -> None:
         name: value for name, value in files.items() if name.suffix != ".db-shm"
     }
     cache.close()
+
+
+def test_a_rebuild_from_a_log_that_still_holds_a_deleted_text_leaves_no_copy_of_it(tmp_path: Path) -> None:
+    log = LogMaker()
+    alice = log.agent("alice")
+    for number in range(40):
+        message = log.message(alice, text=f"deleted-{number} " * 20)
+        log.edit(message, f"deleted-{number}, too " * 20)
+        log.delete(message)
+    path = tmp_path / "messages.db"
+    replay.rebuild(log.batches, path, core_types(), clock=FixedClock())
+    assert b"deleted-" not in path.read_bytes()

@@ -34,10 +34,12 @@ from thrum_kernel.projection import queries
 from thrum_kernel.projection.apply import Projector
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.local import LocalDb
+from thrum_kernel.settings.core import Sync
 from thrum_kernel.store.journal import Journal, Previous, recover
 from thrum_kernel.store.tree import Tree
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.exchange import Exchange, Exchanged
+from thrum_kernel.sync.history import History
 from thrum_kernel.sync.ingest import Ingest
 from thrum_kernel.sync.merge import Merger
 from thrum_kernel.sync.publish import Publisher
@@ -46,6 +48,9 @@ from thrum_kernel.testing.disk import FaultDisk
 
 ROOT = Path("/T")
 FAN_IN = 3
+MOST_COMMITS = 7
+"""After about so many commits the history of the branch begins anew."""
+
 MIGRATIONS = (*AGENTS_MIGRATIONS, *MESSAGING_MIGRATIONS)
 TYPES = EventTypes(CORE_EVENT_TYPES)
 MESSAGE_TYPES = frozenset(kind.name for kind in TYPES if kind.shard == "messages")
@@ -99,6 +104,7 @@ class Machine:
         dies_in: after so many changing calls of the disk the power goes; None for never.
         fails_in: after so many calls of the disk one fails; None for never.
         is_cut: whether the remote cannot be reached.
+        refs: of our own repository.
         image: the disk as it is found after that.
     """
 
@@ -114,6 +120,7 @@ class Machine:
         self.fails_in: int | None = None
         self.image: FaultDisk | None = None
         self.is_cut = False
+        self.refs: dict[str, str] = {}
         (folder / ".thrum").mkdir(parents=True)
         (folder / ".thrum/config.json").write_text("{}")
         self.paths = paths.find(folder, env={})
@@ -257,16 +264,30 @@ class Node:
             catch_up=self.keeper.catch_up,
             in_doubt=self.keeper.want_rebuild,
         )
-        repository = MemoryRepository(machine.hub, self.tree)
+        repository = MemoryRepository(machine.hub, self.tree, machine.refs)
+        history = History(
+            machine.folder / "history.json",
+            settings=lambda: Sync(reroot_commits=MOST_COMMITS),
+            clock=machine.clock,
+            spread=lambda: machine.rng.uniform(1.0, 1.25),
+        )
+        self.history = history
+        purger.on_done.append(history.owe)
         self.remote = MemoryRemote(machine.hub, repository, machine.rng)
         self.exchange = Exchange(
             remote=self.remote,
             repository=repository,
             runner=NoProcesses(),
-            merger=Merger(self.tree, repository, daemon=machine.daemon),
+            merger=Merger(
+                self.tree,
+                repository,
+                daemon=machine.daemon,
+                is_ahead=lambda ulid: not self.ids.observe(ulid),
+            ),
             cutter=self.cutter,
             publisher=self.publisher,
             ingest=ingest,
+            history=history,
             clock=machine.clock,
             name=machine.name,
             pause=self._pause,
@@ -315,10 +336,10 @@ class Node:
         """What the publish loop does."""
         return await self.publisher.cut_now()
 
-    async def travel(self) -> Exchanged:
-        """What the sync loop does."""
+    async def travel(self, *, anew: bool = False) -> Exchanged:
+        """What the sync loop does; *anew* as `sync gc` asks for it."""
         self.remote.is_cut = self.machine.is_cut
-        return await self.exchange.run()
+        return await self.exchange.run(anew=anew)
 
     def forget_cache(self) -> None:
         """Have the next start make the cache anew."""
@@ -341,6 +362,7 @@ class Node:
 
     async def _erase(self, message_ids: Sequence[str]) -> None:
         await self.publisher.cut_now()
+        self.history.owe()
         await self.cache.scrubbed()
 
     async def _pause(self, seconds: float) -> None:

@@ -15,15 +15,17 @@ from pathlib import Path
 
 from thrum_kernel.errors import FileMissing, GitFailed
 from thrum_kernel.store.tree import Tree
+from thrum_kernel.sync.history import number_in
 from thrum_kernel.sync.remote import Raced, RemoteFailed
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What a commit holds, and what it follows; empty for a first one."""
+    """What a commit holds, what it follows (empty for a first one), and how many there are up to it."""
 
     files: dict[str, str]
     parent: str
+    number: int
 
 
 @dataclass
@@ -32,11 +34,12 @@ class Hub:
 
     Attributes:
         tip: the branch; empty before the first push.
-        pushes: how many were taken.
+        pushes, beginnings: how many were taken, and how many of them began the history anew.
     """
 
     tip: str = ""
     pushes: int = 0
+    beginnings: int = 0
     commits: dict[str, Commit] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
 
@@ -55,10 +58,10 @@ class Hub:
 class MemoryRepository:
     """A daemon's own repository; see `sync.seams.Commits`. What it loses in a crash comes back from the remote."""
 
-    def __init__(self, hub: Hub, tree: Tree) -> None:
+    def __init__(self, hub: Hub, tree: Tree, refs: dict[str, str]) -> None:
         self._hub = hub
         self._tree = tree
-        self._refs: dict[str, str] = {}
+        self._refs = refs
         self._is_ready = False
 
     @property
@@ -100,16 +103,31 @@ class MemoryRepository:
             files.pop(path, None)
         if parent and files == self._hub.commits[parent].files:
             return parent
-        named = repr((sorted(files.items()), parent, message)).encode()
-        commit = hashlib.sha1(named, usedforsecurity=False).hexdigest()
-        self._hub.commits[commit] = Commit(files, parent)
-        return commit
+        return self._made(files, parent, message)
+
+    def alone(self, commit: str, message: str) -> str:
+        return self._made(self.files(commit), "", message)
+
+    def number(self, commit: str) -> int:
+        return self._hub.commits[commit].number if commit else 0
+
+    def clear_out(self, *refs: str) -> None:
+        """Nothing takes up room."""
+
+    def forget_damaged(self) -> None:
+        """Nothing is kept."""
 
     def move(self, ref: str, commit: str) -> None:
         self._refs[ref] = commit
 
     def collect(self) -> None:
         """Nothing is packed."""
+
+    def _made(self, files: dict[str, str], parent: str, message: str) -> str:
+        named = repr((sorted(files.items()), parent, message)).encode()
+        commit = hashlib.sha1(named, usedforsecurity=False).hexdigest()
+        self._hub.commits[commit] = Commit(files, parent, number_in(message) or 1)
+        return commit
 
     def _blob(self, path: str) -> str:
         try:
@@ -154,6 +172,15 @@ class MemoryRemote:
         self._hub.tip = commit
         self._hub.pushes += 1
         self._reach()  # it was taken, and the answer may be lost
+
+    def begin_anew(self, commit: str, tip: str) -> None:
+        self._reach()
+        if self._hub.tip != tip:
+            raise Raced
+        self._hub.tip = commit
+        self._hub.pushes += 1
+        self._hub.beginnings += 1
+        self._reach()
 
     def _reach(self) -> None:
         if self.is_cut or (self.flaw and self._rng.random() < self.flaw):

@@ -34,6 +34,7 @@ WEIGHTS = {
     "publish": 6.0,
     "travel": 30.0,
     "crowd": 16.0,
+    "reroot": 2.0,
     "restart": 3.0,
     "power": 2.0,
     "fuse": 6.0,
@@ -83,6 +84,10 @@ class Steps(People):
         await self.publish(at)
         if self.story.machines[at].image is None:
             await self.story.attempt(at, self.story.nodes[at].travel())
+
+    async def reroot(self, at: int) -> None:
+        """Somebody asks for a new beginning of the branch's history."""
+        await self.story.attempt(at, self.story.nodes[at].travel(anew=True))
 
     async def crowd(self, at: int) -> None:
         """Several daemons exchange at once, while somebody writes."""

@@ -118,6 +118,8 @@ class Story:
         elif fate < 0.5 and kept.exists():
             shutil.rmtree(node.cache.path.parent)
             shutil.copytree(kept, node.cache.path.parent)
+        if self.rng.random() < 0.3:
+            machine.refs.clear()
         self.note("power", machine.name, len(machine.disk.files()))
         await self.start(at)
 

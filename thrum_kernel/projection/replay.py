@@ -182,6 +182,7 @@ class _Build:
         self._loader.finish()
         self.db.execute("COMMIT")
         self.db.executescript(schema.INDEXES + schema.COUNT + schema.TRIGGERS)
+        self.db.execute("PRAGMA secure_delete = ON")  # lines that were held leave no copy when they are let go
         self.db.execute("BEGIN")
         if self._loader.contested:
             self._hash_contested(log)
@@ -222,6 +223,10 @@ class _Build:
     def finish(self) -> int:
         """Leave a file that is ready to be served; gives the number of messages."""
         self.db.execute("DELETE FROM change")
+        if (
+            self._tables.has_removed
+        ):  # the log still held a text that is deleted or purged: no copy of it stays
+            self.db.execute("VACUUM")
         return int(self.db.execute("SELECT count(*) FROM message").fetchone()[0])
 
 

@@ -34,6 +34,7 @@ class Tables(Names):
 
     Attributes:
         is_soiled: text was removed in this transaction, of which the file may still hold copies.
+        has_removed: text was removed since these tables were opened that the log, too, still held.
         mark_sink: takes the marks of receipts while messages are loaded in bulk, when what is in the tables is not all
             there is; None otherwise.
         touched: writers whose places were taken or released in this transaction.
@@ -42,6 +43,7 @@ class Tables(Names):
     def __init__(self, db: sqlite3.Connection, *, is_sender: Callable[[str], bool]) -> None:
         super().__init__(db, is_sender=is_sender)
         self.is_soiled = False
+        self.has_removed = False
         self.touched: set[int] = set()
         self.mark_sink: Callable[[Mark], None] | None = None
         self._spans: dict[int, Spans] = {}

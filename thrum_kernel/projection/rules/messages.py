@@ -225,6 +225,8 @@ def delete(tables: Tables, place: Place, event: MessageDelete) -> Verdict:
     if not isinstance(found, int):
         return found
     db = tables.db
+    tables.is_soiled = True
+    tables.has_removed = tables.has_removed or _has_text(tables, found)
     db.execute("UPDATE message SET body = NULL, structured = NULL WHERE id = ?", (found,))
     db.execute("UPDATE edit SET body = NULL, structured = NULL WHERE message = ?", (found,))
     db.execute("UPDATE delivery SET hidden = 1 WHERE message = ?", (found,))
@@ -234,8 +236,17 @@ def delete(tables: Tables, place: Place, event: MessageDelete) -> Verdict:
         (parse_us(event.timestamp), event.ulid, event.reason, found, event.ulid),
     )
     tables.changed(found)
-    tables.is_soiled = True
     return None
+
+
+def _has_text(tables: Tables, message: int) -> bool:
+    """Whether a message says anything, or ever did; where the log was purged already nothing is left of that."""
+    rows = tables.db.execute(
+        "SELECT 1 FROM message WHERE id = :key AND (body <> '' OR structured IS NOT NULL)"
+        " UNION ALL SELECT 1 FROM edit WHERE message = :key AND (body <> '' OR structured IS NOT NULL) LIMIT 1",
+        {"key": message},
+    )
+    return rows.fetchone() is not None
 
 
 def _subject(tables: Tables, place: Place, event: MessageEdit | MessageDelete) -> int | Verdict:

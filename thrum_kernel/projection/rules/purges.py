@@ -52,7 +52,7 @@ def sweep(tables: Tables, cutoff_us: int) -> None:
         "DELETE FROM message_place WHERE ulid IN (SELECT ulid FROM message WHERE created_us < ?)",
         (cutoff_us,),
     )
-    tables.db.execute("DELETE FROM message WHERE created_us < ?", (cutoff_us,))
+    removed = tables.db.execute("DELETE FROM message WHERE created_us < ?", (cutoff_us,)).rowcount
     _drop_unused_labels(tables)
     held = tables.db.execute("SELECT kind, subject, writer, sequence, line FROM held").fetchall()
     gone = [row[:4] for row in held if is_before(row[4], cutoff_us)]
@@ -60,6 +60,7 @@ def sweep(tables: Tables, cutoff_us: int) -> None:
         "DELETE FROM held WHERE kind = ? AND subject = ? AND writer = ? AND sequence = ?", gone
     )
     tables.touched.update(row[2] for row in gone)
+    tables.has_removed = tables.has_removed or bool(removed or gone)
 
 
 def _drop_unused_labels(tables: Tables) -> None:
