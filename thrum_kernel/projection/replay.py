@@ -182,7 +182,9 @@ class _Build:
         self._loader.finish()
         self.db.execute("COMMIT")
         self.db.executescript(schema.INDEXES + schema.COUNT + schema.TRIGGERS)
-        self.db.execute("PRAGMA secure_delete = ON")  # lines that were held leave no copy when they are let go
+        self.db.execute(
+            "PRAGMA secure_delete = ON"
+        )  # lines that were held leave no copy when they are let go
         self.db.execute("BEGIN")
         if self._loader.contested:
             self._hash_contested(log)
