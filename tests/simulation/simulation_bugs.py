@@ -106,8 +106,9 @@ def roll_up_forgets_an_agent(patch: pytest.MonkeyPatch) -> None:
     def roll_up(tree: Any, units: Sequence[Unit]) -> Unit:
         write = tree.write_unit
 
-        def without_first(daemon: str, windows: Any, span: Any, events: Any, shards: dict[str, Any]) -> Unit:
-            return write(daemon, windows, span, events, dict(list(shards.items())[1:]))
+        def without_first(*args: Any, **rest: Any) -> Unit:
+            *others, shards = args
+            return write(*others, dict(list(shards.items())[1:]), **rest)
 
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(tree, "write_unit", without_first)

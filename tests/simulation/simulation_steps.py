@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simulation_loop import SimulatedLoop
 from simulation_people import People
-from simulation_story import HOUR_S, Refusal, Story
+from simulation_story import HOUR_S, Refusal, Story, Unknown
 
 from thrum_kernel.errors import Projecting
 
@@ -168,6 +168,7 @@ class Steps(People):
                 assert not isinstance(found, Refusal), (
                     f"an exchange fails though all is healed: {found.error}"
                 )
+                assert not isinstance(found, Unknown), "the disk refuses an exchange though all is healed"
                 received += found.received
                 await story.settle()
             if story.hub.pushes == before and not received:

@@ -15,3 +15,7 @@ def test_a_planted_bug_is_found(bug: Plant, monkeypatch: pytest.MonkeyPatch) -> 
     bug(monkeypatch)
     found = next((outcome for seed in range(STORIES) if (outcome := run(seed)).violations), None)
     assert found is not None, f"{bug.__doc__} And {STORIES} stories went well."
+    clumsy = [
+        text for text in found.violations if text.startswith(("TypeError", "AttributeError", "NameError"))
+    ]
+    assert not clumsy, f"the bug does not fit the code any more: {clumsy}"
