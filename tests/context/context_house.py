@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from thrum_kernel.clock import SystemClock
@@ -22,7 +22,7 @@ class House:
     """The published files of one daemon at *root*, and what shares texts there; `way.why_not` is what sending tells."""
 
     def __init__(
-        self, root: Path, daemon: str = "d_ONE", *, held: Callable[[str], bool] = lambda text: False
+        self, root: Path, daemon: str = "d_ONE", *, held: Callable[[str], Sequence[str]] = lambda text: ()
     ) -> None:
         self.root = root
         sync = root / "T"

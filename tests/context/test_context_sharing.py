@@ -148,7 +148,7 @@ def test_a_larger_copy_of_another_program_is_not_taken(one: House, two: House) -
 
 
 def test_a_text_that_is_held_back_does_not_leave(tmp_path: Path) -> None:
-    house = House(tmp_path, held=lambda text: "hunter2" in text)
+    house = House(tmp_path, held=lambda text: ["password"] if "hunter2" in text else [])
     with pytest.raises(Refused, match="secret"):
         share(house, "bob", b"password hunter2")
     assert house.published() == {} and share(house, "bob", b"password ...") == "no remote configured"

@@ -155,3 +155,18 @@ def test_a_clone_that_keeps_its_log_to_itself_says_so(origin: Repo) -> None:
             assert said == "Context synced locally for alice (no remote configured)."
 
     asyncio.run(story())
+
+
+def test_a_context_with_a_secret_in_it_stays_here(origin: Repo) -> None:
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one:
+            await one.register("alice")
+            await save(one, "alice", "the deploy user is AKIA" + "QX7TL5PZ2WGK4MNB")
+            with pytest.raises(Refused, match=r"looks like a secret \(aws-access-key"):
+                await sync(one, "alice")
+            await one.force()
+            assert copies(origin) == []
+            await save(one, "alice", "the deploy user is in the vault")
+            assert await sync(one, "alice") == "Context synced for alice."
+
+    asyncio.run(story())

@@ -50,6 +50,7 @@ class Logs:
                     settings=Daemon,
                     names=dict,
                     held=list,
+                    held_back=list,
                     purged_before=str,
                 ).methods(),
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
@@ -61,7 +61,7 @@ class Sharing:
         texts: the copies of this log.
         way: how they travel.
         project: where the project's state lies.
-        held: whether a text must not leave this machine.
+        held: ids of the patterns of secrets that a text matches, for which it must not leave this machine.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Sharing:
         way: Way,
         *,
         project: ContextFolder,
-        held: Callable[[str], bool] = lambda text: False,
+        held: Callable[[str], Sequence[str]] = lambda text: (),
     ) -> None:
         self.way = way
         self._texts = texts
@@ -167,10 +167,10 @@ class Sharing:
             text = data.decode()
         except UnicodeDecodeError as error:
             raise UsageError("only UTF-8 text can be shared") from error
-        if self._held(text):
+        if patterns := self._held(text):
             raise Refused(
-                "this text was not shared: there seems to be a secret in it",
-                hint="take it out and save it again; what was saved stays on this machine",
+                f"not shared: something in it looks like a secret ({', '.join(patterns)})",
+                hint="take it out and save it again, or allow it: daemon.sync.secret_allow; it stays on this machine",
             )
 
     def _put(self, owner: str, data: bytes, *, above: Text | None = None) -> None:

@@ -256,6 +256,7 @@ class Daemon:
                 refusal=self.keeper.refusal,
             ),
             project=ContextFolder(where.thrum),
+            held=self.secrets.matched_in,
         )
         self.shared = SharingEvents(self.sharing, self.travel, roster=self.agents.roster)
         self.committer.listeners.append(self.shared.heard)

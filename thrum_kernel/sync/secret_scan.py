@@ -32,6 +32,11 @@ class SecretScan:
         settings, scanner = self._current()
         return scanner.matched(line) if settings.secret_scan else ()
 
+    def matched_in(self, text: str) -> tuple[str, ...]:
+        """The same for a text that travels beside the log."""
+        settings, scanner = self._current()
+        return scanner.matched_in((text,)) if settings.secret_scan else ()
+
     def excerpt(self, line: bytes) -> str:
         """What stands in front of the first credential of a line; empty when the patterns find none any more."""
         return self._current()[1].excerpt(line)

@@ -103,8 +103,12 @@ class Scanner:
 
     def matched(self, line: bytes) -> tuple[str, ...]:
         """Ids of the patterns that fit somewhere in a line; none for lines that are never held back."""
+        return self.matched_in(texts_of(line))
+
+    def matched_in(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """Ids of the patterns that fit somewhere in *texts*."""
         found: dict[str, None] = {}
-        for text in texts_of(line):
+        for text in texts:
             for pattern in self._likely(text):
                 if pattern.id not in found and any(True for _ in self._matches(pattern, text)):
                     found[pattern.id] = None
