@@ -20,13 +20,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from thrum_kernel import git, gitdir, paths
 from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
 from thrum_kernel.agents import Agents
-from thrum_kernel.agents.room import facts_of
-from thrum_kernel.api import AgentInfo, Caller, Migration, Service
+from thrum_kernel.api import Caller, Migration, Service
 from thrum_kernel.briefing.commands import CommandEntry
 from thrum_kernel.briefing.hints import Hints, stale_recipients
 from thrum_kernel.briefing.hooks import BriefingHooks
@@ -43,12 +40,15 @@ from thrum_kernel.bus.websocket import WebSocketServer
 from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.cli.help import summary
 from thrum_kernel.cli.server import CommandServer
-from thrum_kernel.clock import Clock, format_us, parse_us
+from thrum_kernel.clock import Clock
 from thrum_kernel.commit import Committer
 from thrum_kernel.context.folder import ContextFolder
 from thrum_kernel.context.room import Contexts
 from thrum_kernel.context.sharing import Sharing
+from thrum_kernel.daemon import pid_file
+from thrum_kernel.daemon.about import About
 from thrum_kernel.daemon.adopting import adopt
+from thrum_kernel.daemon.agents_asked import AgentsAsked
 from thrum_kernel.daemon.callers import Callers
 from thrum_kernel.daemon.excluding import keep_from_git
 from thrum_kernel.daemon.gate import Gate
@@ -58,13 +58,11 @@ from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
 from thrum_kernel.daemon.renewing import Doubt
 from thrum_kernel.daemon.sharing import GitWay, SharingEvents
-from thrum_kernel.daemon.status import ServiceInfo, StatusMethods
+from thrum_kernel.daemon.status import StatusMethods
 from thrum_kernel.daemon.travelling import travel_of
-from thrum_kernel.errors import DaemonError, FileDamaged, Projecting, ThrumError
+from thrum_kernel.errors import DaemonError, Projecting, ThrumError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
-from thrum_kernel.identity.model import Identity
-from thrum_kernel.jsonio import read_object, write_object
 from thrum_kernel.messaging import LOCAL_MIGRATIONS as MESSAGING_MIGRATIONS
 from thrum_kernel.messaging import Messaging
 from thrum_kernel.messaging.quota import Limits
@@ -78,7 +76,7 @@ from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.search import Search
 from thrum_kernel.projection.tables import LogLine
 from thrum_kernel.settings import core
-from thrum_kernel.settings.methods import ConfigMethods, Surroundings
+from thrum_kernel.settings.methods import ConfigMethods
 from thrum_kernel.store.journal import Journal, Previous
 from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.sync.cutter import Cutter
@@ -124,12 +122,14 @@ class Daemon:
 
     def __init__(self, opened: Opened, *, clock: Clock, env: Mapping[str, str] = os.environ) -> None:
         self.opened = opened
+        self.about = About(self)
+        self.asked = AgentsAsked(self)
         self.ended = asyncio.Event()
         self._clock = clock
         self._env = env
         self._is_reconciled = False
         self._is_taken_away = False
-        self._problem = ""
+        self.problem = ""
         self._loop = asyncio.get_running_loop()
         where = opened.paths
         self.types = EventTypes(CORE_EVENT_TYPES)
@@ -153,7 +153,7 @@ class Daemon:
             guards=[self._guards],
             is_guarded=lambda method: self.plugged.host.guards.judge_method(method),
             recall=self.committer.events_of_request,
-            state=self._refusal,
+            state=self.refusal,
             identify=lambda call, error: self.plugged.identify(call, error),
             provided_by=provider_of_method,
             absent=lambda method: self.plugged.host.why_absent(method),
@@ -183,13 +183,13 @@ class Daemon:
             hostname=opened.known.identity.hostname,
             repo_id=opened.known.identity.repo_name,
             claimed=lambda: (*SENDERS, *plugins.senders),
-            agent_facts=self._agent_facts,
-            leave_single_agent_mode=self._leave_single_agent_mode,
+            agent_facts=self.asked.agent_facts,
+            leave_single_agent_mode=self.asked.leave_single_agent_mode,
             forget_context=_forget_context,
             keep_from_git=lambda worktree: keep_from_git(worktree, where.repo),
         )
         plugins.guards.identities_in = self.agents.identities_in
-        self.agents.files.judge = self._judge_identity
+        self.agents.files.judge = self.asked.judge_identity
         self.search = Search(self.cache, where.search_db)
         self.secrets = SecretScan(lambda: opened.settings.recent().section("daemon", core.Daemon).sync)
         self.messaging = Messaging(
@@ -203,7 +203,7 @@ class Daemon:
             publish=self.topics.publish,
             listeners=self.topics.subscribers,
             claimed=plugins.claims_sender,
-            only_looks=self._only_looks,
+            only_looks=self.asked.only_looks,
             touch=lambda name: self.agents.touch(Caller(kind="agent", agent_id=name)),
             erase=self._erase,
             marked=lambda: self.publisher.poke(),
@@ -270,7 +270,7 @@ class Daemon:
             settings=lambda: opened.settings.daemon,
             names=lambda: {} if self.keeper.refusal() else queries.daemon_names(self.cache),
             held=lambda: held_names(self.cutter.held),
-            held_back=self._held_back,
+            held_back=self.about.held_back,
             purged_before=lambda: self.cutter.known_cutoff,
         )
         self.purger = self._make_purger()
@@ -278,7 +278,7 @@ class Daemon:
             clock=clock,
             days=lambda: opened.settings.daemon.retention_days,
             last_cutoff=self.publisher.last_cutoff,
-            is_ready=lambda: self._refusal() is None,
+            is_ready=lambda: self.refusal() is None,
             purge=lambda cutoff_us: self.purger.purge_before(cutoff_us, by="daemon"),
         )
         self.keeper.rebuilt += [
@@ -287,11 +287,13 @@ class Daemon:
             self.agents.world.invalidate,
             self.search.note,
         ]
-        self.tokens = Tokens(opened.local, clock, incarnation_of=self._incarnation_of)
+        self.tokens = Tokens(opened.local, clock, incarnation_of=self.asked.incarnation_of)
         self.hints = Hints(
-            hooks=plugins, kernel={"send": stale_recipients(self._last_seen_us, self._clock.now_us)}
+            hooks=plugins, kernel={"send": stale_recipients(self.asked.last_seen_us, self._clock.now_us)}
         )
-        self.gate = Gate(plugins.guards, identities_in=self.agents.identities_in, take_over=self._take_over)
+        self.gate = Gate(
+            plugins.guards, identities_in=self.agents.identities_in, take_over=self.asked.take_over
+        )
         self._complete = asyncio.Event()
         self.commands = CommandServer(
             kernel_tree(),
@@ -329,21 +331,21 @@ class Daemon:
             StatusMethods(
                 clock=self._clock,
                 identity=lambda: identity.block,
-                sync=self._sync_state,
-                facts=self._facts,
+                sync=self.about.sync_state,
+                facts=self.about.facts,
                 sync_warnings=self.sync.warnings,
                 adopt=self._adopt,
             ),
             self.messaging,
             self.agents,
-            Contexts(thrum_of=self._thrum_of, shared=self.opened.paths.thrum, sharing=self.sharing),
-            ConfigMethods(settings=self.opened.settings, surroundings=self._surroundings),
+            Contexts(thrum_of=self.asked.thrum_of, shared=self.opened.paths.thrum, sharing=self.sharing),
+            ConfigMethods(settings=self.opened.settings, surroundings=self.about.surroundings),
             TokenMethods(
                 self.tokens,
                 self._clock,
                 port=lambda: self.websocket.port if self.websocket else 0,
                 git_user=self._git_user,
-                register_user=self._register_user,
+                register_user=self.asked.register_user,
             ),
             self.sync,
             Collector(publisher=self.publisher, travel=self.travel, usage=self.sync.usage),
@@ -382,7 +384,7 @@ class Daemon:
         """
         self.commands.tree.prepare()
         await self.unix.start()
-        self._write_pid_file()
+        pid_file.write(self.opened.paths, self._clock)
         await self._start_websocket()
         self.committer.requests.add(
             await asyncio.to_thread(
@@ -439,7 +441,7 @@ class Daemon:
         await self.search.close()
         self.plugged.close()
         self.cache.close()
-        self._remove_pid_file()
+        pid_file.remove(self.opened.paths)
 
     async def _start_websocket(self) -> None:
         """A daemon without WebSocket still serves everybody on this machine: a port that cannot be had is told."""
@@ -455,24 +457,11 @@ class Daemon:
             )
             port = await server.start()
         except ThrumError as error:
-            self._problem = f"no WebSocket: {error}"
-            _log.error("%s", self._problem)
+            self.problem = f"no WebSocket: {error}"
+            _log.error("%s", self.problem)
             return
         self.websocket = server
         remember(where.ws_port, port)
-
-    def _write_pid_file(self) -> None:
-        where = self.opened.paths
-        write_object(
-            where.pid_file,
-            {
-                "pid": os.getpid(),
-                "repo_path": str(where.repo),
-                "started_at": format_us(self._clock.now_us()),
-                "socket_path": str(where.socket),
-                "start_time": psutil.Process().create_time(),
-            },
-        )
 
     def _heard_of_agent(self, event: Event) -> None:
         """Whoever registers an agent may have written a redirect before."""
@@ -495,13 +484,6 @@ class Daemon:
     def _keep_copies(self) -> None:
         if not self.ended.is_set():
             self.opened.keep_copies(self._clock)
-
-    def _remove_pid_file(self) -> None:
-        """Remove it, unless another daemon took the place (`_watch`) and wrote its own."""
-        pid_file = self.opened.paths.pid_file
-        with contextlib.suppress(OSError, FileDamaged):
-            if read_object(pid_file).get("pid") == os.getpid():
-                pid_file.unlink()
 
     async def _watch(self, started: Any) -> None:
         """Look around every moment, and end when there is reason to."""
@@ -563,16 +545,6 @@ class Daemon:
         purger.on_done.append(self.history.owe)
         return purger
 
-    def _held_back(self) -> list[str]:
-        """What the projection keeps and does not let count, a sentence each."""
-        if self.keeper.refusal() is not None:
-            return []
-        counts = (
-            (queries.ahead(self.cache), "ahead of this machine's clock: they count when it gets there"),
-            (len(queries.quarantined(self.cache)), "in quarantine: thrum log verify"),
-        )
-        return [f"{count} event(s) are {what}" for count, what in counts if count]
-
     def _make_prime(self, hooks: BriefingHooks) -> Prime:
         return Prime(
             ask=lambda caller, method, params: self.dispatcher.call(method, params, caller=caller),
@@ -585,56 +557,12 @@ class Daemon:
             is_woken=lambda: bool(self.messaging.waker.rungs),
         )
 
-    def _last_seen_us(self, name: str) -> int | None:
-        """When an agent of this machine did something last, as its home or its identity file tells."""
-        agent = None if self.keeper.refusal() is not None else self.agents.roster.find_local(name)
-        if agent is None:
-            return None
-        found = self.agents.files.find(name)
-        written_us = 0
-        if found is not None:
-            with contextlib.suppress(ValueError):
-                written_us = parse_us(found[1].updated_at)
-        return max(self.agents.roster.home(agent).last_seen_us, written_us)
-
     def _listed_commands(self) -> list[CommandEntry]:
         return [
             CommandEntry(words, summary(command) if command.owner else "", command.owner)
             for words, command in self.commands.tree.root.commands()
             if words and not command.hidden
         ]
-
-    async def _agent_facts(self, name: str) -> Mapping[str, Any]:
-        """What plugins know of an agent of this daemon."""
-        wanted = self.plugged.host.implements("thrum_agent_facts")
-        agent = self.agents.roster.find_local(name) if wanted else None
-        if agent is None:
-            return {}
-        found = self.agents.files.find(name)
-        worktree = found[0] if found is not None else self.opened.paths.repo
-        return await self.plugged.host.agent_facts(
-            AgentInfo(
-                name=name,
-                role=agent.role,
-                module=agent.module,
-                worktree=worktree,
-                thrum=worktree / paths.THRUM_FOLDER,
-                runtime=agent.runtime,
-                display=agent.display,
-            )
-        )
-
-    async def _judge_identity(self, worktree: Path, identity: Identity) -> None:
-        if self.plugged.host.implements("thrum_guard"):
-            await self.plugged.judge_identity(worktree, facts_of(worktree, identity))
-
-    async def _take_over(self, name: str, caller: Caller) -> None:
-        """Register a caller's runtime as that of an agent whose own has ended."""
-        agent = self.agents.roster.find_local(name)
-        if agent is None:
-            return
-        params = {"name": name, "role": agent.role, "module": agent.module, "runtime": caller.runtime}
-        await self.dispatcher.call("agent.register", params, caller=caller)
 
     def _caller_of_command(self, *args: Any) -> Callable[[str], Caller]:
         return self.callers.of_command(*args)
@@ -643,7 +571,7 @@ class Daemon:
         """What plugins have against a change; raises GuardFired."""
         await self.plugged.host.guards.method(call, params)
 
-    def _refusal(self) -> DaemonError | None:
+    def refusal(self) -> DaemonError | None:
         """What to answer while the cache cannot be asked, or identities that are gone are not written back yet."""
         return self.keeper.refusal() or (None if self._is_reconciled else Projecting(100))
 
@@ -673,22 +601,6 @@ class Daemon:
             return []
         return self.messaging.topics_for(caller)
 
-    def _incarnation_of(self, name: str) -> str:
-        agent = self.agents.roster.find_local(name)
-        return agent.incarnation if agent else ""
-
-    def _only_looks(self, caller: Caller) -> bool:
-        """Whether a caller without a runtime acts as an agent whose runtime lives elsewhere."""
-        if caller.runtime_pid:
-            return False
-        agent = self.agents.roster.find_local(caller.agent_id)
-        home = self.agents.roster.homes.of(agent.incarnation) if agent else None
-        return bool(home and home.process and self.agents.roster.is_running(home.process))
-
-    def _thrum_of(self, name: str) -> Path | None:
-        places = self.agents.files.places(name)
-        return places[0] / paths.THRUM_FOLDER if places else None
-
     def _limits(self) -> Limits:
         settings = self.opened.settings.recent()
         limit = settings.section("daemon", core.Daemon).body_limit
@@ -699,31 +611,9 @@ class Daemon:
             send_burst=quota.send_burst,
         )
 
-    def _leave_single_agent_mode(self) -> bool:
-        settings = self.opened.settings
-        if not settings.daemon.single_agent_mode or settings.daemon.single_agent_mode_by_hand:
-            return False
-        settings.set("daemon.single_agent_mode", False)
-        return True
-
     def _git_user(self) -> tuple[str, str]:
         user = git.user(self.opened.paths.repo)
         return user.name, user.email
-
-    async def _register_user(self, user_id: str, display: str) -> bool:
-        if self.agents.roster.find_local(user_id) is not None:
-            return False
-        event = self.committer.draft(
-            AgentRegister,
-            agent_id=user_id,
-            kind="user",
-            role="user",
-            module="user",
-            display=display,
-            hostname=self.opened.known.identity.hostname,
-        )
-        await self.committer.commit(event)
-        return True
 
     def _observe_log(self) -> None:
         """Number events above all that the log holds, though the clock went back since.
@@ -751,81 +641,6 @@ class Daemon:
         return PurgeCounts(messages=messages[0][0], sessions=tuple(row[0] for row in sessions))
 
     # --- what is told about this daemon ------------------------------------------------------------------------------
-
-    def _sync_state(self) -> tuple[str, str]:
-        refusal = self._refusal()
-        return (str(refusal) if refusal is not None else self.sync.state), self.travel.reason
-
-    def _surroundings(self) -> Surroundings:
-        return Surroundings(
-            status="running",
-            pid=os.getpid(),
-            socket=str(self.opened.paths.socket),
-            ws_port=self.websocket.port if self.websocket else 0,
-        )
-
-    def _facts(self) -> dict[str, Any]:
-        where = self.opened.paths
-        return {
-            "repo_path": str(where.repo),
-            "sync_path": str(where.sync),
-            "socket": str(where.socket),
-            "ws_port": self.websocket.port if self.websocket else 0,
-            "connections": self.unix.connections,
-            "waits": self.messaging.waits.pending,
-            "counts": self._counts(),
-            "plugins": self.plugged.rows(),
-            "services": [
-                ServiceInfo(name=name, state=state.state, error=state.error, restarts=state.restarts)
-                for name, state in self.supervisor.states.items()
-            ],
-            "warnings": self._warnings(),
-        }
-
-    def _counts(self) -> dict[str, int]:
-        if self.keeper.refusal() is not None:
-            return {}
-        ((messages,),) = self.cache.read("SELECT count(*) FROM message")
-        return {
-            "messages": messages,
-            "agents": len(queries.live_agents(self.cache)),
-            "sessions": len(queries.all_open_sessions(self.cache)),
-        }
-
-    def _warnings(self) -> list[str]:
-        found = [self._problem] if self._problem else []
-        if self.publisher.last_error:
-            found.append(f"publishing failed: {self.publisher.last_error}")
-        if self.travel.last_error:
-            found.append(f"sync: {self.travel.last_error}")
-        found += [f"sync: {problem}" for problem in self.travel.problems]
-        if self.opened.recovered.torn:
-            found.append(
-                f"{len(self.opened.recovered.torn)} journal(s) ended in bytes that were never acknowledged; "
-                f"they are kept in {self.opened.paths.quarantine}"
-            )
-        if self.cache.moved_aside is not None:
-            found.append(f"a database of another program was moved to {self.cache.moved_aside}")
-        if self.opened.moved_aside is not None:
-            found.append(
-                f"the work tree of an earlier Thrum was moved to {self.opened.moved_aside}: thrum migrate"
-            )
-        if self.opened.restored:
-            found.append(f"files that were gone were written back: {', '.join(self.opened.restored)}")
-        found += [
-            f"log: {path}: {text}; what it holds is missing here: thrum log verify"
-            for path, text in self.keeper.problems.items()
-        ]
-        found += [f"identity file: {problem}" for problem in self.agents.files.damaged()]
-        found += self.doubt.warnings
-        if self.opened.known.told in ("copied", "renewed"):
-            found.append(
-                "this log came from elsewhere: a new identity was taken, its agents are registered anew, and what "
-                "they had not read stays with the old one; `thrum daemon adopt` takes the old one"
-            )
-        if self.keeper.refusal() is None and (held := queries.quarantined(self.cache)):
-            found.append(f"{len(held)} event(s) are in quarantine: thrum log verify")
-        return found
 
     def _adopt(self, new: bool) -> tuple[str, bool]:
         opened = self.opened
