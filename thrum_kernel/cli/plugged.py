@@ -93,8 +93,9 @@ def absent(plugins: Iterable[Plugin], word: str) -> str:
     for plugin in plugins:
         manifest = plugin.manifest
         nouns = {plugin.name, plugin.name.replace("_", "-"), *(manifest.nouns if manifest else ())}
-        if plugin.state in ("failed", "disabled") and word in {noun.partition(" ")[0] for noun in nouns}:
-            return f"plugin {plugin.label} is {plugin.state}: {plugin.error}"
+        if word in {noun.partition(" ")[0] for noun in nouns}:
+            is_off = plugin.state in ("failed", "disabled")
+            return f"plugin {plugin.label} is {plugin.state}: {plugin.error}" if is_off else ""
     distribution = provider_of_command(word)
     return f"install {distribution} from where this thrum came from" if distribution else ""
 

@@ -28,7 +28,7 @@ async def in_time(work: Callable[[], T], limit_s: float | None, *, what: str) ->
 
     Raises:
         Overrun: it takes longer than *limit_s* seconds; it is left behind.
-        Contained: it raised a BaseException that is neither an Exception nor KeyboardInterrupt.
+        Contained: it raised a BaseException that is no Exception.
         Exception: what it raised.
     """
     loop = asyncio.get_running_loop()
@@ -44,6 +44,10 @@ async def in_time(work: Callable[[], T], limit_s: float | None, *, what: str) ->
 
     def run() -> None:
         result, error = attempt(work)
+        if isinstance(
+            error, KeyboardInterrupt
+        ):  # Ctrl-C reaches the main thread only: this is the code's own
+            error = _contained(error)
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(tell, result, error)
 
@@ -63,7 +67,11 @@ def attempt(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - handed to the one who asked
         return None, error
     except BaseException as error:  # noqa: BLE001 - SystemExit of a plugin must not end the daemon
-        told = f"{type(error).__name__}({error})" if str(error) else type(error).__name__
-        contained = Contained(f"it raised {told}")
-        contained.__cause__ = error
-        return None, contained
+        return None, _contained(error)
+
+
+def _contained(error: BaseException) -> Contained:
+    told = f"{type(error).__name__}({error})" if str(error) else type(error).__name__
+    contained = Contained(f"it raised {told}")
+    contained.__cause__ = error
+    return contained

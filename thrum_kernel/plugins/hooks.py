@@ -231,6 +231,8 @@ def told(error: BaseException) -> str:
         return text
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    if isinstance(error, SyntaxError) and error.filename:
+        text, place = error.msg, f" ({error.filename}:{error.lineno})"
     return f"{type(error).__name__}{f': {text}' if text else ''}{place}"
 
 

@@ -248,3 +248,7 @@ def test_init_again_keeps_what_was_changed_by_hand(cli: Cli, repo: Repo) -> None
     assert path.read_text() == "ours\n"
     assert f"keep {path} (changed by hand)" in said
     assert len(list(path.parent.iterdir())) == 10
+
+
+def test_a_word_that_the_plugin_does_not_know_is_no_reason_to_install_it(team: Team) -> None:
+    assert "did you mean thrum roles deploy?" in team.cli.refused("roles", "dpeloy")

@@ -49,13 +49,14 @@ def show_one(ctx: typer.Context, name: Name) -> None:
     show(run, found, detail_lines(found))
 
 
-def enable(ctx: typer.Context, name: Name) -> None:
+def enable(ctx: typer.Context, name: Name) -> int:
     """Load a plugin, or call its switched off hooks again."""
     run = run_of(ctx)
     done = run.call("plugin.enable", name=name)
     plugin = done["plugin"]
     again = f"; called again: {', '.join(done['hooks'])}" if done.get("hooks") else ""
     show(run, done, [f"{name}: {plugin['state']}{again}", *trouble_lines(plugin, indent=2)])
+    return 1 if plugin["state"] == "failed" else 0
 
 
 def disable(ctx: typer.Context, name: Name) -> None:
@@ -126,6 +127,7 @@ def trust(ctx: typer.Context, name: Name) -> None:
     lines = [f"{file.name}: these bytes are trusted on this machine ({digest[:12]}…)"]
     if file.stem in named:
         lines.append(f"  Load it now: thrum plugin enable {file.stem}")
+        lines.append("  Where it runs already, as it was before: thrum daemon restart")
     else:
         lines.append(f"""  Name it: thrum config set plugins.team '["{file.stem}"]'""")
     show(run, {"file": str(file), "sha256": digest, "configured": file.stem in named}, lines)
