@@ -45,6 +45,7 @@ Codes -32700 … -32603 are those of JSON-RPC 2.0; ours are -32000 … -32099.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -444,6 +445,23 @@ class StoreFull(StoreError):
             f"no space left on the disk of {path}: nothing was stored",
             hint="free some space and retry; reading still works",
         )
+
+
+def disk_full(error: BaseException) -> StoreError | None:
+    """A foreign error that says the disk is full, in our words; None for any other.
+
+    What was asked for may be half done then, unlike with `StoreFull`.
+    """
+    path = ""
+    if isinstance(error, OSError):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return None
+        path = f" of {error.filename}" if error.filename else ""
+    elif type(error).__name__ != "OperationalError" or "disk is full" not in str(error):  # of sqlite3
+        return None
+    return StoreError(
+        f"no space left on the disk{path}", hint="free some space and retry; reading still works"
+    )
 
 
 class StoreLocked(StoreError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -310,6 +311,16 @@ async def test_answers_are_forgotten_after_ten_minutes(house: House) -> None:
     for minute, expected in ((0, 1), (9.9, 1), (10.1, 2)):
         now[0] = minute * 60
         assert (await ask(dispatcher, request("keep_now", "r.1", text="a")))["result"] == {"number": expected}
+
+
+async def test_a_full_disk_is_no_internal_error() -> None:
+    def handler(call: Any, params: Any) -> int:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    dispatcher = Dispatcher()
+    dispatcher.add(Method(name="x", params=Empty, result=int, handler=handler, summary=""))
+
+    assert (await ask(dispatcher, request("x")))["error"]["message"] == "no space left on the disk"
 
 
 async def test_a_failed_change_is_tried_again(house: House) -> None:

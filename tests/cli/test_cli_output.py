@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sqlite3
 from dataclasses import dataclass
 
 import msgspec
 import pytest
 
 from thrum_kernel.cli.output import Option, Output
+from thrum_kernel.cli.running import fail
 from thrum_kernel.errors import UnknownRecipient
 
 
@@ -193,3 +196,19 @@ def test_a_warning_that_no_json_value_can_hold_is_still_a_line(way: str) -> None
     written.out.close(failed=way == "failed")
     assert written.of(2) == "Warning: careful\n"
     assert "careful" not in written.of(1)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x/config.json"), " of /x/config.json"),
+        (sqlite3.OperationalError("database or disk is full"), ""),
+    ],
+)
+def test_a_full_disk_is_told_as_such_wherever_it_is_met(error: Exception, told: str) -> None:
+    written = Written()
+
+    assert fail(error, written.out) == 1
+    assert written.of(2) == (
+        f"Error: no space left on the disk{told}\nHint: free some space and retry; reading still works\n"
+    )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,28 @@ def test_bytes_of_a_failed_sync_are_never_stored_later() -> None:
     disk.sync_folder(root)
     assert disk.read(root / "x") == b"gone"
     assert disk.crashed().files() == {root / "x": b""}
+
+
+SHORT = """
+import resource, sys
+from pathlib import Path
+from thrum_kernel.errors import StoreError
+from thrum_kernel.store.disk import OsDisk
+
+file = OsDisk().create(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    file.write(b"x" * 5000)
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_write_that_is_taken_in_part_tells_what_stopped_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+
+    told = subprocess.run(
+        [sys.executable, "-c", SHORT, path], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert told.strip() == f"cannot write {path}: File too large"

@@ -42,6 +42,7 @@ from thrum_kernel.errors import (
     ShuttingDown,
     ThrumError,
     Timeout,
+    disk_full,
 )
 
 REQUEST_LIMIT_S: Final = 10.0
@@ -474,7 +475,8 @@ def _failure(error: Exception, request: Request) -> bytes:
     if isinstance(error, ThrumError):
         return encode_error(error, request.id)
     _log.error("%s failed", request.method, exc_info=error)
-    return encode_internal_error(request.id)
+    full = disk_full(error)
+    return encode_internal_error(request.id) if full is None else encode_error(full, request.id)
 
 
 def _claim(entry: _Entry, params: Any) -> str:

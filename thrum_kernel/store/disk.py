@@ -36,7 +36,7 @@ class File(Protocol):
     """A file open for appending."""
 
     def write(self, data: bytes) -> int:
-        """Append *data* with one call; the number of bytes that were taken, which may be fewer."""
+        """Append *data*; the number of bytes that were taken, which may be fewer. Some may be taken when it raises."""
         ...
 
     def sync(self) -> None:
@@ -120,7 +120,10 @@ class _OsFile:
 
     def write(self, data: bytes) -> int:
         with _translated(self._path, "write"):
-            return os.write(self._descriptor, data)
+            taken = os.write(self._descriptor, data)
+            if taken < len(data):  # only the next call says why, e.g. that the disk is full
+                taken += os.write(self._descriptor, memoryview(data)[taken:])
+            return taken
 
     def sync(self) -> None:
         with _translated(self._path, "sync"):
