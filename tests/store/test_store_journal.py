@@ -7,7 +7,7 @@ import pytest
 
 from thrum_kernel.errors import FileDamaged, StoreError, StoreFull
 from thrum_kernel.store import journal
-from thrum_kernel.store.disk import OsDisk
+from thrum_kernel.store.disk import File, OsDisk
 from thrum_kernel.store.journal import Journal, Mark, Previous, recover
 from thrum_kernel.testing.disk import FaultDisk
 
@@ -188,3 +188,49 @@ def test_a_full_disk_is_told_as_such() -> None:
         opened(disk, Path("/T"), "w2", log.end())
     disk.free()
     opened(disk, Path("/T"), "w3", log.end()).append([event(1)])
+
+
+def test_a_journal_that_cannot_begin_leaves_nothing_behind() -> None:
+    disk = FaultDisk(Path("/T"))
+    disk.before_call = lambda at, what: at.fill() if what.startswith("write") else None
+
+    with pytest.raises(StoreFull):
+        opened(disk, Path("/T"))
+
+    assert disk.entries(Path("/T/journal")) == []
+
+
+class Full(OsDisk):
+    """A disk that takes names, but no bytes; it knows which files are open."""
+
+    def __init__(self) -> None:
+        self.open: list[Path] = []
+
+    def create(self, path: Path) -> File:
+        file = super().create(path)
+        self.open.append(path)
+        return Refusing(self, path, file)
+
+
+class Refusing:
+    def __init__(self, disk: Full, path: Path, file: File) -> None:
+        self._disk, self._path, self._file = disk, path, file
+
+    def write(self, data: bytes) -> int:
+        raise StoreFull(self._path)
+
+    def sync(self) -> None:
+        raise AssertionError("there is nothing to sync")
+
+    def close(self) -> None:
+        self._file.close()
+        self._disk.open.remove(self._path)
+
+
+def test_a_disk_that_stays_full_costs_no_open_files(tmp_path: Path) -> None:
+    disk = Full()
+    for number in range(3):
+        with pytest.raises(StoreFull):
+            opened(disk, tmp_path, f"w{number}")
+
+    assert disk.open == []

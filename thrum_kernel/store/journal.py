@@ -91,9 +91,15 @@ class Journal:
         line = _encode(header) + b"\n"
         path = folder / f"{writer}{SUFFIX}"
         file = disk.create(path)
-        if file.write(line) != len(line):
-            file.close()
-            raise StoreError(f"cannot begin the journal {path}: short write")
+        try:
+            if file.write(line) != len(line):
+                raise StoreError(f"cannot begin the journal {path}: short write")
+        except StoreError:
+            with contextlib.suppress(StoreError):
+                file.close()
+            with contextlib.suppress(StoreError):  # nothing in it counts; it would be told as damaged
+                disk.remove(path)
+            raise
         return cls(disk, path, file, header, len(line))
 
     @property
