@@ -194,7 +194,7 @@ def test_a_journal_that_cannot_begin_leaves_nothing_behind() -> None:
     disk = FaultDisk(Path("/T"))
     disk.before_call = lambda at, what: at.fill() if what.startswith("write") else None
 
-    with pytest.raises(StoreFull):
+    with pytest.raises(StoreError):
         opened(disk, Path("/T"))
 
     assert disk.entries(Path("/T/journal")) == []
