@@ -47,7 +47,7 @@ class Outcome:
 def run(seed: int, *, steps: int = STEPS) -> Outcome:
     """Tell the story of *seed* and look at what it came to. An assertion that fails on the way is a violation, too."""
     rng = random.Random(seed)
-    with _folder() as folder, simulated_loop(rng) as loop:
+    with folder_in_memory() as folder, simulated_loop(rng) as loop:
         story = Story(seed, folder, loop, rng)
         with _watched(story):
             found = loop.run_until_complete(_tell(story, steps))
@@ -66,7 +66,7 @@ async def _tell(story: Story, steps: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def folder_in_memory() -> Iterator[Path]:
     """A folder in memory where there is one: databases are synced some thousand times a second."""
     folder = Path(tempfile.mkdtemp(prefix="thrum-simulation-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
     try:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thrum_kernel.clock import format_us
+from thrum_kernel.store.files import write_new
 from thrum_kernel.store.filter import filter_quarantine, filter_units
 from thrum_kernel.store.purge import Purges, filtered, purges_in
 from thrum_kernel.store.ranges import Line, Tree, cut, read_log, roll_up, scan, strays
@@ -193,3 +194,34 @@ def test_quarantine_keeps_only_what_is_surely_younger() -> None:
     assert [
         path.name for path in filter_quarantine(tree, Purges(erased={f"msg_{11:026d}": frozenset()}))
     ] == ["new"]
+
+
+def test_two_states_of_one_unit_that_share_a_file_come_to_the_same(tmp_path: Path) -> None:
+    """One was purged of alice's text already, and both still list bob's file: the first filtered must not take it."""
+    disk = FaultDisk(tmp_path)
+    tree = Tree(disk, tmp_path)
+    bobs = event("message.create", 4, agent_id="bob", incarnation="A", body={"content": "secret"})
+    later = about("message.edit", 20, 4, author="bob", body={"content": "kept"})
+    lines = [Line("W1", at, line) for at, line in enumerate((created(3), bobs, later), 1)]
+    lines = [
+        line._replace(line=line.line.replace(b'"sequence":1', b'"sequence":%d' % line.sequence))
+        for line in lines
+    ]
+    (before,) = cut(tree, lines, daemon="d_1", message_types=TYPES)
+    files = {path: disk.read(tree.published / path) for path in before.paths}
+    erased = purges_in([about("message.delete", 30, 3)])
+    (purged,) = filter_units(tree, [before], erased).units
+    assert set(purged.paths) & set(before.paths), "bob's file is in both"
+    for path, data in files.items():  # a merge brings it back
+        if disk.size(tree.published / path) is None:
+            write_new(disk, tree.published / path, data, temporary=tree.temporary)
+    both = scan(tree)
+    assert len(both.units) == 2
+    done = filter_units(
+        tree, both.units, purges_in([purge(50, 4), about("message.delete", 30, 4, author="bob")]) | erased
+    )
+    assert done.problems == []
+    after = scan(tree)
+    assert len(after.units) == 1 and not after.problems and not strays(tree, after)
+    assert all(disk.size(tree.published / path) is not None for path in after.units[0].paths)
+    assert not any(b"secret" in data for data in disk.files().values())

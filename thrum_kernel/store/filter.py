@@ -16,7 +16,7 @@ from thrum_kernel.errors import FileDamaged, FileMissing
 from thrum_kernel.store.files import drop
 from thrum_kernel.store.purge import Purges, filtered
 from thrum_kernel.store.read import read_events, read_shard
-from thrum_kernel.store.scan import Problem
+from thrum_kernel.store.scan import Problem, twins
 from thrum_kernel.store.tree import Line, Tree
 from thrum_kernel.store.units import ShardEntry, Unit
 
@@ -81,7 +81,7 @@ def filter_unit(tree: Tree, unit: Unit, purges: Purges) -> Unit:
         new_events = read_events(tree, unit)
     span = unit.header.start, unit.header.end
     after = tree.write_unit(unit.daemon, unit.windows, span, new_events, new_shards, held=unit.held)
-    tree.drop([unit], keep=[after])
+    tree.drop([unit], keep=[after, *twins(tree, unit)])
     return after
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -141,6 +142,22 @@ def walk(tree: Tree, folder: Path, *, everything: bool = False) -> Iterator[Path
 def is_complete(tree: Tree, unit: Unit) -> bool:
     """Whether every file of the unit is there."""
     return all(tree.disk.size(tree.published / path) is not None for path in unit.paths)
+
+
+def twins(tree: Tree, unit: Unit) -> list[Unit]:
+    """The other units that may list message files of *unit*: those whose names tell the same window.
+
+    Two states of one unit, one purged of more than the other, share what neither purge touched.
+    """
+    name = parse_name(unit.path.name)
+    found = []
+    for path in walk(tree, unit.path.parent):
+        other = parse_name(path.name)
+        if path == unit.path or name is None or other is None or other.window != name.window:
+            continue
+        with contextlib.suppress(FileDamaged, FileMissing):
+            found.append(read_unit_header(tree, path))
+    return found
 
 
 def strays(tree: Tree, found: Scan) -> list[Path]:

@@ -238,7 +238,7 @@ class Cutter:
             self._look()
             self._look_at_held()
             if self.tree.is_pending:
-                self._new_purges |= purges_of(self.tree)
+                self._note_purges(purges_of(self.tree))
                 self._must_sync = True
             self._is_open, self._is_tidy = True, False
         try:

@@ -285,7 +285,11 @@ class Exchange:
 
     def _take(self, tip: str) -> Merged:
         known = self._cutter.known_purges
-        merged = self._merger.merge(tip, remote=self.remote.name, known=known)
+        try:
+            merged = self._merger.merge(tip, remote=self.remote.name, known=known)
+        except BaseException:
+            self._cutter.forget()  # what was written until then may have to be purged
+            raise
         self._cutter.learn(merged.purges)
         return merged
 

@@ -13,24 +13,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from thrum_kernel.errors import FileDamaged, FileMissing, FormatTooNew, ThrumError
 from thrum_kernel.store.files import digest, drop, write_new
 from thrum_kernel.store.filter import filter_units
-from thrum_kernel.store.names import daemon_folder, parse_name
-from thrum_kernel.store.purge import Purges, is_purging, purges_in
+from thrum_kernel.store.names import Window, daemon_folder, parse_name
+from thrum_kernel.store.purge import Purges, filtered, is_purging, purges_in
 from thrum_kernel.store.read import read_window
 from thrum_kernel.store.scan import Problem, Scan, covered, scan, strays
 from thrum_kernel.store.shared import Copy, SharedTexts, copies_in, sharing_changes, take_copies
 from thrum_kernel.store.tree import READER, Tree
 from thrum_kernel.store.units import Unit, decode_unit
+from thrum_kernel.sync.present import Present
 from thrum_kernel.sync.seams import BlobReader, Snapshots
 from thrum_kernel.sync.union import is_events_path, is_log_path, paths_of, surplus, wanted, whole
 
 FORMAT = "FORMAT"
+
+Place: TypeAlias = tuple[str, tuple[Window, ...]]
+"""A daemon and windows of its."""
 
 
 class ForeignBranch(ThrumError):
@@ -68,28 +72,6 @@ class Merged:
     own: list[Unit] = field(default_factory=list)
     purges: Purges = field(default_factory=Purges)
     problems: list[Problem] = field(default_factory=list)
-
-
-class Present:
-    """Which published files are here, at one moment: each is looked for once, and only those that are asked for.
-
-    A list of all of them costs more than a publish: a thousand folders for fifty agents.
-    """
-
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-        self._seen: dict[str, bool] = {}
-
-    def __contains__(self, path: object) -> bool:
-        assert isinstance(path, str)
-        is_here = self._seen.get(path)
-        if is_here is None:
-            is_here = self._seen[path] = self._tree.disk.size(self._tree.published / path) is not None
-        return is_here
-
-    def update(self, paths: Iterable[str]) -> None:
-        """*paths* were written meanwhile."""
-        self._seen.update(dict.fromkeys(paths, True))
 
 
 class _Format(msgspec.Struct):
@@ -133,6 +115,8 @@ class Merger:
         self._format = ("", 0)  # the blob of a FORMAT file and what it asks for
         self.lacking: list[str] = []
         self._is_tidy = False
+        self._owed: set[Place] = set()  # written by a merge that broke off: they do not count here yet
+        self._has_marked = False  # whether the merge noted that a purge is pending, since it may break off
 
     @property
     def problems(self) -> list[Problem]:
@@ -172,10 +156,14 @@ class Merger:
             present = self._present()
             self._compare(entries, present, blobs, merged)
             offered = self._offered(entries, present, blobs, merged)
-            taken = [
+            owed = frozenset(self._owed)
+            self._has_marked = False
+            new = wanted(offered, list(whole(here.units, present)), entries)
+            taken = [unit for unit in new if self._take(unit, entries, present, blobs, merged, known)]
+            taken += [
                 unit
-                for unit in [*wanted(offered, list(whole(here.units, present)), entries), *here.units]
-                if self._take(unit, entries, present, blobs, merged)
+                for unit in here.units
+                if self._take(unit, entries, present, blobs, merged, known) or _place(unit) in owed
             ]
             self._take_texts(entries, blobs, known, merged)
         was_tidy, self._is_tidy = self._is_tidy, False
@@ -185,6 +173,7 @@ class Merger:
         if not was_tidy:
             self._drop_strays()
         self._is_tidy = True
+        self._owed.clear()
         self._last = entries
         self._headers = {path: unit for path, unit in self._headers.items() if path in entries}
         merged.own = [unit for unit in self._headers.values() if unit.daemon == self._daemon]
@@ -298,25 +287,40 @@ class Merger:
     # taking
 
     def _take(
-        self, unit: Unit, entries: Mapping[str, str], present: Present, blobs: BlobReader, merged: Merged
+        self,
+        unit: Unit,
+        entries: Mapping[str, str],
+        present: Present,
+        blobs: BlobReader,
+        merged: Merged,
+        known: Purges,
     ) -> bool:
         """Write the files of *unit* that are not here, the events file last; whether there were any."""
         missing = [name for name in unit.names if name in entries and name not in present]
-        written = [path for path in missing if self._write(path, entries[path], blobs, merged)]
+        if missing:
+            self._owed.add(_place(unit))
+        written = [path for path in missing if self._write(path, entries[path], blobs, merged, known)]
         present.update(written)
         return bool(written)
 
-    def _write(self, path: str, blob: str, blobs: BlobReader, merged: Merged) -> bool:
+    def _write(self, path: str, blob: str, blobs: BlobReader, merged: Merged, known: Purges) -> bool:
         data = self._sound(path, blob, blobs, merged) if is_log_path(path) else None
         if data is None:
             return False
-        if is_purging(data):
-            self._tree.mark_pending()  # a start finds it and purges, should we die before that is done
+        self._mark(data, known)
         target = self._tree.published / path
         temporary = self._tree.folders.ensure(self._tree.temporary)
         self._tree.folders.ensure(target.parent)
         write_new(self._tree.disk, target, data, temporary=temporary)
         return True
+
+    def _mark(self, data: bytes, known: Purges) -> None:
+        """Note durably that something is to be purged: a start finds it, should we die before that is done."""
+        if is_purging(data):
+            self._tree.mark_pending()
+        elif known and not self._has_marked and not self._tree.is_pending and _is_touched(data, known):
+            self._tree.mark_pending()
+            self._has_marked = True
 
     def _take_texts(
         self, entries: Mapping[str, str], blobs: BlobReader, known: Purges, merged: Merged
@@ -348,10 +352,12 @@ class Merger:
         if not taken:
             return
         merged.purges = purges_in(line for unit in taken for line in _lines(self._tree, unit))
-        filtered = filter_units(self._tree, taken, known) if known else None
-        if filtered is not None:
-            merged.problems += filtered.problems
-        merged.units = sorted(filtered.units if filtered is not None else taken, key=lambda unit: unit.key)
+        after = filter_units(self._tree, taken, known) if known else None
+        if after is not None:
+            merged.problems += after.problems
+        merged.units = sorted(after.units if after is not None else taken, key=lambda unit: unit.key)
+        if self._has_marked and not merged.purges and not (after is not None and after.problems):
+            self._tree.clear_pending()
 
     def _drop_superseded(self) -> None:
         """Remove units of other daemons that lie inside larger ones."""
@@ -375,6 +381,15 @@ def _reader(data: bytes) -> int:
     except msgspec.MsgspecError:
         return 0
     return found.reader if found.format == "thrum" else 0
+
+
+def _place(unit: Unit) -> Place:
+    """What stays of a unit when it is purged."""
+    return unit.daemon, unit.windows
+
+
+def _is_touched(data: bytes, purges: Purges) -> bool:
+    return any(filtered(line, purges) is not line for line in data.split(b"\n") if line)
 
 
 def _lines(tree: Tree, unit: Unit) -> Iterable[bytes]:
