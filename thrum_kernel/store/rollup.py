@@ -7,8 +7,9 @@ each of them, so a line is written again at most once for every factor of sixtee
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from thrum_kernel.store.names import Window
@@ -25,8 +26,11 @@ MOST_BYTES: Final = 32 << 20
 def plan(units: Sequence[Unit], *, current: str = "", fan_in: int = FAN_IN) -> list[list[Unit]]:
     """Which units of one daemon are worth rolling up now: lists of at least *fan_in*, oldest first.
 
-    *current* is the writer that still lives; its windows are only joined with each other.
+    *current* is the writer that still lives; its windows are only joined with each other. Units that share events are
+    joined before anything else, however few: a restore can leave such, one of before the backup and one of after it.
     """
+    if shared := _sharing(units):
+        return [shared]
     living = sorted((u for u in units if _is_of(u, current)), key=lambda unit: unit.windows[0])
     ended = sorted((u for u in units if not _is_of(u, current)), key=lambda unit: unit.key)
     runs = [_neighbours(found, fan_in) for found in _unbroken(living)]
@@ -49,6 +53,7 @@ def roll_up(tree: Tree, units: Sequence[Unit]) -> Unit:
         for shard in unit.header.shards:
             shards.setdefault(shard.agent, []).extend(read_shard(tree, unit, shard))
     for lines in (events, *shards.values()):
+        lines[:] = _once(lines)
         lines.sort(key=lambda line: (order[line[0]], line[1]))
     span = min(unit.header.start for unit in units), max(unit.header.end for unit in units)
     larger = tree.write_unit(
@@ -64,6 +69,30 @@ def joined(windows: Iterable[Window]) -> list[Window]:
     for writer, first, last in windows:
         by_writer.setdefault(writer, Spans()).add(first, last)
     return [Window(writer, first, last) for writer, spans in by_writer.items() for first, last in spans]
+
+
+def _sharing(units: Sequence[Unit]) -> list[Unit]:
+    """The first two units that share events of one writer; empty when none do."""
+    by_writer: dict[str, list[tuple[Window, Unit]]] = {}
+    for unit in units:
+        for window in unit.windows:
+            by_writer.setdefault(window.writer, []).append((window, unit))
+    for found in by_writer.values():
+        found.sort(key=lambda each: each[0])
+        for (window, unit), (after, other) in pairwise(found):
+            if after.first <= window.last and other is not unit:
+                return sorted((unit, other), key=lambda each: each.key)
+    return []
+
+
+def _once(lines: Iterable[Line]) -> list[Line]:
+    """One line a place; where they differ the one with the smaller SHA-256, as in `read_log`."""
+    best: dict[tuple[str, int], Line] = {}
+    for line in lines:
+        mine = best.setdefault((line.writer, line.sequence), line)
+        if mine.line != line.line:
+            best[mine[:2]] = min(mine, line, key=lambda each: hashlib.sha256(each.line).digest())
+    return list(best.values())
 
 
 def _is_of(unit: Unit, writer: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,6 +173,11 @@ class Cutter:
     def forget(self) -> None:
         """Published files were taken away: look at what is there before the next work."""
         self._is_open = False
+
+    def came(self, units: Iterable[Unit]) -> None:
+        """A merge brought *units*: ours among them, as after a restore, are looked at before the next work."""
+        if any(unit.daemon == self._daemon for unit in units):
+            self.forget()
 
     def learn(self, purges: Purges) -> None:
         """Note durably what another clone purged or deleted: the next publish takes it out of every file."""

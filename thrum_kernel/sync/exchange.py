@@ -290,6 +290,7 @@ class Exchange:
         except BaseException:
             self._cutter.forget()  # what was written until then may have to be purged
             raise
+        self._cutter.came(merged.units)
         self._cutter.learn(merged.purges)
         return merged
 
