@@ -155,6 +155,23 @@ def test_deleted_words_leave_the_files_of_the_index(tmp_path: Path) -> None:
     told(tmp_path, story)
 
 
+def test_deleted_words_leave_the_index_also_when_as_much_is_new_at_the_same_time(tmp_path: Path) -> None:
+    async def story(library: Library) -> None:
+        secret = library.log.message(library.alice, [library.bob], "zebrasesame")
+        library.take()
+        await library.search.settle()
+        library.log.delete(secret)
+        library.log.message(library.bob, [library.alice], "an answer that came meanwhile")
+        library.take()
+        await library.search.settle()
+        await library.search.scrub()
+        for file in tmp_path.glob("search.db*"):
+            assert b"zebrasesame" not in file.read_bytes(), file
+        assert await library.finds("meanwhile") == ["an answer that came meanwhile"]
+
+    told(tmp_path, story)
+
+
 def test_search_is_narrowed_like_an_inbox(tmp_path: Path) -> None:
     async def story(library: Library) -> None:
         log, alice, bob = library.log, library.alice, library.bob

@@ -36,6 +36,11 @@ INSERT INTO text (rowid, body, tags) SELECT m.id, m.body, 'w' || m.author || coa
 FROM cache.message m WHERE m.body IS NOT NULL AND
 """
 
+_DELETE_GONE = """
+DELETE FROM text WHERE rowid = ?1
+    AND NOT EXISTS (SELECT 1 FROM cache.message m WHERE m.id = ?1 AND m.body IS NOT NULL)
+"""
+
 
 class TextIndex:
     """The index of one build of the cache.
@@ -141,9 +146,11 @@ class TextIndex:
                 return
             messages = [(message,) for message in sorted({row[1] for row in rows})]
             self.db.execute("BEGIN")
-            removed = self.db.executemany("DELETE FROM text WHERE rowid = ?", messages).rowcount
-            added = self.db.executemany(f"{_INSERT} m.id = ?", messages).rowcount
-            self.is_soiled = self.is_soiled or removed > added
+            # Counted apart: in one batch as many may be new as are gone.
+            gone = self.db.executemany(_DELETE_GONE, messages).rowcount
+            self.db.executemany("DELETE FROM text WHERE rowid = ?", messages)
+            self.db.executemany(f"{_INSERT} m.id = ?", messages)
+            self.is_soiled = self.is_soiled or gone > 0
             self._note(change=rows[-1][0], soiled=int(self.is_soiled))
             self.db.execute("COMMIT")
             self.change = rows[-1][0]
