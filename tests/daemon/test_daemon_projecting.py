@@ -85,6 +85,26 @@ def test_health_tells_the_progress_and_message_methods_say_so(repo: Repo) -> Non
     asyncio.run(story())
 
 
+def test_a_cache_that_could_not_be_made_is_made_when_the_disk_lets_it(repo: Repo) -> None:
+    async def story() -> None:
+        async with serving(repo.path) as daemon:
+            alice = await register(daemon, "alice", repo.path)
+            await send(daemon, alice, "before", to="@alice")
+            in_the_way = repo.path / ".thrum/var/messages.rebuild.db"
+            in_the_way.mkdir()
+            done = asyncio.Event()
+            daemon.keeper.rebuilt.append(done.set)
+            daemon.keeper.want_rebuild("a test asks")
+            await asyncio.sleep(0.3)
+            assert daemon.keeper.refusal() is not None
+            in_the_way.rmdir()
+            async with asyncio.timeout(20):
+                await done.wait()
+            assert await texts(daemon, alice) == ["before"]
+
+    asyncio.run(story())
+
+
 def test_nothing_is_answered_before_lost_identities_are_back(repo: Repo) -> None:
     async def story() -> None:
         async with serving(repo.path) as daemon:

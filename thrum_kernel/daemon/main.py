@@ -286,6 +286,7 @@ class Daemon:
             self.messaging.rebuilt,
             self.agents.world.invalidate,
             self.search.note,
+            self.publisher.poke,  # of what was durable but not projected nobody was told
         ]
         self.tokens = Tokens(opened.local, clock, incarnation_of=self.asked.incarnation_of)
         self.hints = Hints(

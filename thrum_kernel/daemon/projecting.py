@@ -6,12 +6,15 @@ While that goes on every method that needs the cache answers ``projecting N %``;
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import sqlite3
 from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from thrum_kernel.clock import Clock
-from thrum_kernel.errors import DaemonError, Projecting
+from thrum_kernel.errors import DaemonError, Projecting, ThrumError
 from thrum_kernel.events import EventTypes
 from thrum_kernel.projection import queries, replay
 from thrum_kernel.projection.apply import Projector
@@ -22,6 +25,12 @@ from thrum_kernel.store.scan import Problem
 from thrum_kernel.store.tree import Tree
 
 _log = logging.getLogger(__name__)
+
+_REFUSED: Final = (OSError, sqlite3.Error, ThrumError)
+"""What making the cache anew fails with where the disk refuses: it is done again when that has passed."""
+
+_FIRST_PAUSE_S: Final = 1.0
+_LAST_PAUSE_S: Final = 60.0
 
 
 class ProjectionKeeper:
@@ -57,6 +66,7 @@ class ProjectionKeeper:
         self._percent: int | None = 0
         self._lock = asyncio.Lock()
         self._wanted: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def refusal(self) -> DaemonError | None:
         """What to answer while the cache cannot be asked; None when it can."""
@@ -84,10 +94,12 @@ class ProjectionKeeper:
             self._done()
 
     async def rebuild(self) -> None:
-        """Make the cache anew and serve it."""
-        async with self._lock:
-            await self._rebuild()
-            self._done()
+        """Make the cache anew and serve it; where that fails it is tried again in the background."""
+        try:
+            await self._make_anew()
+        except _REFUSED as error:
+            self.want_rebuild(f"it could not be made: {error}")
+            raise
 
     def take_up_types(self) -> None:
         """Project what was kept for want of its type, where that is known now."""
@@ -98,12 +110,32 @@ class ProjectionKeeper:
         """Make the cache anew soon, in the background."""
         if self._wanted is None or self._wanted.done():
             _log.warning("the cache is rebuilt: %s", why)
-            self._wanted = asyncio.get_running_loop().create_task(self.rebuild(), name="rebuild")
+            self._wanted = asyncio.get_running_loop().create_task(self._rebuild_at_last(), name="rebuild")
 
     async def close(self) -> None:
         """Wait for a rebuild that is under way."""
+        self._closing.set()
         if self._wanted is not None:
             await asyncio.gather(self._wanted, return_exceptions=True)
+
+    async def _rebuild_at_last(self) -> None:
+        """Make the cache anew, again and again until it is done: nothing that needs it is answered before."""
+        pause_s = _FIRST_PAUSE_S
+        while not self._closing.is_set():
+            try:
+                await self._make_anew()
+                return
+            except _REFUSED as error:
+                _log.error("the cache could not be made anew, which is tried again: %s", error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._closing.wait()
+            pause_s = min(pause_s * 2, _LAST_PAUSE_S)
+
+    async def _make_anew(self) -> None:
+        async with self._lock:
+            await self._rebuild()
+            self._done()
 
     def _done(self) -> None:
         self._percent = None
