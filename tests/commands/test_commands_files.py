@@ -335,7 +335,10 @@ def test_sync_gc_tells_before_and_after(dry_run: bool) -> None:
     words = ("sync", "gc", "--dry-run") if dry_run else ("sync", "gc")
     lines = run(*words, answers={"sync.gc": done}).out.splitlines()
     if dry_run:
-        assert lines[0] == "Nothing was changed; 4 publishes would become part of larger files"
+        assert lines[0] == (
+            "Nothing was changed; 4 publishes would become part of larger files,"
+            " and the history of 9 commits would begin anew"
+        )
     else:
         assert lines[0] == "✓ 3000 B saved, 4 publishes rolled up, the history began anew"
     assert lines[-1].split() == (["commits", "9"] if dry_run else ["commits", "9", "1"])

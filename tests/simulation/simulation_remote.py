@@ -71,6 +71,9 @@ class MemoryRepository:
     def is_sound(self) -> bool:
         return True
 
+    def is_usable(self) -> bool:
+        return True
+
     def prepare(self) -> None:
         self._is_ready = True
 

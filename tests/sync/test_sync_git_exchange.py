@@ -14,10 +14,10 @@ import pytest
 from sync_clones import fingerprint
 from sync_sides import Side, at_once, remote_files, remote_text
 
-from thrum_kernel.errors import FormatTooNew
+from thrum_kernel.errors import FormatTooNew, GitFailed
 from thrum_kernel.store.files import digest
 from thrum_kernel.sync.merge import ForeignBranch
-from thrum_kernel.sync.remote import Raced, Remote
+from thrum_kernel.sync.remote import Raced, Remote, RemoteFailed
 from thrum_kernel.sync.repository import Repository
 from thrum_kernel.testing.harness import Repo
 
@@ -292,6 +292,43 @@ def test_a_damaged_repository_of_ours_is_put_aside_and_made_anew(origin: Repo) -
         assert (one.folder / "repo.git.damaged").is_dir()
         await two.sync()
         assert two.lines() == one.lines() and len(one.lines()) == 2
+
+    tell(origin, story)
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish\n"])
+def test_a_list_that_cannot_be_read_here_is_taken_from_the_remote_after_a_start(
+    origin: Repo, content: bytes
+) -> None:
+    async def story(one: Side, two: Side) -> None:
+        await one.house.committer.send("one")
+        await one.sync()
+        await two.house.committer.send("two", agent="bob")
+        await two.sync()
+        before, lines = two.files(), two.lines()
+        for path in sorted(path for path in before if path.startswith("events")):
+            (two.published / path).write_bytes(content)
+        again = Side(two.repo, TWO)
+        await again.sync()
+        assert again.files() == before and again.lines() == lines
+
+    tell(origin, story)
+
+
+@pytest.mark.parametrize("name", ["HEAD", "config", "refs/heads/a-sync"])
+def test_a_repository_of_ours_that_git_does_not_know_any_more_is_made_anew_also_before_the_remote_is_asked(
+    origin: Repo, name: str
+) -> None:
+    async def story(one: Side, two: Side) -> None:
+        await one.house.committer.send("one")
+        await one.sync()
+        await two.house.committer.send("two", agent="bob")
+        await two.sync()
+        (one.folder / "repo.git" / name).write_text("rubbish\n")
+        with contextlib.suppress(GitFailed, RemoteFailed):
+            await one.sync()
+        await one.sync()
+        assert one.lines() == two.lines() and len(one.lines()) == 2
 
     tell(origin, story)
 

@@ -71,6 +71,7 @@ def test_a_secret_stays_here_until_it_is_released_and_then_arrives_once(
                 "patterns": ["aws-access-key"],
                 "release": f"thrum sync release {message}",
             }
+            assert await names(one) == [message]  # at once, as the sender was told
             after = await one.send("alice", "@bob", "and this is no secret")
             assert "held" not in await one.call("message.edit", "alice", message_id=after, content="indeed")
             await meet(one, two)

@@ -132,6 +132,7 @@ class Exchange:
         self._watch = watch
         self._pause = pause
         self._changes = 0
+        self._is_reached = False  # the remote answered the last look
         self._unprojected: list[Unit] = []
 
     @property
@@ -164,20 +165,30 @@ class Exchange:
                 if await self._once(done, anew):
                     return done
         except GitFailed as error:
-            if not await self._in_thread(self._repository.is_sound):
-                aside = await self._in_thread(self._repository.put_aside)
-                self.tip = ""
-                _log.warning(
-                    "our own repository is damaged and is made anew; it is kept in %s: %s", aside, error
-                )
+            await self._doubt(error)
+            raise
+        except RemoteFailed as error:
+            if error.kind == "offline":  # git tells of no difference between the other side and this one
+                await self._doubt(error, is_reached=self._is_reached)
             raise
         raise RemoteFailed(self.remote.name, "limited", f"{TRIES} times somebody else pushed first")
+
+    async def _doubt(self, error: Exception, *, is_reached: bool = True) -> None:
+        """Put our repository aside if it is why git failed; where the remote did not answer, only a quick look."""
+        look = self._repository.is_sound if is_reached else self._repository.is_usable
+        if await self._in_thread(look):
+            return
+        aside = await self._in_thread(self._repository.put_aside)
+        self.tip = ""
+        _log.warning("our own repository is damaged and is made anew; it is kept in %s: %s", aside, error)
 
     async def _once(self, done: Exchanged, anew: bool) -> bool:
         """One round; False when somebody else pushed meanwhile."""
         if not self._repository.is_linked:
             await self._start_over()
+        self._is_reached = False
         tip = await self._in_thread(self.remote.look)
+        self._is_reached = True
         if tip == self.tip and not self.has_news and not anew and not self._is_owed:
             return True
         await self._in_thread(self._repository.prepare)

@@ -10,6 +10,7 @@ Source: DESIGN.md D1, "Published files", "Purge".
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ from thrum_kernel.store.units import Unit, decode_unit
 from thrum_kernel.sync.present import Present
 from thrum_kernel.sync.seams import BlobReader, Snapshots
 from thrum_kernel.sync.union import is_events_path, is_log_path, paths_of, surplus, wanted, whole
+
+_log = logging.getLogger(__name__)
 
 FORMAT = "FORMAT"
 
@@ -153,6 +156,8 @@ class Merger:
         with self._repository.blobs() as blobs:
             self._check_format(entries, blobs, remote)
             here = self._scan()
+            if self._drop_damaged(here.problems, entries, blobs):
+                here = self._scan()
             present = self._present()
             self._compare(entries, present, blobs, merged)
             offered = self._offered(entries, present, blobs, merged)
@@ -358,6 +363,19 @@ class Merger:
         merged.units = sorted(after.units if after is not None else taken, key=lambda unit: unit.key)
         if self._has_marked and not merged.purges and not (after is not None and after.problems):
             self._tree.clear_pending()
+
+    def _drop_damaged(
+        self, problems: Iterable[Problem], entries: Mapping[str, str], blobs: BlobReader
+    ) -> bool:
+        """Remove files that cannot be read here and are whole in the tip, to be taken from it; whether any."""
+        paths = [
+            problem.path for problem in problems if problem.kind == "damaged" and problem.path in entries
+        ]
+        whole_there = [path for path in paths if _is_named_after(path, blobs.read(entries[path]))]
+        for path in whole_there:
+            _log.warning("%s is damaged here and is taken from the remote again", path)
+        drop(self._tree.disk, [self._tree.published / path for path in whole_there])
+        return bool(whole_there)
 
     def _drop_superseded(self) -> None:
         """Remove units of other daemons that lie inside larger ones."""

@@ -10,6 +10,7 @@ Source: DESIGN.md D1, "Published files"; D5.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,7 +19,7 @@ import msgspec
 
 from thrum_kernel.api import Call, Caller, Method
 from thrum_kernel.clock import Clock, format_us
-from thrum_kernel.errors import NotFound, Refused, UsageError
+from thrum_kernel.errors import NotFound, Refused, ThrumError, UsageError
 from thrum_kernel.store.ranges import HeldLine, Release
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.publish import Publisher
@@ -127,6 +128,8 @@ class HeldMethods:
         )
 
     async def _held(self, call: Call, params: HeldParams) -> HeldResult:
+        with contextlib.suppress(ThrumError):  # `sync status` tells of it
+            await self._publisher.cut_now()  # what was written just now is held back by now
         lines = _once(self._cutter.held)
         events = await asyncio.to_thread(lambda: [self._event(line) for line in lines])
         return HeldResult(held=events, total=len(events))

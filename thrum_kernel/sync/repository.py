@@ -81,6 +81,12 @@ class Repository:
             return True
         return self._runner.run("fsck", "--no-dangling", cwd=self.folder).ok
 
+    def is_usable(self) -> bool:
+        """Whether git takes it for a repository at all; cheap, and one that is not there is usable."""
+        if not (self.folder / "HEAD").exists():
+            return True
+        return self._runner.run("rev-parse", "--git-dir", cwd=self.folder).ok
+
     def prepare(self) -> None:
         """Make the repository where there is none, and mend what a killed git left behind; cheap when done before.
 

@@ -91,7 +91,10 @@ def collected_lines(done: Entry) -> list[str]:
 def _collected(done: Entry) -> str:
     rolled = counted(done.get("rolled_up", 0), "publish", "publishes")
     if done["dry_run"]:
-        return f"Nothing was changed; {rolled} would become part of larger files"
+        commits = done["before"]["commits"]
+        is_due = commits > 1 and not done.get("reason")
+        anew = f", and the history of {counted(commits, 'commit')} would begin anew" if is_due else ""
+        return f"Nothing was changed; {rolled} would become part of larger files{anew}"
     saved = done["before"]["bytes"] - done["after"]["bytes"]
     told = [f"{_bytes(saved)} saved" if saved > 0 else "nothing to save"]
     told += [f"{rolled} rolled up"] if done.get("rolled_up") else []
