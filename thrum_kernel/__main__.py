@@ -6,8 +6,10 @@ The only place that starts the daemon itself (``daemon run``); the command line 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
     from thrum_kernel.cli.app import Tree
     from thrum_kernel.client import SocketApi
     from thrum_kernel.paths import Paths
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    # Amid imports an exception would show a traceback, and nothing is to be taken back yet. The thin client blocked it.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def main() -> int:
@@ -30,6 +43,8 @@ def main() -> int:
     def tree() -> Tree:
         return whole_tree(os.environ, _here(), argv)
 
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return local.main(argv, os.environ, make_tree=tree, connect=_connect, offline=_offline)
 
 

@@ -9,6 +9,7 @@ next. Facts are attributes, the sentence is ``__str__``.
         - BodyTooLarge
         - BodyInvalid
     - NotFound              what was named does not exist
+        - UnknownAgent
         - UnknownRecipient
         - AmbiguousName
     - Refused               the caller may not do this, or not now
@@ -130,6 +131,20 @@ class NotFound(ThrumError):
         super().__init__(told.replace(name, _shown(name)) if name else told, hint=hint)
         self.kind = kind
         self.name = name
+
+
+class UnknownAgent(NotFound):
+    """Nobody is registered by the name that an agent was asked for with.
+
+    Attributes:
+        near: registered names that look like it, nearest first.
+    """
+
+    def __init__(self, name: str, near: Sequence[str]) -> None:
+        self.near = tuple(near)
+        meant = " or ".join(f"@{other}" for other in self.near)
+        hint = f"did you mean {meant}?" if meant else "`thrum team --all` lists everyone"
+        super().__init__("agent", name, hint=hint)
 
 
 class UnknownRecipient(NotFound):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from agents_house import DAEMON, FAR_DAEMON, House, Processes, git
 
-from thrum_kernel.errors import NotFound, ParamsInvalid, Refused
+from thrum_kernel.errors import NotFound, ParamsInvalid, Refused, UnknownAgent
 from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRegister, SessionEnd
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -198,6 +198,9 @@ def test_adopt_takes_over_only_when_the_old_home_is_gone(repo: Path, processes: 
                 await house.call("agent.adopt", name="alice")
             with pytest.raises(Refused, match="heard of within the last 24 hours"):
                 await house.call("agent.adopt", name="zoe@far")
+            with pytest.raises(UnknownAgent, match="agent not found: zoe@mars") as unknown:
+                await house.call("agent.adopt", name="zoe@mars")
+            assert unknown.value.hint == "did you mean @zoe?"
             house.clock.ahead_us += 2 * DAY_US
             adopted = await house.call("agent.adopt", name="zoe@far")
             assert adopted["to_daemon"] == DAEMON

@@ -22,7 +22,7 @@ from thrum_kernel.errors import (
     IdentityMissing,
     NotFound,
     Refused,
-    UnknownRecipient,
+    UnknownAgent,
     UsageError,
 )
 from thrum_kernel.events.core import (
@@ -314,6 +314,6 @@ def test_lookup_of_an_ambiguous_name_is_refused(repo: Path) -> None:
             house.project_from_afar(other, daemon="d_01J0000000000000000000MNNN")
             with pytest.raises(NotFound, match="several machines: zoe@far, zoe@moon") as caught:
                 await house.call("agent.lookup", name="zoe")
-            assert not isinstance(caught.value, UnknownRecipient)
+            assert not isinstance(caught.value, UnknownAgent)
 
     asyncio.run(main())

@@ -10,7 +10,7 @@ import typer
 from cli_daemon import tree
 
 from thrum_kernel.api import Invocation
-from thrum_kernel.cli.app import Tree, build
+from thrum_kernel.cli.app import Tree, build, kernel_tree
 from thrum_kernel.cli.command import Group, Run, command, group, refuse_together, run_of
 from thrum_kernel.cli.output import Output
 from thrum_kernel.cli.running import step
@@ -55,6 +55,7 @@ class Mute:
         (("inbox", "-n", "x"), "invalid value for --times: not a whole number", "thrum inbox --help"),
         (("completion",), "missing argument: BASH|ZSH|FISH|POWERSHELL", "thrum completion --help"),
         (("sned",), 'unknown command "sned" for "thrum"', "did you mean thrum send?"),
+        (("--json",), '"thrum" needs a command', "thrum --help"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -143,6 +144,15 @@ def test_help_of_a_group_lists_its_commands() -> None:
 
     assert "Usage: thrum team COMMAND" in out
     assert "local  Show the team of this machine" in out
+
+
+def test_a_group_alone_shows_its_help() -> None:
+    commands = kernel_tree()
+    shown = run(("message",), commands)
+    assert shown[0] == 0 and shown == run(("help", "message"), commands)
+    assert shown == run(("message", "--json", "-h"), commands)
+    told = 'Error: "thrum message" needs a command\nHint: thrum message --help\n'
+    assert run(("--json", "message"), commands) == run(("message", "--json"), commands) == (1, "", told)
 
 
 def test_hidden_commands_are_not_listed() -> None:

@@ -205,9 +205,10 @@ def test_nothing_is_missing_for_gold_in_what_we_ship_and_show(cli: Cli, project:
     assert any("(PluginContract)" in text for text in suite)
 
 
-@pytest.mark.parametrize("name", ["Acme", "acme-guard", "1st", "", "a b"])
+@pytest.mark.parametrize("name", ["Acme", "acme-guard", "1st", "", "a b", "x", "x" * 42])
 def test_a_name_that_no_plugin_can_have_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="invalid plugin name"):
+    rule = "2 to 41 lower-case letters, digits and _, a letter first"
+    with pytest.raises(UsageError, match=f"invalid plugin name .*: it must be {rule}"):
         scaffold.project(name)
 
 

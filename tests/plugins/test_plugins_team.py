@@ -60,6 +60,19 @@ def test_a_link_is_no_file_of_the_repository_and_a_missing_one_is_told(tmp_path:
         trust.grant(tmp_path / team.FOLDER / "gone.py")
 
 
+@pytest.mark.parametrize("typed", ["../../stray", "../stray.py", "{repo}/stray", "link"])
+def test_only_plain_files_of_the_folder_are_trusted(daemon: Cli, repo: Repo, typed: str) -> None:
+    write(repo.path)
+    for stray in (repo.path / "stray.py", repo.path.parent / "stray.py"):
+        stray.write_text("")
+    (repo.path / team.FOLDER / "link.py").symlink_to(repo.path / "stray.py")
+
+    told = daemon.refused("plugin", "trust", typed.format(repo=repo.path))
+
+    assert "is no plain file of .thrum-plugins" in told
+    assert not (repo.path / ".git" / "thrum-sync" / team.TRUSTED).exists()
+
+
 def test_a_team_s_plugin_from_the_repository_to_an_answer_and_back(daemon: Cli, repo: Repo) -> None:
     socket = repo.path / ".thrum" / "var" / "thrum.sock"
     write(repo.path)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from projection_log import START_US, LogMaker, project
 
-from thrum_kernel.errors import AmbiguousName, UnknownRecipient
+from thrum_kernel.errors import AmbiguousName, UnknownAgent
 from thrum_kernel.events import core
 from thrum_kernel.projection import queries, views
 from thrum_kernel.projection.db import Cache
@@ -261,10 +261,11 @@ def test_bare_name_of_several_others_is_ambiguous(cache: Cache) -> None:
 
 @pytest.mark.parametrize("address", ["carl", "carol@mill", "b_b", "%", ""])
 def test_unknown_address_names_those_nearest(cache: Cache, address: str) -> None:
-    with pytest.raises(UnknownRecipient) as refused:
+    with pytest.raises(UnknownAgent) as refused:
         resolved(cache, address)
     if address.startswith("car"):
-        assert "carol" in refused.value.suggestions[address]
+        assert "carol" in refused.value.near
+    assert "sent" not in f"{refused.value} {refused.value.hint}", "not only who sends looks for agents"
 
 
 def test_live_agents_are_newest_registered_first(cache: Cache) -> None:

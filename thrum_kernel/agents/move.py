@@ -77,7 +77,7 @@ class Moving:
         """Take over an agent whose daemon is gone.
 
         Raises:
-            UnknownRecipient, AmbiguousName: the name means nobody, or several.
+            UnknownAgent, AmbiguousName: the name means nobody, or several.
             Refused: it lives here already, one of its name does, or its daemon was heard of lately.
         """
         agent = self._roster.addressed(params.name)

@@ -74,7 +74,7 @@ class Roster:
         )
 
     def addressed(self, address: str) -> AgentRow:
-        """The agent that ``@bob`` or ``@bob@host`` means here; raises UnknownRecipient or AmbiguousName."""
+        """The agent that ``@bob`` or ``@bob@host`` means here; raises UnknownAgent or AmbiguousName."""
         return queries.resolve_address(self.cache, address, self.daemon_id, self.names_of_daemons())
 
     def by_incarnation(self, incarnation: str) -> AgentRow | None:

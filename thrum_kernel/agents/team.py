@@ -22,7 +22,7 @@ from thrum_kernel.agents.session_rows import SessionRows
 from thrum_kernel.agents.work import Work, Worked
 from thrum_kernel.api import Call
 from thrum_kernel.clock import format_us
-from thrum_kernel.errors import UnknownRecipient
+from thrum_kernel.errors import UnknownAgent
 from thrum_kernel.events.core import WorkContext
 from thrum_kernel.projection import queries
 from thrum_kernel.projection.queries import AgentRow, SessionRow
@@ -70,7 +70,7 @@ class TeamMethods:
         """One agent: where it is, since when, when it was last seen; None when there is none."""
         try:
             agent = self._roster.addressed(params.name)
-        except UnknownRecipient:
+        except UnknownAgent:
             return Looked(member=None)
         return Looked(member=(await self.members([agent]))[0])
 

@@ -133,10 +133,12 @@ class Tree:
         """Parse the arguments of a found command and call its function; sets the global options of *run*.
 
         Raises:
-            HelpWanted: help was asked for.
+            HelpWanted: help was asked for, or a group was named and none of its commands.
             ThrumError: what the command refused with, a `UsageError` for wrong arguments.
         """
         if isinstance(found.entry, Group):
+            if "--json" in found.args and not found.wants_help:
+                raise usage.missing_command(found.path)
             raise HelpWanted(self.help_of(found))
         try:
             return self._run(found, found.entry, run)

@@ -332,6 +332,10 @@ def run_here(argv: list[bytes], request_id: bytes) -> NoReturn:
     environ[b"THRUM_LAUNCHER"] = encoded(sys.argv[1])
     environ[b"THRUM_REQUEST_ID"] = request_id
     python = encoded(sys.executable)
+    import _signal  # type: ignore[import-not-found]
+
+    # Ctrl-C waits until the other side can end without a traceback.
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGINT])
     posix.execve(python, [python, b"-P", b"-m", b"thrum_kernel", *argv], environ)
 
 

@@ -39,6 +39,11 @@ def unknown_command(word: str, path: str, group: Group, *, absent: str = "") -> 
     return UsageError(f'unknown command "{word}" for "{path}"', hint=hint)
 
 
+def missing_command(path: str) -> UsageError:
+    """A group alone, where one JSON value is wanted: its help is none."""
+    return UsageError(f'"{path}" needs a command', hint=_see(path))
+
+
 @contextlib.contextmanager
 def translated(path: str) -> Iterator[None]:
     """Turn the parser's own errors into ours, for the command *path*."""

@@ -31,7 +31,7 @@ from thrum_kernel.context.model import (
 )
 from thrum_kernel.context.preamble import DEFAULT_PREAMBLE, compose
 from thrum_kernel.context.sharing import PROJECT_STATE, Sharing, shared_us
-from thrum_kernel.errors import InvalidName, Refused, UnknownRecipient, UsageError
+from thrum_kernel.errors import InvalidName, Refused, UnknownAgent, UsageError
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_:-]{0,127}")
 _TAKEN_ENDINGS = ("_session", "_preamble")
@@ -193,7 +193,7 @@ class Contexts:
         if "@" in address:
             return self._sharing.way.address(address)
         if self._thrum_of(check_name(address)) is None:
-            with contextlib.suppress(UnknownRecipient):
+            with contextlib.suppress(UnknownAgent):
                 return self._sharing.way.address(address)
         return self._sharing.way.daemon, address
 

@@ -68,7 +68,7 @@ def project(name: str, *, parts: Sequence[str] = (), summary: str = "") -> dict[
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f'invalid plugin name "{name}": it must be lower-case letters, digits and _',
+            f'invalid plugin name "{name}": it must be 2 to 41 lower-case letters, digits and _, a letter first',
             hint="e.g. acme_guard",
         )
     if name in RESERVED or iskeyword(name):

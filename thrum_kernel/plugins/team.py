@@ -77,6 +77,11 @@ def file_of(repo: Path, name: str) -> Path:
     return repo / FOLDER / f"{name}.py"
 
 
+def is_plain(repo: Path, name: str) -> bool:
+    """Whether *name* can mean a file of the team: a name to import by, and no link to elsewhere."""
+    return name.isidentifier() and not file_of(repo, name).is_symlink()
+
+
 def module_name(name: str) -> str:
     """What the module of a team's plugin is called once it is imported."""
     return f"thrum_team_plugins.{name}"
@@ -102,7 +107,7 @@ def judged(file: Path) -> Source:
 def _reader(repo: Path, trust: Trust, name: str) -> Any:
     def read() -> PluginManifest:
         file = file_of(repo, name)
-        if not name.isidentifier() or file.is_symlink():
+        if not is_plain(repo, name):
             raise LoadFailed(f"{FOLDER}/{name}.py is no plain file of this repository")
         try:
             data = file.read_bytes()

@@ -121,7 +121,13 @@ def trust(ctx: typer.Context, name: Name) -> None:
     """Let a file of .thrum-plugins run on this machine, exactly as it is now. Read it first."""
     run = run_of(ctx)
     where = _project(run)
-    file = team.file_of(where.repo, name.removesuffix(".py"))
+    stem = name.removesuffix(".py")
+    if not team.is_plain(where.repo, stem):
+        raise UsageError(
+            f"{name} is no plain file of {team.FOLDER}",
+            hint=f"the name alone of a file there, e.g. mood for {team.FOLDER}/mood.py",
+        )
+    file = team.file_of(where.repo, stem)
     digest = team.Trust(where.sync).grant(file)
     named = SettingsFile(where.config).plugins.team
     lines = [f"{file.name}: these bytes are trusted on this machine ({digest[:12]}…)"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from thrum_kernel.errors import AmbiguousName, UnknownRecipient
+from thrum_kernel.errors import AmbiguousName, UnknownAgent
 from thrum_kernel.events.core import WorkContext
 from thrum_kernel.projection.db import Cache
 
@@ -148,7 +148,7 @@ def resolve_address(cache: Cache, address: str, daemon_id: str, daemon_names: Ma
     A bare name is the local agent, else the only one. ``host`` is a daemon as it is shown, or its id.
 
     Raises:
-        UnknownRecipient: nobody is registered by that name there; offers the names nearest to it.
+        UnknownAgent: nobody is registered by that name there; offers the names nearest to it.
         AmbiguousName: the bare name fits agents of several other daemons.
     """
     name, _, host = address.removeprefix("@").partition("@")
@@ -159,9 +159,7 @@ def resolve_address(cache: Cache, address: str, daemon_id: str, daemon_names: Ma
     if local:
         return local[0]
     if not found:
-        raise UnknownRecipient(
-            [address.removeprefix("@")], {address.removeprefix("@"): near_names(cache, name)}
-        )
+        raise UnknownAgent(address.removeprefix("@"), near_names(cache, name))
     if len(found) > 1:
         raise AmbiguousName(name, [long_name(agent, daemon_names) for agent in found])
     return found[0]
