@@ -10,7 +10,7 @@ from pathlib import Path
 from thrum_kernel.clock import SystemClock
 from thrum_kernel.context.folder import ContextFolder
 from thrum_kernel.context.sharing import Sharing
-from thrum_kernel.errors import UnknownRecipient
+from thrum_kernel.errors import UnknownAgent
 from thrum_kernel.ids import HybridClock
 from thrum_kernel.store.disk import OsDisk
 from thrum_kernel.store.purge import Purges
@@ -54,7 +54,7 @@ class House:
 
     def address(self, name: str) -> tuple[str, str]:
         if name not in self.agents:
-            raise UnknownRecipient([name], {})
+            raise UnknownAgent(name, ())
         return self.agents[name]
 
     def published(self) -> dict[str, bytes]:

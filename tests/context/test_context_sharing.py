@@ -17,7 +17,7 @@ from thrum_kernel.clock import format_us
 from thrum_kernel.context import Contexts
 from thrum_kernel.context.model import SaveParams, ShowParams, SyncParams
 from thrum_kernel.context.sharing import PROJECT_STATE
-from thrum_kernel.errors import NotFound, Refused, UnknownRecipient, UsageError
+from thrum_kernel.errors import NotFound, Refused, UnknownAgent, UsageError
 from thrum_kernel.ids import encode_ulid, ulid_ms
 from thrum_kernel.store.purge import Purges
 from thrum_kernel.store.shared import (
@@ -265,7 +265,7 @@ def test_show_when_given_the_address_of_another_clones_agent_gives_what_it_share
         found = show(two, address)
         assert (found.content, found.has_context, found.has_preamble) == (text, True, False)
         assert found.updated_at.endswith("Z")
-    with pytest.raises(UnknownRecipient):
+    with pytest.raises(UnknownAgent):
         show(two, "carol@host")
     assert not show(two, "carol").has_context
 
