@@ -165,6 +165,7 @@ def test_every_code_that_the_kernel_gives_is_in_the_table_with_its_severity() ->
         given.update(re.findall(r'out\.hint\(\s*"([a-z.-]+)"', path.read_text()))
         given.update(re.findall(r'Hint\(\s*code="([a-z.-]+)"', path.read_text()))
         given.update(re.findall(r'Hint\(.*"([a-z.-]+)", "warn"', path.read_text()))
+        given.update(re.findall(r'out\.warn\(\s*f?"([a-z.-]+): ', path.read_text()))
     own = {code.code for code in CODES if not code.owner}
     assert given == own
     assert len({code.code for code in CODES}) == len(CODES)

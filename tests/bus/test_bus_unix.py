@@ -31,7 +31,7 @@ HEALTH = b'{"jsonrpc":"2.0","id":1,"method":"health"}'
 async def test_answers_with_the_id_as_it_came(serve: Serve, dial: Any) -> None:
     await serve()
     line = await dial()
-    for identifier in (b"17", b'"a \\u00e9"', b"null", b"1.50", b'{"a": [1]}'):
+    for identifier in (b"17", b'"a \\u00e9"', b"null", b"1.50"):
         line.send(b'{"jsonrpc":"2.0","method":"health","id":' + identifier + b"}")
         answer = await line.reader.readline()
         assert answer == b'{"jsonrpc":"2.0","result":{"status":"ok"},"id":' + identifier + b"}\n"

@@ -86,8 +86,8 @@ def test_doctor_tells_where_hooks_came_without_their_scripts(cli: Cli, repo: Rep
 
     told = about_claude(linked)
     assert told["text"] == "claude: missing: scripts/thrum-startup.sh, scripts/thrum-check-inbox.sh"
-    assert (told["level"], told["remedy"]) == ("warning", "thrum init --runtime claude")
-    linked(*told["remedy"].split()[1:], "--non-interactive", "--no-daemon")
+    assert (told["level"], told["remedy"]) == ("warning", "thrum doctor --fix")
+    linked.run(*told["remedy"].split()[1:])  # its status tells what else is wrong here
     assert about_claude(linked)["level"] == about_claude(cli)["level"] == "ok"
 
 
