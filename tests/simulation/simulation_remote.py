@@ -176,6 +176,14 @@ class MemoryRemote:
         self._hub.pushes += 1
         self._reach()  # it was taken, and the answer may be lost
 
+    def push_over(self, commit: str, tip: str) -> None:
+        self._reach()
+        if self._hub.tip != tip:
+            raise Raced
+        self._hub.tip = commit
+        self._hub.pushes += 1
+        self._reach()
+
     def begin_anew(self, commit: str, tip: str) -> None:
         self._reach()
         if self._hub.tip != tip:

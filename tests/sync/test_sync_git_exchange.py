@@ -92,9 +92,58 @@ def test_two_logs_become_one_and_nothing_is_written_when_there_is_nothing_to_say
         await one.house.committer.send("more")
         one.runner.words.clear()
         assert (await one.sync()).is_pushed
-        assert one.runner.words == ["ls-remote", "fast-import", "push"]
+        assert one.runner.words == ["fast-import", "push"]
 
     tell(origin, story)
+
+
+def test_a_push_without_a_look_goes_on_top_of_what_is_known_only(origin: Repo) -> None:
+    async def story(one: Side, two: Side) -> None:
+        async def alone() -> None:
+            await one.house.committer.send("at first", agent="carol")
+            await one.sync()
+            await one.exchange.run()
+            await one.house.committer.send("from one", agent="carol")
+            one.runner.words.clear()
+
+        await alone()
+        await two.house.committer.send("from two", agent="bob")
+        await two.sync()
+        done = await one.sync()
+        words = one.runner.words
+        assert words.index("fast-import") < words.index("push") < words.index("ls-remote")
+        assert done.is_pushed and done.received == 1
+
+        await two.house.committer.send("again", agent="bob")
+        await two.sync()
+        await one.house.committer.send("more")
+        one.runner.words.clear()
+        assert (await one.sync()).received == 1
+        assert one.runner.words[0] == "ls-remote"  # somebody else pushes, so it is looked before
+
+        await alone()
+        await two.house.publisher.cut_now()
+        assert (await two.exchange.run(anew=True)).has_begun_anew
+        assert (await one.sync()).is_pushed and commits_on(origin) == 2
+
+        await alone()
+        origin.git("update-ref", "-d", "refs/heads/a-sync")
+        assert (await one.sync()).is_pushed and commits_on(origin) == 1
+        assert remote_files(origin) - {"FORMAT"} == one.files()
+
+        await alone()
+        origin.git("update-ref", "-d", "refs/heads/a-sync")
+        forge(origin, "events.jsonl", b"{}\n")
+        tip = origin.git("rev-parse", "a-sync")
+        with pytest.raises(ForeignBranch):
+            await one.sync()
+        assert origin.git("rev-parse", "a-sync") == tip and one.exchange.has_news
+
+    tell(origin, story)
+
+
+def commits_on(origin: Repo) -> int:
+    return int(origin.git("rev-list", "--count", "a-sync"))
 
 
 def test_what_an_earlier_start_merged_is_not_read_again(origin: Repo) -> None:
@@ -375,6 +424,7 @@ def test_names_that_are_not_of_the_log_are_neither_written_nor_removed(origin: R
             "context/d_1/alice/evt_1.md",
             "events/x/y.jsonl",
             f"messages/{ONE}/a/0/.hidden",
+            f"messages/{ONE}/alice/0/W.1-1.{'0' * 32}.jsonl",
         ]
         for path in strange:
             forge(origin, path, b"of a later version\n")

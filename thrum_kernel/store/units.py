@@ -21,7 +21,6 @@ from thrum_kernel.store.names import (
     Window,
     daemon_folder,
     fan_of,
-    folder_name,
     is_writer,
     parse_name,
     range_name,
@@ -141,9 +140,8 @@ def events_path(daemon: str, windows: tuple[Window, ...], digest: str) -> Path:
 
 def shard_path(daemon: str, agent: str, windows: tuple[Window, ...], digest: str) -> Path:
     """Where a message file lies, relative to the published folder."""
-    return Path(
-        "messages", daemon_folder(daemon), folder_name(agent), fan_of(windows), range_name(windows, digest)
-    )
+    name = range_name(windows, digest, agent=agent)
+    return Path("messages", daemon_folder(daemon), fan_of(windows, depth=2), name)
 
 
 def encode_header(header: UnitHeader | ShardHeader) -> bytes:
@@ -163,7 +161,12 @@ def decode_unit(path: Path, line: bytes) -> Unit:
     except msgspec.MsgspecError as error:
         raise FileDamaged(path, f"its first line is not that of an events file: {error}") from error
     windows = tuple(piece.window for piece in header.windows)
-    if name is None or not _is_sound(windows) or events_path(header.daemon, windows, name.digest) != path:
+    if (
+        name is None
+        or name.agent
+        or not _is_sound(windows)
+        or events_path(header.daemon, windows, name.digest) != path
+    ):
         raise FileDamaged(path, "its first line tells of another place than its name")
     return Unit(path, header, name.digest)
 

@@ -2,7 +2,8 @@
 
 Our own commits that were never pushed do not matter: their files are here and are committed again. So every commit
 has one parent, the tip just fetched, and there are no merge commits. When somebody else pushes in between, it is done
-again after a short pause of random length. With nothing to say on either side it is one look and nothing else.
+again after a short pause of random length. With nothing to say on either side it is one look and nothing else. Where
+nobody else pushed lately it is a push without a look: the remote takes it only on top of the tip that is known here.
 
 Source: DESIGN.md D1 "Git"; spec/kernel.md §10 items 1-6, 13-16.
 """
@@ -133,6 +134,7 @@ class Exchange:
         self._pause = pause
         self._changes = 0
         self._is_reached = False  # the remote answered the last look
+        self._is_alone = False  # nobody else had pushed when we looked last
         self._unprojected: list[Unit] = []
 
     @property
@@ -187,8 +189,10 @@ class Exchange:
         if not self._repository.is_linked:
             await self._start_over()
         self._is_reached = False
+        if self._is_alone and self.has_news and not anew and await self._push_unseen(done):
+            return True
         tip = await self._in_thread(self.remote.look)
-        self._is_reached = True
+        self._is_reached, self._is_alone = True, tip == self.tip
         if tip == self.tip and not self.has_news and not anew and not self._is_owed:
             return True
         await self._in_thread(self._repository.prepare)
@@ -208,6 +212,32 @@ class Exchange:
                 return False
             raise
         self.tip = commit
+        return True
+
+    async def _push_unseen(self, done: Exchanged) -> bool:
+        """Push on top of the tip that is known here, without a look before; False when a look is needed.
+
+        What is taken tells that nobody else had pushed: there was nothing to merge. Else what was committed is in vain.
+        """
+        tip = self.tip
+        commits = self.commits
+        if not tip or commits is None or self._history.why(self.remote.name, commits):
+            return False
+        self.has_news = False
+        try:
+            await self._in_thread(self._repository.prepare)
+            made = await self._commit(lambda: self._made(tip, commits))
+            if made.commit == tip:
+                return False
+            await self._in_thread(lambda: self.remote.push_over(made.commit, tip))
+            done.is_pushed = True
+            await self._in_thread(lambda: self._note(made))
+        except BaseException as error:
+            self.has_news, self._is_alone = True, False  # it may be for a look to tell why
+            if isinstance(error, Raced):
+                return False
+            raise
+        self.tip = made.commit
         return True
 
     def _trust(self) -> None:

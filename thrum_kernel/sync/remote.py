@@ -214,6 +214,19 @@ class Remote:
         if said:
             raise self._failed(said)
 
+    def push_over(self, commit: str, tip: str) -> None:
+        """Make *commit*, which follows *tip*, the remote's branch, if *tip* is still what is there.
+
+        Raises:
+            Raced: it is not: somebody else has pushed, or the branch was taken away.
+            RemoteFailed: the remote cannot be reached, or does not take it.
+        """
+        said = self._push(f"--force-with-lease={REF}:{tip}", f"{commit}:{REF}")
+        if said and _RACED.search(said):
+            raise Raced
+        if said:
+            raise self._failed(said)
+
     def begin_anew(self, commit: str, tip: str) -> None:
         """Make *commit*, which has no parent, the remote's branch instead of *tip*, if that is still what is there.
 

@@ -20,19 +20,21 @@ from thrum_kernel.store.units import Unit
 
 _FOLDER: Final = r"[0-9A-Za-z_%~-]{1,128}"
 _EVENTS: Final = re.compile(rf"events/{_FOLDER}/[0-9a-f]/([^/]+)")
-_MESSAGES: Final = re.compile(rf"messages/{_FOLDER}/{_FOLDER}/[0-9a-f]/([^/]+)")
+_MESSAGES: Final = re.compile(rf"messages/{_FOLDER}/[0-9a-f]/[0-9a-f]/([^/]+)")
 
 
 def is_events_path(path: str) -> bool:
     """Whether *path* can be that of an events file."""
     match = _EVENTS.fullmatch(path) if path.startswith("events/") else None
-    return match is not None and parse_name(match[1]) is not None
+    name = parse_name(match[1]) if match is not None else None
+    return name is not None and not name.agent
 
 
 def is_log_path(path: str) -> bool:
     """Whether *path* can be that of a published file: nothing else from a remote is ever written to the disk."""
-    match = _EVENTS.fullmatch(path) or _MESSAGES.fullmatch(path)
-    return match is not None and parse_name(match[1]) is not None
+    match = None if path.startswith("events/") else _MESSAGES.fullmatch(path)
+    name = parse_name(match[1]) if match is not None else None
+    return is_events_path(path) or (name is not None and bool(name.agent))
 
 
 def paths_of(units: Iterable[Unit]) -> set[str]:
