@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,6 +91,9 @@ class MemoryRepository:
     @contextlib.contextmanager
     def blobs(self) -> Iterator[MemoryRepository]:
         yield self
+
+    def expect(self, blobs: Iterable[str]) -> None:
+        """They are here."""
 
     def read(self, blob: str) -> bytes:
         try:

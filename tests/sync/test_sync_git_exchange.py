@@ -45,7 +45,7 @@ class Counting(Repository):
     @contextlib.contextmanager
     def blobs(self) -> Iterator[Any]:
         with super().blobs() as found:
-            yield SimpleNamespace(read=lambda blob: self._counted(found.read(blob)))
+            yield SimpleNamespace(expect=found.expect, read=lambda blob: self._counted(found.read(blob)))
 
     def _counted(self, data: bytes) -> bytes:
         self.read += 1

@@ -8,7 +8,7 @@ Source: DESIGN.md D3, D11.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from thrum_kernel.store.disk import Disk, Entry, File
@@ -32,6 +32,9 @@ class OwnedDisk:
     def create(self, path: Path) -> File:
         self._check()
         return self._disk.create(path)
+
+    def sync_files(self, files: Sequence[File]) -> None:
+        self._disk.sync_files(files)
 
     def sync_folder(self, folder: Path) -> None:
         self._disk.sync_folder(folder)

@@ -14,7 +14,8 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -23,6 +24,8 @@ from thrum_kernel.errors import FileMissing, StoreError, StoreFull
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o750
+_AT_ONCE: Final = 8
+"""Syncs that run beside each other: a file system settles them together."""
 
 
 class Entry(NamedTuple):
@@ -59,6 +62,10 @@ class Disk(Protocol):
 
     def create(self, path: Path) -> File:
         """A new file, open for appending; an existing one is refused. Its name is durable after `sync_folder`."""
+        ...
+
+    def sync_files(self, files: Sequence[File]) -> None:
+        """Sync several files of this disk, in no particular order; when one fails, none of them counts as synced."""
         ...
 
     def sync_folder(self, folder: Path) -> None:
@@ -143,6 +150,15 @@ class OsDisk:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         with _translated(path, "create"):
             return _OsFile(path, os.open(path, flags, _FILE_MODE))
+
+    def sync_files(self, files: Sequence[File]) -> None:
+        if len(files) < 2:
+            for file in files:
+                file.sync()
+            return
+        with ThreadPoolExecutor(min(_AT_ONCE, len(files)), thread_name_prefix="sync") as pool:
+            for done in [pool.submit(file.sync) for file in files]:
+                done.result()
 
     def sync_folder(self, folder: Path) -> None:
         with _translated(folder, "sync"):

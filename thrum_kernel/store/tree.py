@@ -10,7 +10,7 @@ import msgspec
 
 from thrum_kernel.errors import FileDamaged, FormatTooNew
 from thrum_kernel.store.disk import Disk, Folders
-from thrum_kernel.store.files import digest, drop, remove_temporary, replace, write_new
+from thrum_kernel.store.files import digest, drop, remove_temporary, replace, write_all, write_new
 from thrum_kernel.store.names import Window
 from thrum_kernel.store.units import (
     ShardEntry,
@@ -164,12 +164,10 @@ class Tree:
             held: how many lines of the windows were held back.
         """
         self.folders.ensure(self.temporary)
-        entries = [
-            self._write_shard(daemon, agent, windows, shards[agent])
-            for agent in sorted(shards)
-            if shards[agent]
-        ]
-        self._sync_folders(shard_path(daemon, entry.agent, tuple(windows), entry.digest) for entry in entries)
+        entries: list[ShardEntry] = []
+        agents = (agent for agent in sorted(shards) if shards[agent])
+        files = (self._shard(daemon, agent, windows, shards[agent], entries) for agent in agents)
+        write_all(self.disk, files, temporary=self.temporary)
         header = UnitHeader(
             daemon, _slices(windows, events), *span, tuple(entries), held=held or msgspec.UNSET
         )
@@ -191,9 +189,15 @@ class Tree:
             drop(self.disk, [self.published / path for path in gone[:1]])
             drop(self.disk, [self.published / path for path in gone[1:]])
 
-    def _write_shard(
-        self, daemon: str, agent: str, windows: Sequence[Window], lines: Sequence[Line]
-    ) -> ShardEntry:
+    def _shard(
+        self,
+        daemon: str,
+        agent: str,
+        windows: Sequence[Window],
+        lines: Sequence[Line],
+        entries: list[ShardEntry],
+    ) -> tuple[Path, bytes]:
+        """The message file of an agent, in a folder that exists, and its entry at the end of *entries*."""
         head = b""
         if len(windows) > 1:
             slices = tuple(piece for piece in _slices(windows, lines) if piece.lines)
@@ -201,12 +205,8 @@ class Tree:
         data = _file(head, lines)
         path = self.published / shard_path(daemon, agent, tuple(windows), digest(data))
         self.folders.ensure(path.parent)
-        write_new(self.disk, path, data, temporary=self.temporary, is_named=False)
-        return ShardEntry(agent, len(lines), len(data), digest(data))
-
-    def _sync_folders(self, paths: Iterable[Path]) -> None:
-        for folder in sorted({path.parent for path in paths}):
-            self.disk.sync_folder(self.published / folder)
+        entries.append(ShardEntry(agent, len(lines), len(data), digest(data)))
+        return path, data
 
 
 def _file(head: bytes, lines: Sequence[Line]) -> bytes:

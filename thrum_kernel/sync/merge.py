@@ -10,8 +10,9 @@ Source: DESIGN.md D1, "Published files", "Purge".
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -19,11 +20,10 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from thrum_kernel.errors import FileDamaged, FileMissing, FormatTooNew, ThrumError
-from thrum_kernel.store.files import digest, drop, write_new
+from thrum_kernel.store.files import digest, drop, write_all
 from thrum_kernel.store.filter import filter_units
 from thrum_kernel.store.names import Window, daemon_folder, parse_name
 from thrum_kernel.store.purge import Purges, filtered, is_purging, purges_in
-from thrum_kernel.store.read import read_window
 from thrum_kernel.store.scan import Problem, Scan, covered, scan, strays
 from thrum_kernel.store.shared import Copy, SharedTexts, copies_in, sharing_changes, take_copies
 from thrum_kernel.store.tree import READER, Tree
@@ -302,22 +302,38 @@ class Merger:
     ) -> bool:
         """Write the files of *unit* that are not here, the events file last; whether there were any."""
         missing = [name for name in unit.names if name in entries and name not in present]
-        if missing:
-            self._owed.add(_place(unit))
-        written = [path for path in missing if self._write(path, entries[path], blobs, merged, known)]
+        if not missing:
+            return False
+        self._owed.add(_place(unit))
+        blobs.expect(entries[name] for name in missing if self._refused.get(name) != entries[name])
+        temporary = self._tree.folders.ensure(self._tree.temporary)
+        written: list[str] = []
+        shards = [name for name in missing if name != str(unit.path)]
+        for names in (shards, missing[len(shards) :]):
+            files = self._files(names, entries, blobs, merged, known, written)
+            write_all(self._tree.disk, files, temporary=temporary)
         present.update(written)
         return bool(written)
 
-    def _write(self, path: str, blob: str, blobs: BlobReader, merged: Merged, known: Purges) -> bool:
-        data = self._sound(path, blob, blobs, merged) if is_log_path(path) else None
-        if data is None:
-            return False
-        self._mark(data, known)
-        target = self._tree.published / path
-        temporary = self._tree.folders.ensure(self._tree.temporary)
-        self._tree.folders.ensure(target.parent)
-        write_new(self._tree.disk, target, data, temporary=temporary)
-        return True
+    def _files(
+        self,
+        names: Iterable[str],
+        entries: Mapping[str, str],
+        blobs: BlobReader,
+        merged: Merged,
+        known: Purges,
+        written: list[str],
+    ) -> Iterator[tuple[Path, bytes]]:
+        """Those of *names* that are sound, with their bytes, as they are about to be written; told in *written*."""
+        for path in names:
+            data = self._sound(path, entries[path], blobs, merged) if is_log_path(path) else None
+            if data is None:
+                continue
+            self._mark(data, known)
+            target = self._tree.published / path
+            self._tree.folders.ensure(target.parent)
+            written.append(path)
+            yield target, data
 
     def _mark(self, data: bytes, known: Purges) -> None:
         """Note durably that something is to be purged: a start finds it, should we die before that is done."""
@@ -356,7 +372,7 @@ class Merger:
         """Filter what was taken by what is purged, and find the purges in it."""
         if not taken:
             return
-        merged.purges = purges_in(line for unit in taken for line in _lines(self._tree, unit))
+        merged.purges = purges_in(line for unit in taken for line in _purging_lines(self._tree, unit))
         after = filter_units(self._tree, taken, known) if known else None
         if after is not None:
             merged.problems += after.problems
@@ -410,12 +426,13 @@ def _is_touched(data: bytes, purges: Purges) -> bool:
     return any(filtered(line, purges) is not line for line in data.split(b"\n") if line)
 
 
-def _lines(tree: Tree, unit: Unit) -> Iterable[bytes]:
-    """The lines of a unit; none of those that cannot be read."""
-    try:
-        return [line.line for line in read_window(tree, unit)]
-    except (FileDamaged, FileMissing):
-        return []
+def _purging_lines(tree: Tree, unit: Unit) -> Iterator[bytes]:
+    """The lines of those files of a unit that hold a purge or a deletion, and few do; none of a missing one."""
+    for path in unit.paths:
+        with contextlib.suppress(FileMissing):
+            data = tree.disk.read(tree.published / path)
+            if is_purging(data):
+                yield from data.split(b"\n")
 
 
 def _damaged(path: str, why: str) -> Problem:

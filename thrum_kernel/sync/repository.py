@@ -15,7 +15,8 @@ import contextlib
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from subprocess import Popen
@@ -27,6 +28,9 @@ from thrum_kernel.sync.process import Runner, first_line
 
 BRANCH: Final = "a-sync"
 REF: Final = f"refs/heads/{BRANCH}"
+_AHEAD: Final = 32
+"""Blobs that are asked for before they are needed: their names fit into a pipe that nobody reads from."""
+
 GC_AT: Final = 2000
 """Loose objects from which on our own gc packs them."""
 
@@ -369,6 +373,12 @@ class Blobs:
     def __init__(self, start: Callable[[], Popen[bytes]]) -> None:
         self._start = start
         self._process: Popen[bytes] | None = None
+        self._asked: deque[str] = deque()
+        self._expected: deque[str] = deque()
+
+    def expect(self, blobs: Iterable[str]) -> None:
+        """These are read next, in this order: git unpacks one while its predecessor is worked on."""
+        self._expected.extend(blobs)
 
     def read(self, blob: str) -> bytes:
         """The bytes of a blob.
@@ -378,18 +388,44 @@ class Blobs:
         """
         if self._process is None:
             self._process = self._start()
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
+        if blob not in self._expected and blob not in self._asked:
+            self._expected.clear()
+            self._expected.append(blob)
+        while True:
+            self._ask_ahead(self._process)
+            asked = self._asked.popleft()
+            data = self._answer(self._process)
+            if asked == blob:  # what was expected before it and not read was asked in vain
+                if data is None:
+                    raise GitFailed("cat-file", f"{blob} is not to be had")
+                return data
+
+    def _ask_ahead(self, process: Popen[bytes]) -> None:
+        """Ask for what comes next, so much that git waits for us and never we for it to read our questions."""
+        assert process.stdin is not None
         try:
-            stdin.write(blob.encode() + b"\n")
-            stdin.flush()
+            while self._expected and len(self._asked) < _AHEAD:
+                process.stdin.write(self._expected[0].encode() + b"\n")
+                self._asked.append(self._expected.popleft())
+            process.stdin.flush()
+        except OSError as error:
+            raise GitFailed("cat-file", str(error)) from error
+
+    @staticmethod
+    def _answer(process: Popen[bytes]) -> bytes | None:
+        """The next blob that was asked for; None when there is none of that name."""
+        stdout = process.stdout
+        assert stdout is not None
+        try:
             head = stdout.readline().split()
+            if head[1:2] == [b"missing"]:
+                return None
             if len(head) != 3 or head[1] != b"blob":
-                raise GitFailed("cat-file", f"{blob} is not to be had")
+                raise GitFailed("cat-file", "something else than a blob was asked for, or it ended early")
             size = int(head[2])
             data = stdout.read(size + 1)[:-1]
         except OSError as error:
             raise GitFailed("cat-file", str(error)) from error
         if len(data) != size:
-            raise GitFailed("cat-file", f"{blob} ended early")
+            raise GitFailed("cat-file", "a blob ended early")
         return data

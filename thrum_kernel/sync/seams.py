@@ -6,7 +6,7 @@ merge through thousands of partitions and races in the time that one push takes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,10 @@ from typing import Protocol
 
 class BlobReader(Protocol):
     """Reads blobs one after another."""
+
+    def expect(self, blobs: Iterable[str]) -> None:
+        """These are read next, in this order: they may be made ready meanwhile."""
+        ...
 
     def read(self, blob: str) -> bytes:
         """The bytes of a blob; raises GitFailed when it is not there."""

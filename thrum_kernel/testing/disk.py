@@ -15,7 +15,7 @@ Source: DESIGN.md D11.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -101,6 +101,10 @@ class FaultDisk:
         data = _Data()
         folder.seen[path.name] = data
         return _Open(self, path, data)
+
+    def sync_files(self, files: Sequence[File]) -> None:
+        for file in files:
+            file.sync()
 
     def sync_folder(self, folder: Path) -> None:
         node = self._folder(folder)
