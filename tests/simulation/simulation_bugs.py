@@ -129,17 +129,19 @@ def waiting_receipts_lost(patch: pytest.MonkeyPatch) -> None:
 
 def unit_before_its_messages(patch: pytest.MonkeyPatch) -> None:
     """A cut writes the events file first, and then the message files that it lists."""
-    real, later = store_tree.write_new, []
+    real, real_all = store_tree.write_new, store_tree.write_all
+    later: list[tuple[Any, list[tuple[Any, bytes]], Any]] = []
 
-    def write_new(disk: Any, path: Any, data: bytes, *, temporary: Any, is_named: bool = True) -> None:
-        if not is_named:
-            later.append((disk, path, data, temporary))
-            return
+    def write_all(disk: Any, files: Any, *, temporary: Any) -> None:
+        later.append((disk, list(files), temporary))
+
+    def write_new(disk: Any, path: Any, data: bytes, *, temporary: Any) -> None:
         real(disk, path, data, temporary=temporary)
         while later:
-            disk, path, data, temporary = later.pop()
-            real(disk, path, data, temporary=temporary)
+            disk, files, temporary = later.pop()
+            real_all(disk, files, temporary=temporary)
 
+    patch.setattr(store_tree, "write_all", write_all)
     patch.setattr(store_tree, "write_new", write_new)
 
 
