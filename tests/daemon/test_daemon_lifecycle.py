@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -17,8 +18,9 @@ from pathlib import Path
 import pytest
 from daemon_house import House, health, is_alive, wait_until
 
+from thrum_kernel import paths
 from thrum_kernel.cli.lifecycle import Lifecycle
-from thrum_kernel.errors import DaemonError
+from thrum_kernel.errors import DaemonError, StoreError
 from thrum_kernel.paths import find
 from thrum_kernel.testing.harness import Cli, Repo
 
@@ -262,3 +264,18 @@ def test_shutdown_leaves_no_accepted_request_unanswered(house: House) -> None:
     found = house.bob.json("inbox", "--unread", "--page-size", "1")
     assert found["unread"] - unread == len(load["answered"])
     assert load["refused_otherwise"] == []
+
+
+def test_a_restart_on_a_full_disk_is_refused_and_the_daemon_goes_on(daemon: Cli, repo: Repo) -> None:
+    where = paths.find(repo.path, env=daemon.env)
+
+    def full(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    before = daemon.json("daemon", "status")["pid"]
+    with pytest.raises(StoreError, match=r"no space left on the disk of .*: the daemon goes on as it was"):
+        Lifecycle(where, daemon.env, try_write=full).restart()
+
+    assert daemon.json("daemon", "status")["pid"] == before
+    assert Lifecycle(where, daemon.env).restart().pid != before
+    assert not [path for path in where.var.iterdir() if path.name.startswith("tmp")]

@@ -468,7 +468,10 @@ def thrum_services(ctx):
     async def leaves(started):
         started()
         raise SystemExit(9)
-    return [Service("works.crashes", crashes), Service("works.stubborn", stubborn, 0.2), Service("works.leaves", leaves)]
+    async def interrupts(started):
+        started()
+        raise KeyboardInterrupt
+    return [Service("works.interrupts", interrupts), Service("works.crashes", crashes), Service("works.stubborn", stubborn, 0.2), Service("works.leaves", leaves)]
 """
 
 
@@ -483,6 +486,7 @@ def test_services_that_crash_end_or_ignore_their_cancellation_are_named_and_the_
     troubles = house.plugins()["works"]["troubles"]
     assert "again and again" in troubles["service works.crashes"]
     assert "SystemExit" in troubles["service works.leaves"]
+    assert "KeyboardInterrupt" in troubles["service works.interrupts"]
     house.cli("daemon", "stop")
     assert "works.stubborn of plugin works (acme-works 1.0) ignores its cancellation" in house.log()
     assert house.cli.json("daemon", "status")["running"] is False
@@ -523,10 +527,14 @@ def test_a_method_that_fails_names_its_plugin_and_the_next_one_works(house: Hous
         def thrum_methods(ctx):
             def at_once(call, params): raise KeyError("oops")
             async def later(call, params): raise SystemExit(2)
+            def stops(call, params): raise KeyboardInterrupt
+            async def stops_later(call, params): raise KeyboardInterrupt
             def refuses(call, params): raise UsageError("not like this")
             return [
                 Method("shaky.at_once", No, str, at_once, "x", anonymous=True),
                 Method("shaky.later", No, str, later, "x", anonymous=True),
+                Method("shaky.stops", No, str, stops, "x", anonymous=True),
+                Method("shaky.stops_later", No, str, stops_later, "x", anonymous=True),
                 Method("shaky.refuses", No, str, refuses, "x", anonymous=True),
             ]
         """,
@@ -536,6 +544,8 @@ def test_a_method_that_fails_names_its_plugin_and_the_next_one_works(house: Hous
     for name, told in (
         ("at_once", "KeyError: 'oops'"),
         ("later", "SystemExit"),
+        ("stops", "KeyboardInterrupt"),
+        ("stops_later", "KeyboardInterrupt"),
         ("refuses", "not like this"),
     ):
         with pytest.raises(AssertionError) as raised:

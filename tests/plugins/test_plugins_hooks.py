@@ -447,6 +447,32 @@ def test_what_never_gives_the_loop_back_is_interrupted_and_switched_off(body: st
     run(story)
 
 
+async def stops(moment: Any) -> str:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_of_a_hook_is_its_own_where_ctrl_c_is_a_signal() -> None:
+    async def story() -> None:
+        table = Table()
+        table.dog.has_signals = True
+        table.add("a_culprit", stops)
+        table.add("good", good)
+        try:
+            assert len(await table.hooks.gather("thrum_hints", moment="now")) == 1
+            with (
+                pytest.raises(Contained, match="KeyboardInterrupt"),
+                table.dog.step("a_culprit", "its method"),
+            ):
+                raise KeyboardInterrupt
+            table.dog.has_signals = False
+            with pytest.raises(KeyboardInterrupt), table.dog.step("a_culprit", "its method"):
+                raise KeyboardInterrupt
+        finally:
+            table.dog.close()
+
+    run(story)
+
+
 def test_a_method_that_never_ends_is_interrupted() -> None:
     dog = Watchdog(lambda label, text: None, limit_s=0.05, interrupt_s=lambda: 0.2)
     end = dog.interrupting()

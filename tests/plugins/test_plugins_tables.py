@@ -136,14 +136,14 @@ def event(text: str) -> Noted:
     return Noted(event_id=f"evt_{text}", timestamp="", origin_daemon="d", text=text)
 
 
-def project(apply: Any, *events: Noted) -> tuple[list[Any], Plugin]:
+def project(apply: Any, *events: Noted, has_signals: bool = True) -> tuple[list[Any], Plugin]:
     """The tables and the plugin after a projector worked on events, beside a kernel that wrote a message."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.executescript(SCHEMA)
     db.execute("INSERT INTO message VALUES (1, 'safe')")
     types = EventTypes([EventType("acme.noted", Noted)])
     rules: dict[Any, Any] = {}
-    projectors = PluginProjectors(rules, types)
+    projectors = PluginProjectors(rules, types, has_signals=lambda: has_signals)
     projectors.permit([SCHEMA])
     plugin = Plugin(Source("acme", "acme-acme", "1.0", lambda: None))
     projectors.add(plugin, OWNS, Projector("acme.noted", apply))
@@ -155,6 +155,19 @@ def project(apply: Any, *events: Noted) -> tuple[list[Any], Plugin]:
     assert db.execute("SELECT body FROM message").fetchall() == [("safe",)]
     db.close()
     return [text for (text,) in rows], plugin
+
+
+@pytest.mark.parametrize("has_signals", [True, False])
+def test_an_interrupt_of_a_projector_is_its_own_where_ctrl_c_is_a_signal(has_signals: bool) -> None:
+    def apply(db: Any, event: Noted) -> None:
+        raise KeyboardInterrupt
+
+    if not has_signals:
+        with pytest.raises(KeyboardInterrupt):
+            project(apply, event("a"), has_signals=False)
+        return
+    rows, plugin = project(apply, event("a"))
+    assert rows == [] and "KeyboardInterrupt" in plugin.troubles["projector of acme.noted"]
 
 
 def test_a_projector_that_raises_costs_its_plugin_that_row_and_is_named(

@@ -6,15 +6,29 @@ What is done to processes is `process`; here is what the pid file, the socket an
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from thrum_kernel.bus.remote import blocker
 from thrum_kernel.cli import interrupts, process
 from thrum_kernel.cli.process import Running
-from thrum_kernel.errors import DaemonError, DaemonNotRunning, NotInitialized
+from thrum_kernel.errors import DaemonError, DaemonNotRunning, NotInitialized, StoreError, disk_full
 from thrum_kernel.jsonio import read_object, write_atomic
 from thrum_kernel.paths import Paths
+
+_START_BYTES: Final = 256 * 1024
+"""More than a start writes before it answers: pid file, journal, the databases' logs."""
+
+
+def _try_write(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_START_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,7 @@ class Lifecycle:
         env: the environment of the one who asks.
         words: ``(repo, local=, force=)`` → the words that run a daemon in the foreground.
         grace_s: how long a daemon that is to end may take.
+        try_write: writes what a start may need into a folder, and takes it away again.
     """
 
     def __init__(
@@ -42,11 +57,13 @@ class Lifecycle:
         *,
         words: Callable[..., Sequence[str]] = process.command,
         grace_s: float = process.STOP_TIMEOUT_S,
+        try_write: Callable[[Path], None] = _try_write,
     ) -> None:
         self._paths = paths
         self._env = env
         self._words = words
         self._grace_s = grace_s
+        self._try_write = try_write
 
     def running(self) -> Running | None:
         """The daemon, if its process is alive.
@@ -118,12 +135,27 @@ class Lifecycle:
 
         Raises:
             FileDamaged: the configuration cannot be read, so no other would start; the one that runs goes on.
+            StoreError: there is no space for what a start writes; the one that runs goes on.
             DaemonError: the old one does not end, or the new one does not come up.
         """
+        if self.running() is not None:
+            self._try_disk()
         with contextlib.suppress(FileNotFoundError):
             read_object(self._paths.config)
         self._end(force=False)
         return self.start(local=local, force=force)
+
+    def _try_disk(self) -> None:
+        """See that a start could write: its pid file below ``.thrum``, journal and tables in T."""
+        for folder in (self._paths.var, self._paths.sync):
+            try:
+                self._try_write(folder)
+            except OSError as error:
+                if disk_full(error) is not None:
+                    raise StoreError(
+                        f"no space left on the disk of {folder}: the daemon goes on as it was",
+                        hint="free some space and retry; reading still works",
+                    ) from error
 
     def _end(self, *, force: bool) -> Running | None:
         """End the daemon; of one that had to be killed nothing is left that looks as if it ran."""

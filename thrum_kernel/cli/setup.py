@@ -7,6 +7,7 @@ Source: spec/kernel.md §1.2, §7.7; spec/decisions.md "init, prime, roles, cont
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -245,6 +246,35 @@ def ignoring(path: Path, *, mode: int) -> FileChange:
         return FileChange(path, added, "create", mode=mode)
     gap = b"" if not before or before.endswith(b"\n\n") else b"\n" if before.endswith(b"\n") else b"\n\n"
     return FileChange(path, before + gap + added, "append", mode=mode)
+
+
+def excluding(where: Paths, created: Sequence[Path], *, is_wanted: bool) -> FileChange | None:
+    """``.git/info/exclude`` with every file of *created* that belongs to the worktree and is not ignored with ``.thrum``.
+
+    None where there is nothing to add, or where the project was not set up with ``--stealth`` and it is not
+    *is_wanted* now.
+    """
+    place = gitdir.locate(where.worktree)
+    if place is None:
+        return None
+    path = _exclude(place)
+    held = _read(path)
+    is_shown = _is_ignored(_read(where.repo / ".gitignore"), IGNORED[0])
+    if not is_wanted and (is_shown or not _is_ignored(held, IGNORED[0])):
+        return None
+    inside = [one.relative_to(where.worktree) for one in created if one.is_relative_to(where.worktree)]
+    lines = [_pattern(one) for one in inside if one.parts[0] not in (".thrum", ".git")]
+    missing = [line for line in dict.fromkeys(lines) if not _is_ignored(held, line)]
+    if not missing:
+        return None
+    gap = b"" if not held or held.endswith(b"\n") else b"\n"
+    data = (held or b"") + gap + b"".join(line.encode(errors="surrogateescape") + b"\n" for line in missing)
+    return FileChange(path, data, "append" if held is not None else "create", mode=0o644)
+
+
+def _pattern(path: Path) -> str:
+    """What means exactly the file at *path*, from the worktree's root."""
+    return "/" + re.sub(r"([\\*?\[])", r"\\\1", path.as_posix())
 
 
 def _is_ignored(data: bytes | None, line: str) -> bool:

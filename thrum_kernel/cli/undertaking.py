@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thrum_kernel.cli.setup import describe, line_of
+from thrum_kernel.cli.setup import describe, excluding, line_of
 from thrum_kernel.cli.transaction import PRIVATE, Action, FileChange, Transaction
 from thrum_kernel.errors import FileDamaged
 from thrum_kernel.paths import Paths
@@ -122,6 +122,13 @@ class Undertaking:
             self._changes.append(FileChange(path, b"", "overwrite" if path.exists() else "create"))
         if not self._dry_run:
             self.transaction.change(path, lambda: self._settings.set(key, value))
+
+    def hide_created(self, is_wanted: bool) -> None:
+        """Have git ignore the files that were made here, too, where ours are kept from it without ``.gitignore``."""
+        created = [change.path for change in self._changes if change.action == "create"]
+        change = excluding(self.where, created, is_wanted=is_wanted)
+        if change is not None and not (self._dry_run and change.path in [one.path for one in self._changes]):
+            self.apply(change)
 
     def say(self, line: str) -> None:
         """A line for people, shown when everything went well."""

@@ -157,6 +157,7 @@ class Plugged:
         """Put them to work: everything they may touch is there."""
         self._rungs = rungs
         self._note_blocker("")  # one that was killed may have left its note
+        self.host.watchdog.has_signals = True
         self._ended.callback(self.host.watchdog.interrupting())
         if self.host.loaded:
             self._ended.callback(self.host.watchdog.watch_tasks(asyncio.get_running_loop()))

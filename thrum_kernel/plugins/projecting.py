@@ -39,10 +39,14 @@ class PluginProjectors:
     Args:
         rules: that table, changed in place.
         types: what events there are.
+        has_signals: see `Watchdog.has_signals`.
     """
 
-    def __init__(self, rules: Rules, types: EventTypes) -> None:
+    def __init__(
+        self, rules: Rules, types: EventTypes, *, has_signals: Callable[[], bool] = lambda: False
+    ) -> None:
         self._rules = rules
+        self._has_signals = has_signals
         self._types = types
         self._of_type: defaultdict[type[Any], list[_Rule]] = defaultdict(list)
         self._permits = Permits(())
@@ -83,7 +87,7 @@ class PluginProjectors:
                 self._note(rule, event, told(error))
             except BaseException as error:
                 db.execute("ROLLBACK TO projector")
-                if isinstance(error, KeyboardInterrupt):
+                if isinstance(error, KeyboardInterrupt) and not self._has_signals():
                     raise
                 self._note(rule, event, f"it raised {type(error).__name__}")
             finally:

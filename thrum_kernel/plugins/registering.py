@@ -64,7 +64,7 @@ class Books:
     ) -> None:
         self._host = host
         self.types = types
-        self.projectors = PluginProjectors(rules, types)
+        self.projectors = PluginProjectors(rules, types, has_signals=lambda: host.watchdog.has_signals)
         self._add_commands = add_commands
         self._names: set[str] = set()
 

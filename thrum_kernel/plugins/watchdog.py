@@ -56,6 +56,9 @@ class Watchdog:
         tell: told who blocks and where, and when that is over.
         limit_s: how long a step may take.
         interrupt_s: how long until it is interrupted (see `interrupting`), asked each time.
+
+    Attributes:
+        has_signals: Ctrl-C comes to the loop as a signal, as in the daemon, so that no KeyboardInterrupt is one.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Watchdog:
         self._interrupt_s = interrupt_s
         self._may_interrupt = False
         self._unwanted: _Step | None = None
+        self.has_signals = False
         self._loop_thread = threading.get_ident()
         self._step: _Step | None = None
         self._wanted = threading.Event()
@@ -84,8 +88,16 @@ class Watchdog:
             yield
         except Interrupted as error:
             raise Contained(str(error)) from error
+        except KeyboardInterrupt as error:
+            self.judge(error)
+            raise
         finally:
             self.leave(before)
+
+    def judge(self, error: KeyboardInterrupt) -> None:
+        """Raise Contained where a plugin's *error* is its own; otherwise it may be Ctrl-C of whoever runs the command."""
+        if self.has_signals:
+            raise Contained("it raised KeyboardInterrupt") from error
 
     def enter(self, label: str, what: str) -> _Step | None:
         """Plugin *label* goes to work; gives what `leave` wants back."""
@@ -209,7 +221,10 @@ class Watched(Coroutine[Any, Any, T]):
                 return go_on(*what)
             finally:
                 dog.leave(before)  # first of all: from here on it is not interrupted any more
-        except (Exception, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
+        except (Exception, GeneratorExit, asyncio.CancelledError):
+            raise
+        except KeyboardInterrupt as error:
+            dog.judge(error)
             raise
         except Interrupted as error:
             dog.leave(before)

@@ -47,6 +47,20 @@ def test_files_come_with_the_first_init_and_later(cli: Cli, repo: Repo) -> None:
     assert "thrum prime" in (repo.path / "scripts" / "thrum-startup.sh").read_text()
 
 
+def test_stealth_hides_what_was_written_and_nothing_else(cli: Cli, repo: Repo) -> None:
+    (repo.path / ".claude").mkdir()
+    (repo.path / ".claude" / "mine.md").write_text("mine")
+    cli("init", "--non-interactive", "--no-daemon", "--stealth", "--runtime", "claude")
+    assert repo.git("status", "--porcelain", "-uall").split() == ["??", ".claude/mine.md"]
+    cli("init", "--non-interactive", "--no-daemon", "--runtime", "codex")
+    assert repo.git("status", "--porcelain", "-uall").split() == ["??", ".claude/mine.md"]
+
+
+def test_without_stealth_what_was_written_is_shown(cli: Cli, repo: Repo) -> None:
+    cli("init", "--non-interactive", "--no-daemon", "--runtime", "claude")
+    assert ".claude/settings.json" in repo.git("status", "--porcelain", "-uall")
+
+
 def test_what_cannot_be_merged_takes_everything_back(cli: Cli, repo: Repo) -> None:
     (repo.path / ".claude").mkdir()
     (repo.path / ".claude" / "settings.json").write_text("{oops")

@@ -116,6 +116,7 @@ def init(
                 run.out.flush()
                 plan.answer(Wizard(terminal).ask(steps, plan))
             carry_out(steps, plan)
+            plan.hide_created(stealth)
     _report(run, plan)
 
 
