@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -107,8 +109,14 @@ def cli_page() -> str:
 
 def errors_page() -> str:
     """The page about errors."""
-    import thrum_kernel.daemon.main  # noqa: F401 - imports every room, and so every error
+    import thrum_kernel
     from thrum_kernel import errors
+
+    for module in pkgutil.walk_packages(thrum_kernel.__path__, "thrum_kernel."):
+        if not module.name.startswith(
+            ("thrum_kernel.testing", "thrum_kernel.templates", "thrum_kernel.__main__")
+        ):
+            importlib.import_module(module.name)
 
     rows = ["| error | code | exit | meaning |", "|---|---|---|---|"]
     for cls in sorted(_errors(errors.ThrumError), key=lambda cls: cls.__name__):

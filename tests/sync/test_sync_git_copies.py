@@ -76,6 +76,7 @@ def test_a_copy_takes_an_id_of_its_own_and_the_past_stays_one(
         assert kept not in "".join(path.read_text() for path in (two.sync / "journal").iterdir())
 
 
+@at_length
 def test_two_copies_that_nothing_else_tells_apart_come_to_two_ids(
     origin: Repo, thrum_spawner: Spawner
 ) -> None:
@@ -119,6 +120,7 @@ def test_two_copies_that_nothing_else_tells_apart_come_to_two_ids(
         assert (one.daemon_id, two.daemon_id) == again, "it is settled"
 
 
+@at_length
 def test_an_older_backup_over_itself_keeps_the_id_and_everything_comes_back(
     origin: Repo, thrum_spawner: Spawner
 ) -> None:

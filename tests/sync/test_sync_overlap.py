@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -46,6 +46,9 @@ class Branch:
     @contextlib.contextmanager
     def blobs(self) -> Iterator[Branch]:
         yield self
+
+    def expect(self, blobs: Iterable[str]) -> None:
+        """They are all at hand."""
 
     def read(self, blob: str) -> bytes:
         return self._blobs[blob]
