@@ -93,6 +93,13 @@ def test_a_team_s_plugin_from_the_repository_to_an_answer_and_back(daemon: Cli, 
     daemon("daemon", "restart")
     assert request(socket, "mood.ask") == "grim"
 
+    write(repo.path, "calm")
+    daemon("plugin", "enable", "mood")
+    assert request(socket, "mood.ask") == "grim", "nobody looked at the new bytes yet"
+    daemon("plugin", "trust", "mood")
+    assert "mood: active" in daemon("plugin", "enable", "mood")
+    assert request(socket, "mood.ask") == "calm"
+
 
 DESK = '''
 from __future__ import annotations

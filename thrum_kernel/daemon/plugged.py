@@ -233,7 +233,7 @@ class Plugged:
         return details(self.host, plugin, troubles=self._service_troubles(plugin), letters=letters)
 
     async def enable(self, name: str) -> tuple[PluginRow, list[str]]:
-        """Load it, or call its switched off hooks again. Raises NotFound."""
+        """Load it, anew where its bytes are others, or call its switched off hooks again. Raises NotFound, Refused."""
         async with self._changing:
             settings = self._opened.settings
             if name in settings.plugins.disabled:
@@ -241,7 +241,10 @@ class Plugged:
                     "plugins.disabled", [other for other in settings.plugins.disabled if other != name]
                 )
             plugin = self.host.named(name)
-            if plugin is not None and plugin in self.host.loaded:
+            if plugin is not None and plugin in self.host.loaded and self.host.is_outdated(plugin):
+                self._check_not_required(plugin)
+                await self._take_out(plugin, "it is loaded anew")
+            elif plugin is not None and plugin in self.host.loaded:
                 hooks = self.host.hooks.enable(plugin)
                 if plugin in self._feeds:
                     self._feeds[plugin].look()
@@ -258,23 +261,29 @@ class Plugged:
         """Take it out, now and at later starts; its data stay. Raises NotFound."""
         async with self._changing:
             plugin = self._named(name)
-            others = [
-                other.name
-                for other, loaded in self.host.loaded.items()
-                if name in loaded.manifest.requires and other is not plugin
-            ]
-            if others:
-                raise Refused(
-                    f"plugin {name} is required by {', '.join(others)}",
-                    hint=f"thrum plugin disable {others[0]}",
-                )
+            self._check_not_required(plugin)
             disabled = self._opened.settings.plugins.disabled
             if name not in disabled:
                 self._opened.settings.set("plugins.disabled", [*disabled, name])
-            await self._end(plugin)
-            self.host.unload(plugin, "plugins.disabled in config.json")
-            self._follow_rungs()
+            await self._take_out(plugin, "plugins.disabled in config.json")
             return row(plugin, self._service_troubles(plugin))
+
+    def _check_not_required(self, plugin: Plugin) -> None:
+        others = [
+            other.name
+            for other, loaded in self.host.loaded.items()
+            if plugin.name in loaded.manifest.requires and other is not plugin
+        ]
+        if others:
+            raise Refused(
+                f"plugin {plugin.name} is required by {', '.join(others)}",
+                hint=f"thrum plugin disable {others[0]}",
+            )
+
+    async def _take_out(self, plugin: Plugin, why: str) -> None:
+        await self._end(plugin)
+        self.host.unload(plugin, why)
+        self._follow_rungs()
 
     async def rebuild(self, name: str) -> int:
         """Fill its tables anew; how many statements make them. Raises NotFound, Refused."""

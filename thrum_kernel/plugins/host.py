@@ -156,6 +156,11 @@ class PluginHost:
             await self._load_one(loader, plugin)
         return plugin
 
+    def is_outdated(self, plugin: Plugin) -> bool:
+        """Whether a loaded plugin of the team has other bytes by now, which are trusted."""
+        trust = team.Trust(self.paths.sync)
+        return plugin.source.path is not None and team.is_outdated(self.paths.repo, trust, plugin.name)
+
     def unload(self, plugin: Plugin, why: str) -> None:
         """Take a plugin out; everything that it had registered goes."""
         self.loaded.pop(plugin, None)

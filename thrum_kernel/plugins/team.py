@@ -20,11 +20,12 @@ from typing import Any, Final
 
 from thrum_kernel import jsonio
 from thrum_kernel.api import PluginManifest
-from thrum_kernel.errors import NotFound
+from thrum_kernel.errors import FileDamaged, NotFound
 from thrum_kernel.plugins.record import LoadFailed, Source
 
 FOLDER: Final = ".thrum-plugins"
 TRUSTED: Final = "trusted-plugins.json"
+_BYTES: Final = "__thrum_sha256__"
 
 
 class Trust:
@@ -87,6 +88,16 @@ def module_name(name: str) -> str:
     return f"thrum_team_plugins.{name}"
 
 
+def is_outdated(repo: Path, trust: Trust, name: str) -> bool:
+    """Whether the file of a plugin that was loaded holds other bytes by now, and these are trusted."""
+    loaded = getattr(sys.modules.get(module_name(name)), _BYTES, "")
+    try:
+        data = file_of(repo, name).read_bytes()
+        return digest(data) != loaded and is_plain(repo, name) and trust.has(file_of(repo, name), data)
+    except (OSError, FileDamaged):
+        return False
+
+
 def sources(repo: Path, trust: Trust, names: Iterable[str]) -> list[Source]:
     """The team's plugins that the configuration names, by name."""
     return [
@@ -136,6 +147,7 @@ def _execute(name: str, file: Path, data: bytes) -> Any:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__file__ = str(file)
+    module.__dict__[_BYTES] = digest(data)
     sys.modules[full] = module
     try:
         exec(compile(data, str(file), "exec", dont_inherit=True), module.__dict__)

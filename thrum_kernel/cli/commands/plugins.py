@@ -133,7 +133,6 @@ def trust(ctx: typer.Context, name: Name) -> None:
     lines = [f"{file.name}: these bytes are trusted on this machine ({digest[:12]}…)"]
     if file.stem in named:
         lines.append(f"  Load it now: thrum plugin enable {file.stem}")
-        lines.append("  Where it runs already, as it was before: thrum daemon restart")
     else:
         lines.append(f"""  Name it: thrum config set plugins.team '["{file.stem}"]'""")
     show(run, {"file": str(file), "sha256": digest, "configured": file.stem in named}, lines)
