@@ -120,7 +120,7 @@ def errors_page() -> str:
 
     rows = ["| error | code | exit | meaning |", "|---|---|---|---|"]
     for cls in sorted(_errors(errors.ThrumError), key=lambda cls: cls.__name__):
-        if cls is not errors.RemoteError:
+        if not issubclass(cls, errors.RemoteError):  # those are made as they come over the wire
             meaning = (inspect.getdoc(cls) or "").partition("\n")[0]
             rows.append(f"| `{cls.__name__}` | {cls.rpc_code} | {cls.exit_code} | {meaning} |")
     return (
