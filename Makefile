@@ -9,7 +9,7 @@ setup:
 demo: setup          ## two agents in a scratch repository and one in a clone: register, message, reply, wait, sync
 	@$(PY) examples/demo.py
 
-test: wheels         ## every check, with counts that end within ten minutes
+test: wheels         ## every check, with counts that end in about ten minutes on two cores
 	$(PY) -m pytest -n 4 --dist loadfile
 
 alone: wheels        ## the tests of each plugin where no other one is installed
