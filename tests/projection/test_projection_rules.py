@@ -575,7 +575,7 @@ def test_purged_messages_go_and_stay_out(world: World, purge_first: bool) -> Non
     assert world.unread(world.bob) == 1
     assert queries.inbox_count(world.cache, world.key(world.bob)) == 1
     assert world.notes() == []
-    assert queries.purge_cutoff(world.cache) == START_US + 6000
+    assert world.projector.cutoff_us == START_US + 6000
     assert "sesame" not in "\n".join(world.cache.connection.iterdump())
 
 

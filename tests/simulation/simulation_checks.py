@@ -126,11 +126,11 @@ def _equal_files(story: Story) -> Iterator[str]:
 
 def _cutoff(story: Story) -> str:
     """The purge that holds now; those that were acknowledged must be in it, and none that nobody asked for."""
-    return format_us(queries.purge_cutoff(story.nodes[0].cache) or 0) if _has_purge(story) else ""
+    return format_us(story.nodes[0].projector.cutoff_us) if _has_purge(story) else ""
 
 
 def _has_purge(story: Story) -> bool:
-    return queries.purge_cutoff(story.nodes[0].cache) is not None
+    return story.nodes[0].projector.cutoff_us > 0
 
 
 def _kept(story: Story) -> Iterator[str]:

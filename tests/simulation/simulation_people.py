@@ -324,7 +324,7 @@ class People:
 
 def known_cutoff(node: Node) -> str:
     """The latest purge that a daemon knows of."""
-    return format_us(queries.purge_cutoff(node.cache)) if queries.purge_cutoff(node.cache) else ""
+    return format_us(node.projector.cutoff_us) if node.projector.cutoff_us else ""
 
 
 def later(cutoffs: Sequence[str]) -> str:

@@ -16,6 +16,9 @@ from thrum_kernel.projection.local import LocalDb
 
 WRITE_EVERY_US: Final = 30_000_000
 
+NOTED_EVERY_US: Final = 100_000
+"""So exactly it is known when an agent was seen last."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessKey:
@@ -89,6 +92,8 @@ class Homes:
         if home is None:
             return
         now = self._clock.now_us()
+        if 0 <= now - home.last_seen_us < NOTED_EVERY_US:
+            return
         home = replace(home, last_seen_us=now)
         self._loaded()[incarnation] = home
         if now - self._written_us.get(incarnation, 0) >= WRITE_EVERY_US:

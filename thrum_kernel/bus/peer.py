@@ -32,6 +32,13 @@ class ProcessHandle:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self._poller = select.poll()
+        self._poller.register(descriptor, select.POLLIN)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone, its id perhaps another's."""
+        return bool(self._poller.poll(0))
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
@@ -71,12 +78,15 @@ def peer_of(connection: Any) -> Peer:
 def standing(peer: Peer) -> Hashable | None:
     """What changes when a peer moves to another folder, or another process has its pid; None when that is unknown.
 
-    A few microseconds: with it a server need not look at the caller in full for each request of a connection.
+    A few microseconds: with it a server need not look at the caller in full for each request of a connection. A handle
+    on the process tells by itself that it is still the same one.
     """
-    if not peer.pid or sys.platform == "darwin" or (peer.pidfd is not None and _has_ended(peer.pidfd)):
+    if not peer.pid or sys.platform == "darwin" or (peer.handle is not None and peer.handle.has_ended):
         return None
     try:
         folder = os.stat(f"/proc/{peer.pid}/cwd")  # noqa: PTH116 - Path costs as much as the call
+        if peer.handle is not None:
+            return folder.st_dev, folder.st_ino
         stat = _start_of(f"/proc/{peer.pid}/stat")
     except OSError:
         return None
@@ -112,9 +122,3 @@ def _darwin(connection: Any) -> Peer:
     (pid,) = _PID.unpack(connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID, _PID.size))
     _version, uid = _XUCRED.unpack_from(connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, 128))
     return Peer(pid, uid)
-
-
-def _has_ended(pidfd: int) -> bool:
-    poller = select.poll()
-    poller.register(pidfd, select.POLLIN)
-    return bool(poller.poll(0))

@@ -110,6 +110,15 @@ class Committer:
         """The number of the current writer's last durable event."""
         return self.durable[1]
 
+    @property
+    def cutoff_us(self) -> int:
+        """Messages with an earlier timestamp are purged, microseconds; 0 when none are.
+
+        Raises:
+            Projecting: the cache is being rebuilt.
+        """
+        return self._projector.cutoff_us
+
     def draft(self, cls: type[E], **fields: Any) -> E:
         """An event of this daemon with its id and time, not yet committed; its ``ulid`` is final."""
         return cls(

@@ -115,7 +115,7 @@ def travel_of(
         settings.update("daemon", {"sync": sync})
 
     travel = Travel(
-        settings=settings.get,
+        settings=lambda key: settings.recent().get(key),  # asked for each message
         place=gitdir.locate(where.repo),
         runner=runner,
         gate=Gate(environ=environ, clock=clock, settings=lambda: settings.daemon.sync, keep=keep),

@@ -229,8 +229,8 @@ class Sending:
         )
         # A purge goes by times. Where this machine's clock is behind that of the one who purged, what is written after
         # the purge must not fall under it.
-        cutoff_us = queries.purge_cutoff(self._ground.cache)
-        if cutoff_us is not None and event.timestamp < (cutoff := format_us(cutoff_us)):
+        cutoff_us = self._ground.committer.cutoff_us
+        if cutoff_us and event.timestamp < (cutoff := format_us(cutoff_us)):
             event.timestamp = cutoff
         return event
 

@@ -85,6 +85,19 @@ class Projector:
         """The cache it writes."""
         return self._cache
 
+    @property
+    def cutoff_us(self) -> int:
+        """Messages with an earlier timestamp are purged, microseconds; 0 when none are.
+
+        Raises:
+            Projecting: the cache is being rebuilt.
+        """
+        db = self._cache.connection
+        tables = self._tables
+        if tables is None or tables.db is not db:
+            tables = self._tables = Tables(db, is_sender=self._is_sender)
+        return tables.cutoff_us
+
     def apply(self, items: Sequence[Projected]) -> Applied:
         """Project a batch in one transaction; places that were taken before are passed over.
 

@@ -93,9 +93,3 @@ def sequence_of(cache: Cache, writer: str) -> int:
         "SELECT max(p.last) FROM projected p JOIN writer w ON w.id = p.writer WHERE w.writer = ?", (writer,)
     )
     return int(rows[0][0] or 0)
-
-
-def purge_cutoff(cache: Cache) -> int | None:
-    """The latest cutoff of all purges, microseconds; None when there was none."""
-    cutoff = cache.read("SELECT max(cutoff_us) FROM purge")[0][0]
-    return None if cutoff is None else int(cutoff)
