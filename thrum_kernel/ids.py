@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import struct
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -27,6 +28,7 @@ _SHIFTS: Final = tuple(range(120, -1, -10))
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 KEY_EPOCH_MS: Final = 1_577_836_800_000  # 2020-01-01: 41 bits of milliseconds from here last until 2089
+_TAILS: Final = struct.Struct(">64Q")
 MAX_AHEAD_MS: Final = 24 * 3600 * 1000
 
 
@@ -100,6 +102,7 @@ class HybridClock:
     def __init__(self, clock: Clock, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
         self._random = random_bytes
+        self._tails: list[int] = []
         self._lock = threading.Lock()
         self._ms = 0
         self._counter = 0
@@ -107,8 +110,12 @@ class HybridClock:
     def next_ulid(self) -> str:
         """A ULID above all made or observed so far."""
         now_ms = self._clock.now_us() // 1000
-        tail = int.from_bytes(self._random(8), "big")
         with self._lock:
+            if (
+                not self._tails
+            ):  # the system is asked for many at once: a question costs as much as all the rest
+                self._tails = list(_TAILS.unpack(self._random(_TAILS.size)))
+            tail = self._tails.pop()
             if now_ms > self._ms:
                 self._ms, self._counter = now_ms, 0
             elif self._counter == 0xFFFF:

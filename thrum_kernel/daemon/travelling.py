@@ -14,6 +14,7 @@ from thrum_kernel.daemon.renewing import Doubt
 from thrum_kernel.events import EventTypes
 from thrum_kernel.projection import queries
 from thrum_kernel.projection.apply import Projector
+from thrum_kernel.settings.document import Document, Setting, SettingsFile
 from thrum_kernel.store.shared import Copy
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.exchange import Exchange
@@ -28,6 +29,24 @@ from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.remote import Choice, Remote
 from thrum_kernel.sync.repository import Repository
 from thrum_kernel.sync.takeover import Takeover
+
+
+class _Recent:
+    """The values of keys as they were lately, each worked out once for a document: asked for each message."""
+
+    def __init__(self, settings: SettingsFile) -> None:
+        self._settings = settings
+        self._document: Document | None = None
+        self._known: dict[str, Setting] = {}
+
+    def __call__(self, key: str) -> Setting:
+        document = self._settings.recent()
+        if document is not self._document:
+            self._document, self._known = document, {}
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = document.get(key)
+        return known
 
 
 def travel_of(
@@ -115,7 +134,7 @@ def travel_of(
         settings.update("daemon", {"sync": sync})
 
     travel = Travel(
-        settings=lambda key: settings.recent().get(key),  # asked for each message
+        settings=_Recent(settings),
         place=gitdir.locate(where.repo),
         runner=runner,
         gate=Gate(environ=environ, clock=clock, settings=lambda: settings.daemon.sync, keep=keep),
