@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 
 TOKEN = re.compile(rb"text-\d{6}")
+SECRET = re.compile(rb"text-\d{5}7")
+"""What the daemons of a story take for a credential; see `simulation_node.SECRETS`."""
 
 
 @dataclass
@@ -68,6 +70,7 @@ class Ledger:
         agents: incarnations that were registered, with name and machine.
         ended: incarnations that were, or may have been, deleted.
         moved: incarnations that were, or may have been, moved.
+        released: what looks like a credential and may have left its machine since somebody let it go.
         homes: where an incarnation was last told to live; None when nobody can know.
     """
 
@@ -78,6 +81,7 @@ class Ledger:
     agents: dict[str, tuple[str, str]] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)
+    released: set[str] = field(default_factory=set)
     homes: dict[str, str | None] = field(default_factory=dict)
     groups: dict[str, set[str]] = field(default_factory=dict)
     _tokens: int = 0

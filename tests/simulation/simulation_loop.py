@@ -106,6 +106,19 @@ class InlineJobs:
         """Nothing waits."""
 
 
+class InlineFolding:
+    """Does work at once that a cache would give to a thread; see `projection.checkpoint.in_thread`."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        work()
+
+    def is_alive(self) -> bool:
+        return False
+
+    def join(self) -> None:
+        """It is done."""
+
+
 def settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     """End a future, unless whoever awaited it went away."""
     if future.done():

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simulation_loop import InlineJobs, InlineWriting, SimulatedLoop
+from simulation_loop import InlineFolding, InlineJobs, InlineWriting, SimulatedLoop
 from simulation_remote import Hub, MemoryRemote, MemoryRepository, NoProcesses
 
 from thrum_kernel import ids, paths
@@ -34,7 +34,7 @@ from thrum_kernel.projection import queries
 from thrum_kernel.projection.apply import Projector
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.local import LocalDb
-from thrum_kernel.settings.core import Sync
+from thrum_kernel.settings.core import SecretPattern, Sync
 from thrum_kernel.store.journal import Journal, Previous, recover
 from thrum_kernel.store.tree import Tree
 from thrum_kernel.sync.cutter import Cutter
@@ -44,12 +44,17 @@ from thrum_kernel.sync.ingest import Ingest
 from thrum_kernel.sync.merge import Merger
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.purge import PurgeCounts, Purger
+from thrum_kernel.sync.releasing import HeldMethods
+from thrum_kernel.sync.secret_scan import SecretScan
 from thrum_kernel.testing.disk import FaultDisk
 
 ROOT = Path("/T")
 FAN_IN = 3
 MOST_COMMITS = 7
 """After about so many commits the history of the branch begins anew."""
+
+SECRETS = Sync(secret_patterns=[SecretPattern(id="story-key", regex="text-[0-9]{5}7")])
+"""Every tenth text is a credential."""
 
 MIGRATIONS = (*AGENTS_MIGRATIONS, *MESSAGING_MIGRATIONS)
 TYPES = EventTypes(CORE_EVENT_TYPES)
@@ -173,7 +178,7 @@ class Node:
         self.ids = ids.HybridClock(clock, random_bytes=machine.rng.randbytes)
         self.local = LocalDb(where.local_db, version="simulated", jobs=InlineJobs)
         self.local.migrate(MIGRATIONS)
-        self.cache = Cache(where.cache_db)
+        self.cache = Cache(where.cache_db, beside=InlineFolding)
         self.projector = Projector(self.cache, TYPES, clock=self.ids)
         last = self.recovered.journals[-1] if self.recovered.journals else None
         self.committer = Committer(
@@ -228,12 +233,14 @@ class Node:
 
     def _compose_sync(self) -> None:
         machine = self.machine
+        secrets = SecretScan(lambda: SECRETS)
         self.cutter = Cutter(
             self.tree,
             daemon=machine.daemon,
             message_types=MESSAGE_TYPES,
             ended=self.recovered.journals,
             fan_in=FAN_IN,
+            scan=secrets.matched,
         )
         self.publisher = Publisher(
             cutter=self.cutter,
@@ -251,7 +258,16 @@ class Node:
             count=self._count_before,
             rebuild_cache=self.keeper.rebuild,
         )
-        for method in purger.methods():
+        held = HeldMethods(
+            cutter=self.cutter,
+            publisher=self.publisher,
+            committer=self.committer,
+            clock=machine.clock,
+            excerpt=secrets.excerpt,
+            tell_again=self.messaging.receipts.tell_again,
+        )
+        self.publisher.before_cut.insert(0, held.let_erased_go)
+        for method in (*purger.methods(), *held.methods()):
             self.bus.add(method)
         ingest = Ingest(
             projector=self.projector,

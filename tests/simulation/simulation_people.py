@@ -293,6 +293,21 @@ class People:
         )
         return [row[0] for row in rows]
 
+    # what looks like a credential
+
+    async def release(self, at: int) -> None:
+        """Let some of what is held back go, by the names of its messages."""
+        shown = await self.ask(at, "", "sync.held")
+        if isinstance(shown, Refusal | Unknown):
+            return
+        names = sorted({each["message_id"] for each in shown["held"]} & self.ledger.sent.keys())
+        chosen = self.rng.sample(names, min(len(names), self.rng.randint(1, 3)))
+        if not chosen:
+            return
+        for name in chosen:
+            self.ledger.released.update(self.ledger.sent[name].tokens)
+        await self.ask(at, "", "sync.release", names=chosen)
+
     # groups, purges
 
     async def group(self, at: int) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from simulation_ledger import SECRET
 from simulation_loop import SimulatedLoop
 from simulation_people import People
 from simulation_story import HOUR_S, Refusal, Story, Unknown
@@ -31,6 +32,7 @@ WEIGHTS = {
     "adopt": 1.0,
     "group": 3.0,
     "purge": 2.5,
+    "release": 3.0,
     "publish": 6.0,
     "travel": 30.0,
     "crowd": 16.0,
@@ -157,6 +159,10 @@ class Steps(People):
         for at, machine in enumerate(story.machines):
             machine.heal()
             await (story.revive(at) if self.rng.random() < 0.4 else story.restart(at))
+        story.faults += kept_back(story)
+        for at in range(len(story.nodes)):
+            freed = await self.ask(at, "", "sync.release", all=True)
+            assert not isinstance(freed, Refusal), f"a release fails though all is healed: {freed.error}"
         for _ in range(ROUNDS):
             story.clock.pass_s(120.0)  # what is said once a minute is said
             before = story.hub.pushes
@@ -175,6 +181,13 @@ class Steps(People):
                 story.note("quiet")
                 return
         story.faults.append(f"{ROUNDS} rounds of exchanges, and somebody still has something to say")
+
+
+def kept_back(story: Story) -> list[str]:
+    """What looks like a credential, was never released, and is in anything that the remote ever held."""
+    free = {token.encode() for token in story.ledger.released}
+    gone = {found for data in story.hub.blobs.values() for found in SECRET.findall(data)} - free
+    return [f"{sorted(gone)[:3]} left their machine though nobody released them"] if gone else []
 
 
 async def tell(

@@ -225,6 +225,15 @@ class Daemon:
             interval_s=lambda: float(opened.settings.daemon.sync_interval),
             before_cut=(self.messaging.journal_receipts, self.agents.journal_contexts),
         )
+        self.held = HeldMethods(
+            cutter=self.cutter,
+            publisher=self.publisher,
+            committer=self.committer,
+            clock=clock,
+            excerpt=self.secrets.excerpt,
+            tell_again=self.messaging.receipts.tell_again,
+        )
+        self.publisher.before_cut.insert(0, self.held.let_erased_go)
         self.committer.listeners.append(self._publish_own)
         self.doubt = Doubt(self.ended.set)
         self.history = History(
@@ -358,14 +367,7 @@ class Daemon:
                 rebuild=self._project_aside,
                 quiet=self.publisher.quiet,
             ),
-            HeldMethods(
-                cutter=self.cutter,
-                publisher=self.publisher,
-                committer=self.committer,
-                clock=self._clock,
-                excerpt=self.secrets.excerpt,
-                tell_again=self.messaging.receipts.tell_again,
-            ),
+            self.held,
             self.purger,
             self.prime,
             self.hints,

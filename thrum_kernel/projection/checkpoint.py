@@ -7,19 +7,40 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 """The log is folded back once it is longer than this."""
 
 
+class Folding(Protocol):
+    """Work that goes on beside the caller, as a thread does."""
+
+    def is_alive(self) -> bool: ...
+    def join(self) -> None: ...
+
+
+Beside: TypeAlias = Callable[[Callable[[], None]], Folding]
+"""Starts work beside the caller."""
+
+
+def in_thread(work: Callable[[], None]) -> Folding:
+    """Do *work* in a thread of its own."""
+    thread = threading.Thread(target=work, name="thrum-checkpoint", daemon=True)
+    thread.start()
+    return thread
+
+
 class Checkpointer:
     """Watches the write-ahead log of one database. `note`, `scrub` and `close` are for the thread that writes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beside: Beside = in_thread) -> None:
         self._path = path
+        self._beside = beside
         self._wal = path.with_name(path.name + "-wal")
-        self._thread: threading.Thread | None = None
+        self._thread: Folding | None = None
         self._tried_at = 0
         self._is_soiled = False
 
@@ -39,8 +60,8 @@ class Checkpointer:
         self._is_soiled = True
         self.note()
 
-    def try_clean(self) -> threading.Thread | None:
-        """A thread that cuts off what `scrub` told of, to wait for and then to ask again; None once that is done."""
+    def try_clean(self) -> Folding | None:
+        """Work under way that cuts off what `scrub` told of, to wait for and then to ask again; None once that is done."""
         before = self._thread
         if before is not None and before.is_alive():
             return before
@@ -57,8 +78,7 @@ class Checkpointer:
         if self._thread is not None and self._thread.is_alive():
             return  # a later commit looks again
         self._tried_at = size
-        self._thread = threading.Thread(target=self._fold, name="thrum-checkpoint", daemon=True)
-        self._thread.start()
+        self._thread = self._beside(self._fold)
 
     def _fold(self) -> None:
         """Copy and sync what no reader needs any more; the next commit then starts the log over.

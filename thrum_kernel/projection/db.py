@@ -18,7 +18,7 @@ from typing import Any
 
 from thrum_kernel.errors import Projecting
 from thrum_kernel.projection import schema
-from thrum_kernel.projection.checkpoint import CHECKPOINT_BYTES, Checkpointer
+from thrum_kernel.projection.checkpoint import CHECKPOINT_BYTES, Beside, Checkpointer, in_thread
 from thrum_kernel.projection.local import LocalDb
 from thrum_kernel.projection.views import VIEWS
 
@@ -38,11 +38,19 @@ class Cache:
         moved_aside: where a file of another program, found at our place, is now; None when there was none.
     """
 
-    def __init__(self, path: Path, *, extra_tables: Sequence[str] = (), later: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        extra_tables: Sequence[str] = (),
+        later: bool = False,
+        beside: Beside = in_thread,
+    ) -> None:
         """Open *path*, or make it; see `open`.
 
         Args:
             later: do not open it yet: every use is answered with `Projecting` until `open` is called.
+            beside: folds the write-ahead log back.
         """
         self.path = path
         self.indexed_change = 0
@@ -50,6 +58,7 @@ class Cache:
         self.is_empty = False
         self._extra_tables: tuple[str, ...] = ()
         self._percent: int | None = 0
+        self._beside = beside
         self._is_open = False
         if not later:
             self.open(extra_tables)
@@ -72,7 +81,7 @@ class Cache:
         if self.is_empty:
             create(self.path, self._extra_tables)
         self._connection = _connect(self.path)
-        self._checkpointer = Checkpointer(self.path)
+        self._checkpointer = Checkpointer(self.path, self._beside)
         self._percent = None
         self._is_open = True
 
@@ -152,7 +161,7 @@ class Cache:
             self.indexed_change = 0
         finally:
             self._connection = _connect(self.path)
-            self._checkpointer = Checkpointer(self.path)
+            self._checkpointer = Checkpointer(self.path, self._beside)
             self._percent = None
 
     @property

@@ -17,7 +17,7 @@ from typing import Any
 
 from thrum_kernel import ids
 from thrum_kernel.events import Event, EventTypes, UnknownEvent
-from thrum_kernel.events.core import MessageCreate
+from thrum_kernel.events.core import MessageCreate, MessageEdit
 from thrum_kernel.projection.rules import RULES, messages
 from thrum_kernel.projection.rules.purges import is_before
 from thrum_kernel.projection.tables import Held, HeldKind, Place, Projected, Tables, Verdict
@@ -139,11 +139,29 @@ class Intake:
             if not isinstance(event, MessageCreate):
                 db.execute("INSERT INTO event_seen VALUES (?, ?)", (ulid, hash_))
             return None
-        if seen[0] == hash_:
+        if seen[0] == hash_ or self._is_tombstone(event):
             return None
         if seen[0] is None or hash_ < seen[0]:
             self.losers.append((ulid, seen[0] or b""))
         return held
+
+    def _is_tombstone(self, event: Event | UnknownEvent) -> bool:
+        """Whether a line lost its text, and only that, to a deletion that counts here: it is the same event."""
+        if isinstance(event, MessageCreate):
+            ulid = event.ulid
+        elif isinstance(event, MessageEdit):
+            ulid = ids.bare(event.message_id)
+        else:
+            return False
+        if event.body.content or event.body.structured is not None:
+            return False
+        key = self.tables.message_key(ulid)
+        return (
+            self.tables.db.execute(
+                "SELECT 1 FROM message WHERE id = ? AND deleted_us IS NOT NULL", (key,)
+            ).fetchone()
+            is not None
+        )
 
     def _apply(self, place: Place, event: Event | UnknownEvent, hash_: bytes) -> Verdict:
         """Let the rule of its type work on an event; what a failing rule did is undone."""

@@ -46,7 +46,7 @@ class HeldHeader(msgspec.Struct, frozen=True, tag_field="thrum", tag="held"):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """Whose word let a line travel, and when (a timestamp)."""
+    """Whose word let a line travel, and when (a timestamp); nobody's where its text was deleted."""
 
     event_id: str
     by: str

@@ -25,7 +25,7 @@ from thrum_kernel.store.scan import covered
 from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.sync.known import purges_of
-from thrum_kernel.sync.withheld import event_id_of, is_waiting, named
+from thrum_kernel.sync.withheld import event_id_of, is_erased, named
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ class Cutter:
 
     Attributes:
         held: what was held back and not released, in order of places; replaced in one step.
+        erased: what was held back and says nothing any more, since it was deleted: it may travel, for edits and
+            deletions elsewhere wait for it; replaced in one step.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Cutter:
     ) -> None:
         self.tree = tree
         self.held: tuple[HeldLine, ...] = ()
+        self.erased: tuple[HeldLine, ...] = ()
         self._scan = scan
         self._held_places: Mapping[tuple[str, int], HeldLine] = {}
         self._released: frozenset[str] = frozenset()
@@ -168,7 +171,9 @@ class Cutter:
     def was_released(self, name: str) -> bool:
         """Whether a message or an event of that name was held back and is released, all of it."""
         found = named(self._held_places.values(), name)
-        return bool(found) and all(event_id_of(line.line) in self._released for line in found)
+        return bool(found) and all(
+            event_id_of(line.line) in self._released and not is_erased(line) for line in found
+        )
 
     def forget(self) -> None:
         """Published files were taken away: look at what is there before the next work."""
@@ -272,8 +277,14 @@ class Cutter:
         found = ranges.read_held(self.tree, lambda problem: _log.error("%s: %s", problem.path, problem.text))
         self._held_places = {line.place: line for line in found}
         self._released = frozenset(release.event_id for release in ranges.releases(self.tree))
-        own = (line for line in found if line.daemon == self._daemon)
-        self.held = tuple(line for line in own if is_waiting(line, self._released))
+        waiting = [
+            line
+            for line in found
+            if line.daemon == self._daemon and event_id_of(line.line) not in self._released
+        ]
+        erased = {line.place for line in waiting if is_erased(line) and not self._scan(line.line)}
+        self.held = tuple(line for line in waiting if line.place not in erased)
+        self.erased = tuple(line for line in waiting if line.place in erased)
 
     # journals
 

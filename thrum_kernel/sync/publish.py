@@ -186,6 +186,9 @@ class Publisher:
             published += await self._cut(await self._ended())
             await self._purge()
             is_changed = True
+        if self._cutter.erased:  # `before_cut` lets it travel now
+            await self._journal_rest()
+            published += await self._cut(None)
         writer, _ = self._committer.durable
         if await _in_thread(self._cutter.roll_up, writer) or is_changed:
             for callback in self.on_changed:

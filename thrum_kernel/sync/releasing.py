@@ -4,6 +4,9 @@ A release journals the same event again, with the same id, at a new place: there
 line counts here already, so nobody is told of it a second time. Who wrote a line may release it, and so may a person,
 that is, a caller with no agent runtime above it: an agent must not let out what another one wrote.
 
+A held line whose text was deleted travels by itself, without the text: edits, replies and the deletion went out before
+and wait in every other clone for the message they are about.
+
 Source: DESIGN.md D1, "Published files"; D5.
 """
 
@@ -156,24 +159,35 @@ class HeldMethods:
             lines = self._chosen(params, already)
             self._allow(call.caller, lines)
             if lines:
-                self._tell_again([said.message for line in lines if (said := about(line.line)).message])
-                await self._let_go(call.caller, lines)
+                await self._let_go(call.caller.agent_id, lines)
         if lines:
             await self._publisher.cut_now()
         return ReleaseResult(released=[about(line.line).event_id for line in lines], already=already)
 
-    async def _let_go(self, caller: Caller, lines: Sequence[HeldLine]) -> None:
+    async def let_erased_go(self) -> None:
+        """Journal again what was held back and was deleted since; awaited before a cut, while nothing is published.
+
+        Raises:
+            Refused: a line cannot be written again as it is; it stays, and what waits for it elsewhere waits on.
+            StoreError, Projecting: not now; they stay.
+        """
+        for line in _once(self._cutter.erased):
+            await self._let_go("", [line])
+
+    async def _let_go(self, by: str, lines: Sequence[HeldLine]) -> None:
         """Journal them again, then note that they may travel: a crash in between leaves them held back."""
+        self._tell_again([said.message for line in lines if (said := about(line.line)).message])
         try:
             await self._committer.repeat(*(line.line for line in lines))
         except ValueError as error:
             raise Refused(f"cannot be released: {error}", hint="install the plugin it is of") from error
         at = format_us(self._clock.now_us())
-        new = [Release(about(line.line).event_id, caller.agent_id, at) for line in lines]
+        new = [Release(about(line.line).event_id, by, at) for line in lines]
         await asyncio.to_thread(self._cutter.release, new)
         for line in lines:
             patterns = ", ".join(line.patterns)
-            _log.warning("%s released %s (%s)", caller.agent_id, about(line.line).event_id, patterns)
+            if by:
+                _log.warning("%s released %s (%s)", by, about(line.line).event_id, patterns)
 
     def _chosen(self, params: ReleaseParams, already: Sequence[str]) -> list[HeldLine]:
         """The lines that are meant, in order of places, each event once.

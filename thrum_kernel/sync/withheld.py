@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -46,11 +46,6 @@ class About(msgspec.Struct):
         """What people call it by: the message where it makes one, else the event."""
         return self.message if self.type == "message.create" else self.event_id
 
-    @property
-    def is_erased(self) -> bool:
-        """Whether its text was deleted."""
-        return bool(self.body == {"content": ""})
-
 
 _decode = msgspec.json.Decoder(About).decode
 
@@ -68,10 +63,9 @@ def event_id_of(line: bytes) -> str:
     return about(line).event_id
 
 
-def is_waiting(held: HeldLine, released: Container[str]) -> bool:
-    """Whether a held line could still be released: it was not, and its text is still there."""
-    found = about(held.line)
-    return found.event_id not in released and not found.is_erased
+def is_erased(held: HeldLine) -> bool:
+    """Whether the text of a held line was deleted."""
+    return bool(about(held.line).body == {"content": ""})
 
 
 def named(lines: Iterable[HeldLine], name: str) -> list[HeldLine]:
