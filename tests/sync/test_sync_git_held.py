@@ -170,12 +170,57 @@ def test_deleting_and_purging_reach_what_is_held_back(
             with pytest.raises(NotFound, match="nothing is held back under the name"):
                 await one.call("sync.release", "alice", names=[message])
             await meet(one, two)
-            assert await two.texts("bob") == [] and not leaves(origin)
+            assert await two.texts("bob") == ([""] if how == "delete" else []) and not leaves(origin)
             await one.daemon.keeper.rebuild()
             await sound(one)
             await sound(two)
 
     asyncio.run(story())
+
+
+def test_what_was_deleted_while_it_was_held_back_keeps_nothing_waiting_elsewhere(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one, serving(clone_of(origin, "two")) as two:
+            await acquainted(one, two)
+            await one.register("carol")
+            sent = await one.call("message.send", "alice", content=TEXT, to=["@bob", "@carol"])
+            message = sent["message_id"]
+            await one.call("message.markRead", "carol", message_ids=[message])
+            await one.call("message.edit", "alice", message_id=message, content="taken out")
+            await meet(one, two)
+            assert waiting(two) == ["message"] and await two.texts("bob") == []
+            before = one.daemon.cache.birth
+            await one.call("message.delete", "alice", message_id=message)
+            await meet(one, two)
+            assert waiting(one) == waiting(two) == [] and not leaves(origin)
+            (shown,) = (await two.call("message.list", "bob", for_agent="bob"))["messages"]
+            assert shown["deleted"] and shown["message_id"] == message and not shown["body"]["content"]
+            assert (await two.call("message.list", "bob", for_agent="bob"))["unread"] == 0
+            assert receipts_of(one, message) == receipts_of(two, message)
+            assert before == one.daemon.cache.birth  # nothing had to be made anew
+            for clone in (one, two):
+                await clone.daemon.keeper.rebuild()
+                assert waiting(clone) == []
+                await sound(clone)
+
+    asyncio.run(story())
+
+
+def waiting(clone: Clone) -> list[str]:
+    """For what lines wait that do not count yet."""
+    return [row[0] for row in clone.daemon.cache.read("SELECT kind FROM held")]
+
+
+def receipts_of(clone: Clone, message: str) -> list[tuple[Any, ...]]:
+    return clone.daemon.cache.read(
+        "SELECT a.name, d.read_us FROM delivery d JOIN agent a ON a.id = d.agent JOIN message m ON m.id = d.message"
+        " WHERE m.ulid = ? ORDER BY a.name",
+        (message[4:],),
+    )
 
 
 def test_an_edit_that_adds_a_secret_is_held_back_and_one_that_waits_applies_after_the_release(
