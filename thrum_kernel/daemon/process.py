@@ -142,11 +142,27 @@ async def _serve(opened: Opened) -> int:
     if not daemon.doubt.has_lost:
         await _stop(daemon)
         return _left(daemon, 0)
-    with contextlib.suppress(ThrumError):  # what the rooms still have to say is said under the old id
-        await daemon.publisher.cut_now()
+    has_said_all = await _say_the_rest(daemon)
     await _stop(daemon)
-    is_renewed = await asyncio.to_thread(renew, opened, daemon.message_types)
-    return _left(daemon, AGAIN if is_renewed else 1)
+    if has_said_all and not await asyncio.to_thread(
+        renew, opened, daemon.message_types, scan=daemon.secrets.matched
+    ):
+        return _left(daemon, 1)
+    return _left(daemon, AGAIN)
+
+
+async def _say_the_rest(daemon: Daemon) -> bool:
+    """Say what the rooms still have to say, under the old id, for nobody could say it under a new one.
+
+    False: it cannot be said now. Then the id stays for now: the daemon begins again, and notices the other one again.
+    """
+    try:
+        await daemon.messaging.journal_receipts()
+        await daemon.publisher.cut_now()
+    except ThrumError as error:
+        _log.error("the id stays for now: %s", error)
+        return False
+    return True
 
 
 async def _stop(daemon: Daemon) -> None:

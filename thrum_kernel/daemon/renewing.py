@@ -10,12 +10,13 @@ Source: DESIGN.md D1, "Which daemon".
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 from thrum_kernel.daemon.adopting import adopt
 from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.errors import StoreError
 from thrum_kernel.store import journal
+from thrum_kernel.store.tree import Tree
 from thrum_kernel.sync.cutter import Cutter, Place
 from thrum_kernel.sync.namesake import Sighting
 
@@ -64,19 +65,32 @@ class Doubt:
             _log.warning("%s", sentence)
 
 
-def renew(opened: Opened, message_types: Container[str]) -> bool:
+def renew(opened: Opened, message_types: Container[str], *, scan: Callable[[bytes], Sequence[str]]) -> bool:
     """Publish under the old id what is left in the journals, and write down a new one; False: nothing changed.
 
     Blocking; the daemon has stopped, the lock is held.
+
+    Args:
+        scan: as for `Cutter`: what must not travel is held back here as ever.
     """
-    tree = opened.tree
     try:
-        ended = journal.recover(tree.disk, tree.journal, tree.quarantine).journals
-        cutter = Cutter(tree, daemon=opened.daemon_id, message_types=message_types, ended=ended)
-        cutter.cut(Place("", 0))
+        publish_rest(opened.tree, opened.daemon_id, message_types, scan=scan)
         chosen, _ = adopt(opened.paths, opened.settings, opened.known, new=True, new_id=opened.ids.next_ulid)
     except (StoreError, OSError) as error:
         _log.error("the id stays for now: %s", error)
         return False
     _log.warning("this daemon was %s and is %s from now on", opened.daemon_id, chosen)
     return True
+
+
+def publish_rest(
+    tree: Tree, daemon: str, message_types: Container[str], *, scan: Callable[[bytes], Sequence[str]]
+) -> None:
+    """Publish whatever the journals of a daemon that has stopped still hold; blocking.
+
+    Raises:
+        StoreError: the disk refuses; done again it goes on.
+    """
+    ended = journal.recover(tree.disk, tree.journal, tree.quarantine).journals
+    cutter = Cutter(tree, daemon=daemon, message_types=message_types, ended=ended, scan=scan)
+    cutter.cut(Place("", 0))
