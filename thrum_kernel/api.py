@@ -11,10 +11,12 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 import pluggy
+
+T = TypeVar("T")
 
 API_LEVEL: Final = 1
 """What a manifest asks for with ``api``; raised when this module changes incompatibly."""
@@ -522,6 +524,13 @@ class PluginContext(Protocol):
 
     def presets(self) -> Sequence[RuntimePreset]:
         """Every runtime that the active plugins declare, in the order in which they were activated."""
+        ...
+
+    def shared(self, make: Callable[[PluginContext], T], /) -> T:
+        """What *make* gives for this context: made the first time, the same object for every hook afterwards.
+
+        For what a plugin's methods, services and hooks have in common, so that it needs no state of its modules.
+        """
         ...
 
 

@@ -8,9 +8,9 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from thrum_kernel.api import Caller, Clock, PluginManifest, PluginPaths, RuntimePreset
+from thrum_kernel.api import Caller, Clock, PluginContext, PluginManifest, PluginPaths, RuntimePreset
 from thrum_kernel.errors import DaemonNotRunning, FileDamaged, Projecting, UsageError
 from thrum_kernel.paths import Paths
 from thrum_kernel.plugins.bounded import in_time
@@ -22,6 +22,8 @@ from thrum_kernel.plugins.record import Plugin
 from thrum_kernel.plugins.tables import owner_of
 from thrum_kernel.plugins.watchdog import Watchdog
 from thrum_kernel.settings.document import SettingsFile
+
+T = TypeVar("T")
 
 
 class Kernel(Protocol):
@@ -98,6 +100,7 @@ class Context:
         self._kernel: Kernel | None = None
         self._owns = owner_of(manifest)
         self._held = Belongings()
+        self._shared: dict[Callable[[PluginContext], Any], Any] = {}
         self._log = logging.getLogger(f"thrum.plugins.{manifest.name}")
 
     # --- what there always is ----------------------------------------------------------------------------------------
@@ -135,6 +138,12 @@ class Context:
 
     def presets(self) -> Sequence[RuntimePreset]:
         return self._presets()
+
+    def shared(self, make: Callable[[PluginContext], T], /) -> T:
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        made: T = self._shared[make]
+        return made
 
     async def in_thread(self, fn: Callable[..., Any], *args: Any) -> Any:
         # Not the loop's own pool: the kernel works there, and a plugin may hang.

@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from thrum_kernel.api import (
     AgentInfo,
@@ -25,6 +25,8 @@ from thrum_kernel.errors import DaemonUnreachable, StoreError, ThrumError, Timeo
 from thrum_kernel.events.core import AgentRef, Body, MessageCreate
 from thrum_kernel.ids import encode_ulid, event_id
 
+T = TypeVar("T")
+
 
 class FailingContext:
     """A `PluginContext` whose settings and log work and nothing else does."""
@@ -33,6 +35,7 @@ class FailingContext:
         self._real = real
         self._chance = chance
         self._errors: list[ThrumError] = []
+        self._shared: dict[Callable[[PluginContext], Any], Any] = {}
 
     def raised(self, error: BaseException) -> bool:
         """Whether an error is one of those given here, or was raised because of one."""
@@ -65,6 +68,12 @@ class FailingContext:
 
     def presets(self) -> Sequence[RuntimePreset]:
         return self._real.presets()
+
+    def shared(self, make: Callable[[PluginContext], T], /) -> T:
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        made: T = self._shared[make]
+        return made
 
     async def emit(self, event_type: str, /, **fields: Any) -> str:
         raise self._error()

@@ -27,6 +27,7 @@ def clean_environment(home: Path) -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "NO_COLOR": "1",
+        "TMUX_TMPDIR": str(home),  # never the person's own tmux server
     }
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from thrum_kernel.testing.harness import Cli, Repo
     from thrum_kernel.testing.kernel import Kernel
     from thrum_kernel.testing.spawner import Spawner
+    from thrum_kernel.testing.terminals import TmuxServer
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +90,13 @@ def two_clones(tmp_path: Path, isolated_home: dict[str, str], thrum_spawner: Spa
     made = TwoClones.make(tmp_path / "clones", isolated_home, thrum_spawner)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def tmux_server(isolated_home: dict[str, str]) -> Iterator[TmuxServer]:
+    """A real tmux server of the test's own, without sessions and without any configuration of the person's."""
+    from thrum_kernel.testing.terminals import TmuxServer
+
+    server = TmuxServer.start(isolated_home)
+    yield server
+    server.close()

@@ -1,0 +1,75 @@
+"""What goes wrong with tmux, each with what to do next."""
+
+from __future__ import annotations
+
+from thrum_kernel.errors import NotFound, ThrumError, Timeout
+
+
+class TmuxError(ThrumError):
+    """tmux refused a command; the sentence is tmux's own."""
+
+
+class TmuxMissing(TmuxError):
+    """There is no tmux on this machine, or it cannot be run."""
+
+    def __init__(self, reason: str = "tmux was not found on PATH") -> None:
+        super().__init__(reason, hint="install tmux 3.2 or newer: thrum doctor says how")
+
+
+class ServerGone(TmuxError):
+    """No tmux server runs on a socket.
+
+    Attributes:
+        socket: where it was looked for.
+    """
+
+    def __init__(self, socket: str) -> None:
+        self.socket = socket
+        super().__init__(f"no tmux server runs on {socket}")
+
+    @property
+    def hint(self) -> str:
+        return "thrum tmux create NAME starts one"
+
+
+class ServerSilent(Timeout):
+    """A tmux server took a command and does not answer.
+
+    Attributes:
+        socket: where it listens.
+    """
+
+    def __init__(self, socket: str) -> None:
+        self.socket = socket
+        super().__init__(
+            f"the tmux server on {socket} does not answer",
+            hint=f"see whether it is stopped: tmux -S {socket} display-message -p '#{{pid}}'",
+        )
+
+
+class SessionMissing(NotFound):
+    """No session is called so.
+
+    Attributes:
+        name: as it was asked for.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__("session", name, hint="thrum tmux status")
+
+    def __str__(self) -> str:
+        return f'session "{self.name}" not found'
+
+
+class PaneMissing(NotFound):
+    """A pane that was known is there no more.
+
+    Attributes:
+        name: its id, e.g. ``%3``.
+    """
+
+    def __init__(self, pane: str) -> None:
+        super().__init__("pane", pane, hint="thrum tmux status")
+
+    def __str__(self) -> str:
+        return f"pane {self.name} is gone"
