@@ -80,6 +80,14 @@ class IdentityFiles:
         worktree = self._worktrees.at(place)
         return worktree.identities if worktree is not None else ()
 
+    def everything(self) -> list[tuple[Path, Identity]]:
+        """Every usable identity with the worktree that holds it, as of the last look."""
+        return [
+            (worktree.path, identity)
+            for worktree in self._worktrees.all()
+            for identity in worktree.identities
+        ]
+
     def damaged_at(self, place: Path) -> tuple[FileDamaged, ...]:
         """What is wrong with the files of a worktree, as of the last look; empty where one of them can be used."""
         worktree = self._worktrees.at(place)

@@ -27,6 +27,7 @@ from thrum_kernel.agents.session_rows import SessionRows
 from thrum_kernel.agents.sessions import Sessions
 from thrum_kernel.agents.status import StatusMethod
 from thrum_kernel.agents.team import TeamMethods
+from thrum_kernel.agents.terminals import TerminalMethods
 from thrum_kernel.agents.work import Work
 from thrum_kernel.agents.worktrees import Worktree, Worktrees
 from thrum_kernel.agents.world import WorldKeeper
@@ -190,6 +191,7 @@ class Agents:
             moving=moving,
             sessions=session_methods,
         )
+        self._terminals = TerminalMethods(files=self.files, roster=self.roster)
         self._reconciler = Reconciler(
             roster=self.roster,
             sessions=self._sessions,
@@ -203,7 +205,7 @@ class Agents:
 
     def methods(self) -> Sequence[Method]:
         """``agent.*``, ``session.*`` and ``team.list``."""
-        return table(self._handlers)
+        return (*table(self._handlers), *self._terminals.methods())
 
     def services(self) -> Sequence[Service]:
         """Work in the background: contexts go into the log a minute after they changed."""

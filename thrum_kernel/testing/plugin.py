@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from thrum_kernel.testing.harness import Cli, Repo
     from thrum_kernel.testing.kernel import Kernel
     from thrum_kernel.testing.spawner import Spawner
-    from thrum_kernel.testing.terminals import TmuxServer
+    from thrum_kernel.testing.tmux import TmuxServer
 
 
 @pytest.fixture(scope="session")
@@ -94,9 +94,15 @@ def two_clones(tmp_path: Path, isolated_home: dict[str, str], thrum_spawner: Spa
 
 @pytest.fixture
 def tmux_server(isolated_home: dict[str, str]) -> Iterator[TmuxServer]:
-    """A real tmux server of the test's own, without sessions and without any configuration of the person's."""
-    from thrum_kernel.testing.terminals import TmuxServer
+    """A real tmux server of the test's own, which runs and has no sessions yet."""
+    import shutil
+    import tempfile
 
-    server = TmuxServer.start(isolated_home)
-    yield server
-    server.close()
+    from thrum_kernel.testing.tmux import tmux_server as started
+
+    # A socket's path may have about a hundred bytes; a test's own folder can be longer.
+    folder = tempfile.mkdtemp(prefix="thrum-tmux-")
+    with started({"TERM": "xterm-256color", **isolated_home, "TMUX_TMPDIR": folder}) as server:
+        server.begin()
+        yield server
+    shutil.rmtree(folder)

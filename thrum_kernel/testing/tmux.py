@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 PATIENCE_S: Final = 20.0
@@ -26,6 +27,21 @@ class TmuxServer:
 
     socket: str
     env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """Absolute path of its socket, for ``tmux -S`` and for the setting ``tmux.socket``."""
+        folder = self.env.get("TMUX_TMPDIR") or "/tmp"
+        return Path(f"{folder}/tmux-{os.getuid()}/{self.socket}")
+
+    def begin(self, *commands: str) -> None:
+        """Start it; it stays while it has no sessions. *commands* are run first, e.g. ``set -g base-index 1``."""
+        settings = ("set -s exit-empty off", "set -g default-shell /bin/sh", *commands)
+        self("start-server", *(word for each in settings for word in (";", *shlex.split(each))))
+
+    def end(self) -> None:
+        """End it with everything in it; nothing happens when it does not run."""
+        self.run("kill-server")
 
     def __call__(self, *words: str) -> str:
         """What a tmux command prints, without the last line break.
@@ -93,4 +109,4 @@ def tmux_server(env: Mapping[str, str] | None = None) -> Iterator[TmuxServer]:
     try:
         yield server
     finally:
-        server.run("kill-server")
+        server.end()

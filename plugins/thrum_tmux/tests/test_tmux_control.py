@@ -13,7 +13,7 @@ from thrum_tmux.live_pane import LivePane
 from thrum_tmux.model import SessionRow
 from thrum_tmux.server import Server
 
-from thrum_kernel.testing.terminals import TmuxServer
+from thrum_kernel.testing.tmux import TmuxServer
 
 OURS = "/project/.thrum"
 
@@ -35,7 +35,7 @@ async def hearing(tmux: TmuxServer, *, use_control: bool = True) -> AsyncIterato
         return row.thrum_dir == OURS
 
     server = Server(
-        str(tmux.socket),
+        str(tmux.path),
         env=dict(os.environ),
         reader=reader,
         is_followed=is_ours,
