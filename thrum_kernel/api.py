@@ -743,8 +743,15 @@ class RuntimePreset:
         queues_input: takes input while it is busy.
         enter_delay_s: seconds between text and Enter.
         bracketed_paste: wants multi-line text pasted.
-        prompt, busy, dialog: patterns (regular expressions) of its screen, each list by the name of what it shows.
-        keys: keys for a dialog, by ``<dialog>.<answer>``.
+        prompt: regular expressions of its prompt box, each matched with one row of the screen, without the blanks at
+            its end. ``line``: the first row of what is typed, which stands in the group ``text``; ``more``: its
+            further rows, likewise; ``above`` and ``below``: the rows that bound the box; ``footer``: the next row
+            below that is not empty; ``placeholder``: matched with the whole text, what an empty box says; ``at_cursor``
+            (any value): the prompt is the cursor's row, as in a shell. A key that is left out is not asked for; without
+            ``line`` nothing is ever typed unasked. Further keys are for whoever knows them.
+        busy, dialog: regular expressions searched in the lowest rows of the screen, by the name of what is shown: it
+            works, or it asks something and takes its next key as the answer.
+        keys: keys for a dialog, by ``<dialog>.<answer>``; several are separated by commas.
         find_transcript: ``(pid, cwd) -> Path | None``, blocking.
         read_transcript: ``(path) -> Iterable[TranscriptEntry]``, oldest first, blocking.
     """

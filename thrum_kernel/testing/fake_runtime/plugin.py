@@ -33,6 +33,7 @@ FAKE_AGENT: Final = RuntimePreset(
         "line": r"^(?:│ > |❯ |› |│ >$|❯$|›$)(?P<text>.*?)\s*│?$",
         "more": r"^(?:│   |  )(?P<text>.*?)\s*│?$",
         "below": r"^(?:╰─+╯|─{10,})?$",
+        "footer": r"^ {2}\? for shortcuts$",
         "placeholder": r"Try \".*\"",
     },
     busy={"spinner": r"^[✻✳✢·] [\w ]+… \(\d+s"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thrum_kernel.api import RuntimePreset
 from thrum_runtimes import kit
+from thrum_runtimes.presets import screens
 
 AUGGIE = RuntimePreset(
     name="auggie",
@@ -15,6 +16,17 @@ AUGGIE = RuntimePreset(
     markers=(".augment/",),
     environment=("AUGMENT_AGENT",),
     binaries=(("auggie", ("augment",)),),
+    prompt=screens.framed("› ", placeholder=r"Try '.*"),
+    busy={"working": r"^ *\S+ .*\(\d.*esc to interrupt\)"},
+    dialog=screens.dialogs(
+        indexing_consent=r"Always index this workspace", tool_approval=r"^[ │]*Tool Approval Required"
+    ),
+    keys={
+        "indexing_consent.approve": "3",
+        "indexing_consent.deny": "Escape",
+        "tool_approval.approve": "A",
+        "tool_approval.deny": "D",
+    },
     skills_dir=".augment/skills",
     files=(
         kit.hooks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thrum_kernel.api import RuntimePreset
 from thrum_runtimes import kit
+from thrum_runtimes.presets import screens
 from thrum_runtimes.transcripts import claude
 
 _TOLD = ("Stop", "PostToolUse", "UserPromptSubmit", "PreCompact")
@@ -36,8 +37,23 @@ CLAUDE = RuntimePreset(
     ),
     queues_input=True,
     bracketed_paste=True,
-    prompt={"anchor": r"^─{20,}"},
-    busy={"spinner": r"✻ \w+ for (?:\d+m )?\d+s|· \w+…"},
+    prompt={
+        "line": r"^(?:│ >|❯|>)(?: (?P<text>.*?))??(?: *│)?$",
+        "more": r"^(?:│ +| {2}|$)(?P<text>.*?)(?: *│)?$",
+        "above": r"^(?:─{10,}.*|╭─.*╮)$",
+        "below": r"^(?:─{10,}.*|╰─.*╯)$",
+        "placeholder": r"Try \".*\"",
+        "anchor": r"^─{20,}",
+        "ended": r"^✻ \w+ for (?:\d+m )?\d+s",
+    },
+    busy={"spinner": r"^[·✢✳✶✻✽*] \w.*…"},
+    dialog=screens.dialogs(
+        tool_confirmation=(
+            r"(?s)^[ │⎿]*Do you want to [^\n]{1,120}\?.{0,500}?❯ \d\.|Esc to cancel · Tab to amend"
+            r"|No, and tell Claude what to do differently"
+        ),
+    ),
+    keys={"tool_confirmation.approve": "1"},
     find_transcript=claude.find,
     read_transcript=claude.read,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thrum_kernel.api import KitFile, RuntimePreset
 from thrum_runtimes import kit
+from thrum_runtimes.presets import screens
 from thrum_runtimes.transcripts import codex
 
 _SESSION_START = ".codex/hooks/session-start"
@@ -35,6 +36,23 @@ CODEX = RuntimePreset(
     ),
     queues_input=True,
     bracketed_paste=True,
+    prompt={
+        "line": r"^›(?: (?!\d+\. )(?P<text>.*))?$",
+        "more": r"^(?: {2}|$)(?P<text>.*)$",
+        "above": r"^$",
+        "below": r"^$",
+        "footer": r"^ {2}.*(?:context left|for shortcuts|⏎ send|to queue|esc to )",
+        "placeholder": (
+            r"Explain this codebase|Summarize recent commits|Implement \{feature\}|Find and fix a bug in @filename"
+            r"|Write tests for @filename|Improve documentation in @filename|Run /review on my current changes"
+            r"|Use /skills to list available skills"
+        ),
+    },
+    busy={"working": r"^• \w.*\(\d.*esc to interrupt\)"},
+    dialog=screens.dialogs(
+        tool_confirmation=r"^[ │]*Would you like to run the following command\?|tell Codex what to do differently"
+    ),
+    keys={"tool_confirmation.approve": "1", "tool_confirmation.deny": "3"},
     find_transcript=codex.find,
     read_transcript=codex.read,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thrum_kernel.api import RuntimePreset
 from thrum_runtimes import kit
+from thrum_runtimes.presets import screens
 
 CURSOR = RuntimePreset(
     name="cursor",
@@ -21,4 +22,11 @@ CURSOR = RuntimePreset(
     skills_dir=".cursor/skills",
     files=(kit.instructions(".cursorrules"), kit.startup()),
     bracketed_paste=True,
+    prompt=screens.framed(
+        "→ ", indent=" ", corners="┌┐└┘", placeholder=r"Plan, search, build anything|Add a follow-up"
+    ),
+    queues_input=True,
+    busy={"working": r"^ *[⬡⬢⠀-⣿]+ \w+"},
+    dialog=screens.dialogs(not_in_allowlist=r"^[ │]*Not in allowlist:"),
+    keys={"not_in_allowlist.approve": "y", "not_in_allowlist.deny": "Escape"},
 )

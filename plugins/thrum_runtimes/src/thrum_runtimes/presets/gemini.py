@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from thrum_kernel.api import RuntimePreset
 from thrum_runtimes import kit
+from thrum_runtimes.presets import screens
 
 _INSTRUCTIONS = ".gemini/instructions.md"
 
@@ -31,4 +32,10 @@ GEMINI = RuntimePreset(
         kit.startup(),
     ),
     bracketed_paste=True,
+    prompt=screens.framed("[>!*] ", placeholder=r" *Type your message or @path/to/file"),
+    busy={"working": r"^[⠀-⣿] .*\(esc to cancel"},
+    dialog=screens.dialogs(
+        tool_confirmation=r"^[ │]*(?:Apply this change\?|Allow execution of)|Yes, allow once"
+    ),
+    keys={"tool_confirmation.approve": "1", "tool_confirmation.deny": "Escape"},
 )

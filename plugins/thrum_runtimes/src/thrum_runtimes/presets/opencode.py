@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thrum_kernel.api import RuntimePreset
 from thrum_runtimes import kit
+from thrum_runtimes.presets import screens
 
 _INSTRUCTIONS = ".opencode/thrum.md"
 
@@ -30,4 +31,15 @@ OPENCODE = RuntimePreset(
     ),
     queues_input=True,
     bracketed_paste=True,
+    prompt={
+        "line": r"^ *┃(?: {2}(?P<text>.*))?$",
+        "more": r"^ *┃ {2}(?P<text>\S.*)$",
+        "above": r"^ *┃$",
+        "below": r"^ *┃$",
+        "footer": r"^ *┃ {2}\S+ {2}\S",
+        "placeholder": r"Ask anything\.\.\. \".*\"",
+    },
+    busy={"working": r"esc (?:again to )?interrupt"},
+    dialog=screens.dialogs(permission_required=r"^[ │┃]*△ Permission required"),
+    keys={"permission_required.approve": "Enter", "permission_required.deny": "End,Enter"},
 )

@@ -11,4 +11,5 @@ SHELL = RuntimePreset(
     command="bash",
     setup_notes="for tests and for people",
     files=(kit.startup(),),
+    prompt={"line": r"^[^$#%❯]*[$#%❯](?: (?P<text>.*))?$", "at_cursor": "yes"},
 )
