@@ -31,7 +31,7 @@ FAKE_AGENT: Final = RuntimePreset(
     bracketed_paste=True,
     prompt={
         "line": r"^(?:│ > |❯ |› |│ >$|❯$|›$)(?P<text>.*?)\s*│?$",
-        "more": r"^(?:│   |  )(?P<text>.*?)\s*│?$",
+        "more": r"^(?:│ +|  |$)(?P<text>.*?)\s*│?$",
         "below": r"^(?:╰─+╯|─{10,})?$",
         "footer": r"^ {2}\? for shortcuts$",
         "placeholder": r"Try \".*\"",

@@ -30,7 +30,7 @@ def framed(sign: str, *, indent: str = "", corners: str = "╭╮╰╯", placeh
         corners: of the frame, upper left, upper right, lower left, lower right.
         placeholder: pattern of what an empty box says.
     """
-    upper_left, upper_right, lower_left, lower_right = corners
+    upper_left, upper_right, lower_left, lower_right = tuple(corners)
     return {
         "line": rf"^{indent}│ {sign}(?P<text>.*?) *│$",
         "more": rf"^{indent}│ (?P<text>.*?) *│$",
