@@ -457,12 +457,15 @@ class PluginPaths:
         repo: the folder that holds the shared ``.thrum``.
         thrum: the shared ``.thrum``.
         state: a folder of the plugin's own below ``.thrum/var``, made when first used; it can be lost at any time.
+        durable: a folder of the plugin's own beside the log, made when first used; it outlives ``git clean -fdx`` and
+            stays when the plugin is removed.
     """
 
     worktree: Path
     repo: Path
     thrum: Path
     state: Path
+    durable: Path
 
 
 class PluginContext(Protocol):
@@ -530,6 +533,13 @@ class PluginContext(Protocol):
         """What *make* gives for this context: made the first time, the same object for every hook afterwards.
 
         For what a plugin's methods, services and hooks have in common, so that it needs no state of its modules.
+        """
+        ...
+
+    def process(self, pid: int) -> Process | None:
+        """The process with this id, as it is now; None when there is none, or only a zombie.
+
+        `Process.key` tells it from another that gets the same id later: keep both to find it again.
         """
         ...
 

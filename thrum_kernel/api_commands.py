@@ -20,10 +20,11 @@ from __future__ import annotations
 
 from thrum_kernel.api import RuntimePreset
 from thrum_kernel.cli.command import Outcome, Pending, Run, refuse_together, run_of
+from thrum_kernel.cli.durations import parse_duration_us
 from thrum_kernel.cli.output import Output
 from thrum_kernel.errors import NotInitialized
 
-__all__ = ["Outcome", "Output", "Pending", "Run", "presets", "refuse_together", "run_of"]
+__all__ = ["Outcome", "Output", "Pending", "Run", "presets", "refuse_together", "run_of", "seconds"]
 
 
 def presets(run: Run) -> tuple[RuntimePreset, ...]:
@@ -46,3 +47,12 @@ def presets(run: Run) -> tuple[RuntimePreset, ...]:
         found = paths.plan(where, repo=repo, env=run.inv.env, without_git=True)
     with in_process.host(found, SettingsFile(found.config), env=run.inv.env) as plugins:
         return tuple(plugins.presets.values())
+
+
+def seconds(text: str, *, flag: str) -> int:
+    """Whole seconds of a length of time as people type it (``90s``, ``5m``, ``2h30m``), rounded up.
+
+    Raises:
+        UsageError: it is none, or not above zero; names *flag*.
+    """
+    return -(-parse_duration_us(text, flag=flag) // 1_000_000)

@@ -10,8 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from thrum_kernel.api import Caller, Clock, PluginContext, PluginManifest, PluginPaths, RuntimePreset
+from thrum_kernel.api import (
+    Caller,
+    Clock,
+    PluginContext,
+    PluginManifest,
+    PluginPaths,
+    Process,
+    RuntimePreset,
+)
 from thrum_kernel.errors import DaemonNotRunning, FileDamaged, Projecting, UsageError
+from thrum_kernel.identity import probe
 from thrum_kernel.paths import Paths
 from thrum_kernel.plugins.bounded import in_time
 from thrum_kernel.plugins.claims import covers, matches
@@ -139,6 +148,9 @@ class Context:
     def presets(self) -> Sequence[RuntimePreset]:
         return self._presets()
 
+    def process(self, pid: int) -> Process | None:
+        return probe.process(pid)
+
     def shared(self, make: Callable[[PluginContext], T], /) -> T:
         if make not in self._shared:
             self._shared[make] = make(self)
@@ -258,4 +270,10 @@ class Context:
 def plugin_paths(paths: Paths, name: str) -> PluginPaths:
     """The folders of one plugin."""
     state = paths.thrum / "var" / "plugins" / name
-    return PluginPaths(worktree=paths.worktree, repo=paths.repo, thrum=paths.thrum, state=state)
+    return PluginPaths(
+        worktree=paths.worktree,
+        repo=paths.repo,
+        thrum=paths.thrum,
+        state=state,
+        durable=paths.sync / "plugins" / name,
+    )

@@ -17,6 +17,7 @@ from thrum_kernel.api import (
     Moment,
     PluginContext,
     PluginPaths,
+    Process,
     RuntimePreset,
     Wake,
 )
@@ -68,6 +69,9 @@ class FailingContext:
 
     def presets(self) -> Sequence[RuntimePreset]:
         return self._real.presets()
+
+    def process(self, pid: int) -> Process | None:
+        return self._real.process(pid)
 
     def shared(self, make: Callable[[PluginContext], T], /) -> T:
         if make not in self._shared:
