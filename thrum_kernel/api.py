@@ -468,6 +468,27 @@ class PluginPaths:
     durable: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorktreeChange:
+    """A worktree that was prepared for an agent, or that is about to go.
+
+    Attributes:
+        kind: ``prepared``: it is there and shares our ``.thrum``; ``going``: it is removed when everybody was told.
+        path: its root, resolved.
+        branch: what is checked out there; empty when its HEAD is detached.
+        agents: names of the agents that live in it, sorted; of one that is prepared, also the one it is made for.
+        runtime: name of the runtime that shall live there; empty when none was named.
+        wants_hooks: hook settings and scripts of runtimes belong into it (``worktrees.thrum_enabled``).
+    """
+
+    kind: Literal["prepared", "going"]
+    path: Path
+    branch: str = ""
+    agents: tuple[str, ...] = ()
+    runtime: str = ""
+    wants_hooks: bool = True
+
+
 class PluginContext(Protocol):
     """All of Thrum that a plugin may touch. Every use is attributed to the plugin."""
 
@@ -503,6 +524,10 @@ class PluginContext(Protocol):
 
     async def call(self, method: str, /, **params: Any) -> Any:
         """The result of any method, as the plugin itself."""
+        ...
+
+    async def announce(self, change: WorktreeChange) -> Sequence[str]:
+        """Tell every plugin of a worktree (`thrum_worktree`), one after the other; what went wrong, a line a plugin."""
         ...
 
     def publish(self, topic: str, payload: Any) -> int:

@@ -102,6 +102,15 @@ def _agents(of: Handlers) -> Sequence[Method]:
             recall=of.removal.recall_delete,
         ),
         Method(
+            "agent.leave",
+            requests.Leave,
+            results.Left,
+            of.removal.leave,
+            "Let an agent of this daemon leave its worktree; it stays registered.",
+            mutates=True,
+            transports=UNIX,
+        ),
+        Method(
             "agent.cleanup",
             requests.Cleanup,
             results.CleanedUp,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,8 +21,8 @@ from thrum_kernel.agents.contexts import Contexts
 from thrum_kernel.agents.homes import Home
 from thrum_kernel.agents.identity_files import IdentityFiles
 from thrum_kernel.agents.recalled import first_of
-from thrum_kernel.agents.requests import Cleanup, Delete
-from thrum_kernel.agents.results import CleanedUp, Deleted, Orphan
+from thrum_kernel.agents.requests import Cleanup, Delete, Leave
+from thrum_kernel.agents.results import CleanedUp, Deleted, Left, Orphan
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.sessions import Sessions
 from thrum_kernel.agents.world import standing
@@ -82,23 +83,53 @@ class Removal:
         async with self._sessions.one_at_a_time:
             return await self._delete(call, params)
 
+    async def leave(self, call: Call, params: Leave) -> Left:
+        """Let an agent leave its worktree: its sessions end, its identity file goes, and it stays registered.
+
+        Raises:
+            NotFound: there is none of that name.
+            Refused: as `delete`.
+        """
+        async with self._sessions.one_at_a_time:
+            agent = self._roster.local(params.name)
+            self._check_free(call, agent, force=params.force)
+            home = self._roster.home(agent)
+            ends = self._sessions.ends(agent, self._sessions.open_of(agent), "normal")
+            if ends:
+                await self._committer.commit(*ends, request_id=call.request_id)
+                await self._sessions.ended(ends)
+            places = sorted({*self._files.places(agent.name), *([home.worktree] if home.worktree else [])})
+            for place in places:
+                await self._files.remove(place, agent.name)
+            await self._files.forget_copies(agent.name)
+            await self._roster.homes.keep(replace(home, worktree=None, process=None))
+        return Left(agent_id=agent.name, worktrees=[str(place) for place in places])
+
     async def _delete(self, call: Call, params: Delete) -> Deleted:
         agent = self._roster.local(params.name)
+        self._check_free(call, agent, force=params.force)
+        await self._remove(agent, "manual", "deleted", request_id=call.request_id)
+        return Deleted(agent_id=agent.name, deleted=True, message=f"Agent {agent.name} deleted")
+
+    def _check_free(self, call: Call, agent: AgentRow, *, force: bool) -> None:
+        """Whether nobody is in the middle of something as *agent*.
+
+        Raises:
+            Refused: somebody is, and there is no *force*.
+        """
         process = self._roster.home(agent).process
-        if self._roster.is_running(process) and not params.force:
+        if self._roster.is_running(process) and not force:
             assert process is not None
             raise Refused(
                 f"agent {agent.name} is running (PID {process.pid})",
                 hint="stop its runtime first, or delete it all the same with --force",
             )
         sessions = self._sessions.open_of(agent)
-        if sessions and not params.force and self._is_anothers(call, agent):
+        if sessions and not force and self._is_anothers(call, agent):
             raise Refused(
                 f"agent {agent.name} has an open session ({sessions[0].session_id})",
                 hint="let it end its session first, or delete it all the same with --force",
             )
-        await self._remove(agent, "manual", "deleted", request_id=call.request_id)
-        return Deleted(agent_id=agent.name, deleted=True, message=f"Agent {agent.name} deleted")
 
     def _is_anothers(self, call: Call, agent: AgentRow) -> bool:
         caller = standing(call)

@@ -73,6 +73,13 @@ class Delete(_Params):
     force: bool = False
 
 
+class Leave(_Params):
+    """Let an agent of this daemon leave its worktree; it stays registered. *force*: also while its runtime runs."""
+
+    name: str
+    force: bool = False
+
+
 class Cleanup(_Params):
     """Find agents of this daemon without an identity file; delete them with *force*.
 

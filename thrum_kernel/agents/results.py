@@ -120,6 +120,13 @@ class Deleted(msgspec.Struct, kw_only=True, omit_defaults=True):
     message: str = ""
 
 
+class Left(msgspec.Struct, kw_only=True):
+    """An agent without a worktree; ``worktrees`` are those that had an identity file of it."""
+
+    agent_id: str
+    worktrees: list[str]
+
+
 class Orphan(msgspec.Struct, kw_only=True):
     """An agent of this daemon that no worktree has an identity file of."""
 

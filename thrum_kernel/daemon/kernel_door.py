@@ -6,12 +6,12 @@ Source: DESIGN.md D6, `PluginContext`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from thrum_kernel.api import Caller
+from thrum_kernel.api import Caller, WorktreeChange
 from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.topics import Topics
 from thrum_kernel.commit import Committer
@@ -34,6 +34,7 @@ class KernelDoor:
         keeper: ProjectionKeeper,
         types: EventTypes,
         tell_local: Callable[[Event], None],
+        announce: Callable[[WorktreeChange], Awaitable[Sequence[str]]],
     ) -> None:
         self._opened = opened
         self._committer = committer
@@ -42,6 +43,7 @@ class KernelDoor:
         self._keeper = keeper
         self._types = types
         self._tell_local = tell_local
+        self._announce = announce
 
     async def call(self, caller: Caller, method: str, params: dict[str, Any], request_id: str) -> Any:
         return await self._dispatcher.call(method, params, caller=caller, request_id=request_id)
@@ -61,6 +63,9 @@ class KernelDoor:
         else:
             await self._committer.commit(event)
         return event.event_id
+
+    async def announce(self, change: WorktreeChange) -> Sequence[str]:
+        return await self._announce(change)
 
     def publish(self, topic: str, payload: Any) -> int:
         return self._topics.publish(topic, payload)

@@ -30,6 +30,7 @@ from thrum_kernel.api import (
     IdentityFacts,
     Service,
     Wake,
+    WorktreeChange,
 )
 from thrum_kernel.bus.call import under_way
 from thrum_kernel.bus.dispatch import Dispatcher
@@ -109,7 +110,7 @@ class Plugged:
         self._feeds: dict[Plugin, Feed] = {}
         self._changing = asyncio.Lock()
         self._kernel: Kernel = KernelDoor(
-            opened, committer, dispatcher, topics, keeper, types, self._tell_local
+            opened, committer, dispatcher, topics, keeper, types, self._tell_local, self._announce
         )
         self._ended = contextlib.ExitStack()
         self._registry: DaemonRegistry | None = None
@@ -411,6 +412,9 @@ class Plugged:
     def _heard(self, event: Event, writer: str, sequence: int) -> None:
         for feed in self._feeds.values():
             feed.heard(event, writer, sequence)
+
+    async def _announce(self, change: WorktreeChange) -> Sequence[str]:
+        return await self.host.worktree(change)
 
     def _tell_local(self, event: Event) -> None:
         self._topics.publish(event.type, msgspec.to_builtins(event))

@@ -21,6 +21,7 @@ METHODS: Final = {
     "tmux": "thrum-tmux",
     "tsync": "thrum-peers",
     "worktree": "thrum-worktrees",
+    "worktrees": "thrum-worktrees",
 }
 """Namespace → distribution."""
 

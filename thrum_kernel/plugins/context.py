@@ -18,6 +18,7 @@ from thrum_kernel.api import (
     PluginPaths,
     Process,
     RuntimePreset,
+    WorktreeChange,
 )
 from thrum_kernel.errors import DaemonNotRunning, FileDamaged, Projecting, UsageError
 from thrum_kernel.identity import probe
@@ -40,6 +41,7 @@ class Kernel(Protocol):
 
     async def call(self, caller: Caller, method: str, params: dict[str, Any], request_id: str) -> Any: ...
     async def commit(self, event_type: str, fields: dict[str, Any]) -> str: ...
+    async def announce(self, change: WorktreeChange) -> Sequence[str]: ...
     def publish(self, topic: str, payload: Any) -> int: ...
     def subscribe(self, topic: str, callback: Callable[[Any], None]) -> Callable[[], None]: ...
     async def write(self, fn: Callable[[sqlite3.Connection], Any]) -> Any: ...
@@ -189,6 +191,9 @@ class Context:
             raise UsageError("a plugin sends with ctx.send, under one of its senders")
         caller = Caller(kind="kernel", agent_id="daemon", source="kernel", reason=f"plugin {self.name}")
         return await self._there.call(caller, method, params, "")
+
+    async def announce(self, change: WorktreeChange) -> Sequence[str]:
+        return await self._there.announce(change)
 
     def publish(self, topic: str, payload: Any) -> int:
         return self._there.publish(f"{self.name}.{topic}", payload)

@@ -20,6 +20,7 @@ from thrum_kernel.api import (
     Process,
     RuntimePreset,
     Wake,
+    WorktreeChange,
 )
 from thrum_kernel.clock import format_us
 from thrum_kernel.errors import DaemonUnreachable, StoreError, ThrumError, Timeout
@@ -88,6 +89,9 @@ class FailingContext:
     async def call(self, method: str, /, **params: Any) -> Any:
         raise self._error()
 
+    async def announce(self, change: WorktreeChange) -> Sequence[str]:
+        raise self._error()
+
     def publish(self, topic: str, payload: Any) -> int:
         return 0
 
@@ -131,6 +135,7 @@ def arguments_of(hook: str) -> dict[str, Any]:
         "thrum_guard": {"call": GuardedCall(kind="method", name="message.send", caller=caller)},
         "thrum_event_committed": {"event": _event()},
         "thrum_wake": {"wake": Wake("alice", (message_id,), ("bob",))},
+        "thrum_worktree": {"change": WorktreeChange(kind="going", path=here, agents=("alice",))},
         "thrum_hints": {"moment": Moment(command="send", phase="before", caller=caller)},
         "thrum_preamble": {"agent": agent},
         "thrum_prime": {"agent": agent},

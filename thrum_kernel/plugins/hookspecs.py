@@ -60,6 +60,7 @@ from thrum_kernel.api import (
     Tables,
     Verdict,
     Wake,
+    WorktreeChange,
 )
 
 Colour = Literal["adds", "decides"]
@@ -248,6 +249,23 @@ async def thrum_wake(ctx: PluginContext, wake: Wake) -> Evidence | None:
     """
 
 
+# --- worktrees -------------------------------------------------------------------------------------------------------
+
+
+@hookspec
+async def thrum_worktree(ctx: PluginContext, change: WorktreeChange) -> None:
+    """A worktree was prepared, or is about to go.
+
+    Called by whichever plugin makes and removes worktrees (`PluginContext.announce`), and for ``thrum setup PATH``, one
+    plugin after the other. ``prepared`` comes when the worktree is there and shares our ``.thrum``, before an agent is
+    registered in it, and again whenever it is wired anew: what was done already is then left alone. ``going`` comes
+    when nothing in it would be lost and before anything is taken away: end what runs there. The worktree is looked at
+    once more afterwards, and stays when something was written into it.
+
+    Fails open: whoever made the change is told a line, and it goes on.
+    """
+
+
 # --- around commands -------------------------------------------------------------------------------------------------
 
 
@@ -331,6 +349,7 @@ HOOKS: Final[Mapping[str, Hook]] = MappingProxyType(
             Hook("thrum_guard", "decides", "strictest"),
             Hook("thrum_event_committed", "decides", "all"),
             Hook("thrum_wake", "decides", "ladder"),
+            Hook("thrum_worktree", "decides", "all"),
             Hook("thrum_hints", "decides", "collect"),
             Hook("thrum_preamble", "decides", "first"),
             Hook("thrum_prime", "decides", "ordered"),

@@ -29,6 +29,7 @@ from thrum_kernel.api import (
     RuntimePreset,
     Service,
     Verdict,
+    WorktreeChange,
 )
 from thrum_kernel.errors import PluginError, ThrumError
 from thrum_kernel.identity.processes import RUNTIMES
@@ -38,7 +39,7 @@ from thrum_kernel.plugins.claims import Claims, covers, matches
 from thrum_kernel.plugins.context import plugin_paths
 from thrum_kernel.plugins.discovery import Wishes
 from thrum_kernel.plugins.guarding import Guards
-from thrum_kernel.plugins.hooks import Bound, Hooks, Unfit
+from thrum_kernel.plugins.hooks import Bound, HookFailed, Hooks, Unfit
 from thrum_kernel.plugins.loader import Ground, Loaded, Loader, Registry, in_order, unload
 from thrum_kernel.plugins.record import Plugin, Source
 from thrum_kernel.plugins.watchdog import Watchdog
@@ -269,6 +270,19 @@ class PluginHost:
             for bound, manifest in manifests
             if manifest is not None and (not manifest.hints or command in manifest.hints)
         ]
+
+    async def worktree(self, change: WorktreeChange) -> list[str]:
+        """Tell every plugin of a worktree; what went wrong, a line for each plugin that could not do its part."""
+        failed: list[str] = []
+        for bound in self.hooks.of("thrum_worktree"):
+            if bound.off:
+                failed.append(f"plugin {bound.plugin.label} was not told: {bound.off}")
+                continue
+            try:
+                await self.hooks.ask(bound, {"change": change})
+            except HookFailed as failure:
+                failed.append(f"plugin {bound.plugin.label}: {failure}")
+        return failed
 
     async def preamble(self, agent: AgentInfo) -> str | None:
         """The role text of an agent; None leaves it to the kernel."""

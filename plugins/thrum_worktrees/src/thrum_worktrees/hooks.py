@@ -1,0 +1,33 @@
+"""What this plugin adds to the kernel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from thrum_kernel.api import Method, PluginContext, Service, Tables, hookimpl
+from thrum_worktrees.methods import WorktreeMethods
+from thrum_worktrees.undertakings import TABLES
+
+
+@hookimpl
+def thrum_migrations(ctx: PluginContext) -> Tables:
+    """What is under way."""
+    return TABLES
+
+
+@hookimpl
+def thrum_methods(ctx: PluginContext) -> Sequence[Method]:
+    """``worktrees.create|destroy|setup|list``."""
+    return WorktreeMethods(ctx, env=os.environ).methods()
+
+
+@hookimpl
+def thrum_services(ctx: PluginContext) -> Sequence[Service]:
+    """Goes on with what an earlier daemon began."""
+
+    async def resume(started: Callable[[], None]) -> None:
+        started()
+        await ctx.call("worktrees.resume")
+
+    return (Service(name="worktrees.resume", run=resume),)

@@ -1,0 +1,104 @@
+"""Take a worktree away: aside in one step, then for good.
+
+The folder is renamed first. That is the one moment that counts: before it nothing was done, after it nobody works there
+any more, and what is left to do can be done again after any interruption. Between the two the files are looked at once
+more, and go back when something was written into them meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from thrum_kernel.errors import GitFailed, Refused
+from thrum_worktrees.git import Writer, failed
+from thrum_worktrees.records import Record, record_of
+from thrum_worktrees.work import Loss, told
+
+
+def aside_of(path: Path) -> Path:
+    """Where a worktree's files are between being taken away and being gone."""
+    return path.with_name(f".{path.name}.going")
+
+
+def set_aside(record: Record, look_again: Callable[[Path], list[Loss]]) -> Path:
+    """Rename the worktree's folder; where it is now.
+
+    Args:
+        look_again: what would be lost, given where the files are; something means that they go back.
+
+    Raises:
+        Refused: it cannot be renamed, or something would be lost; the worktree is as it was.
+    """
+    aside = aside_of(record.path)
+    if aside.exists():
+        raise Refused(f"{aside} is in the way", hint=f"look at it, then: rm -r {aside}")
+    try:
+        record.path.rename(aside)
+    except FileNotFoundError:
+        return aside
+    except OSError as error:
+        raise Refused(f"{record.path} cannot be taken away: {error.strerror}") from error
+    try:
+        found = look_again(aside)
+    except BaseException:
+        aside.rename(record.path)
+        raise
+    if found:
+        aside.rename(record.path)
+        raise Refused(
+            f"something was written into {record.path} meanwhile: {told(found)}",
+            hint="end what works there, commit it, then retry; --force throws it away",
+        )
+    return aside
+
+
+def drop_record(writer: Writer, path: Path) -> None:
+    """Have git forget the worktree at *path*, whose folder is gone.
+
+    Raises:
+        Refused: something is there again.
+        GitFailed: git refuses.
+    """
+    record = record_of(writer.git, path)
+    if record is None:
+        return
+    if os.path.lexists(path):
+        raise Refused(f"{path} is there again: it stays", hint=f"look at it: git -C {path} status")
+    answer = writer.run("worktree", "remove", "--force", str(path))
+    if not answer.ok:
+        raise failed("worktree remove", answer)
+
+
+def delete(aside: Path) -> None:
+    """Delete what was set aside; no link is followed, folders that may not be written are made so.
+
+    Raises:
+        GitFailed: something of it stays.
+    """
+    if not os.path.lexists(aside):
+        return
+    left: list[str] = []
+
+    def retry(function: Callable[..., Any], path: str, _: object) -> None:
+        parent = os.path.dirname(path)  # noqa: PTH120 - rmtree speaks in names
+        try:
+            for each in (parent, path):
+                if not os.path.islink(each) and os.path.isdir(each):  # noqa: PTH114, PTH112
+                    os.chmod(each, stat.S_IRWXU)  # noqa: PTH101
+            if function in (os.rmdir, os.unlink):
+                function(path)
+            else:
+                shutil.rmtree(path)
+        except OSError as error:
+            left.append(f"{path}: {error.strerror}")
+
+    shutil.rmtree(aside, onerror=retry)
+    if left:
+        raise GitFailed(
+            "worktree", f"not everything of {aside} could be deleted: {left[0]}", hint=f"rm -r {aside}"
+        )

@@ -1,0 +1,212 @@
+"""The agents that live in worktrees: who they are, and that only one lives in each that is made for one.
+
+Source: spec/features.md §6.4, §6.7; spec/decisions.md "Identity".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from thrum_kernel.api import PluginContext
+from thrum_kernel.errors import MethodNotFound, Refused, ThrumError, UsageError
+from thrum_worktrees.wiring import THRUM
+
+QUARANTINE: Final = ".quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """The agent that a worktree is made for.
+
+    Attributes:
+        name, role, module: who it is.
+        intent: what it is about to do; may be empty.
+        runtime: name of the runtime it prefers; may be empty.
+        force: take the name over from elsewhere, or change role and module.
+    """
+
+    name: str
+    role: str
+    module: str
+    intent: str = ""
+    runtime: str = ""
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """An agent of this daemon.
+
+    Attributes:
+        worktree: where it lives; None when nobody knows.
+        status: what it says it is, else ``active`` or ``offline``.
+        pid: the runtime that it runs in; 0 when it does not run.
+        session: the tmux session that it was made in, ``session:window.pane``; empty when in none.
+    """
+
+    name: str
+    worktree: Path | None
+    status: str
+    pid: int = 0
+    session: str = ""
+
+
+def newcomer(name: str, role: str, module: str, *, intent: str, runtime: str, force: bool) -> Newcomer | None:
+    """Who the worktree is for; None when for nobody yet.
+
+    Raises:
+        UsageError: only a part of an agent is named.
+    """
+    name = name.removeprefix("@")
+    if not name and not role and not module:
+        if intent:
+            raise UsageError("--intent is an agent's", hint="name it with --name, --role and --module")
+        return None
+    missing = [
+        flag for flag, value in (("--name", name), ("--role", role), ("--module", module)) if not value
+    ]
+    if missing:
+        raise UsageError(
+            f"an agent needs --name, --role and --module: {' and '.join(missing)} missing",
+            hint="leave all three out for a worktree without an agent",
+        )
+    return Newcomer(name, role, module, intent, runtime, force)
+
+
+async def residents(ctx: PluginContext) -> list[Resident]:
+    """Every agent of this daemon, those that do not run included."""
+    team = await ctx.call("team.list", include_offline=True)
+    return [
+        _resident(member)
+        for member in team["members"]
+        if member.get("is_local") and not member.get("reserved")
+    ]
+
+
+def at(everyone: Sequence[Resident], worktree: Path) -> list[Resident]:
+    """Those that live in one worktree, who runs first."""
+    return sorted(
+        (each for each in everyone if each.worktree == worktree),
+        key=lambda each: (each.status == "offline", each.name),
+    )
+
+
+async def check_room(ctx: PluginContext, worktree: Path, new: Newcomer) -> None:
+    """Whether *new* can live in *worktree*. Changes nothing.
+
+    Raises:
+        Refused: somebody else lives there, or its name is taken elsewhere.
+    """
+    everyone = await residents(ctx)
+    for other in at(everyone, worktree):
+        if other.name != new.name and (other.pid or not new.force):
+            does = f"runs in it (PID {other.pid})" if other.pid else "lives in it"
+            raise Refused(
+                f"{worktree} is the worktree of @{other.name}, which {does}",
+                hint=f"make another one for @{new.name}, or remove this one: thrum worktree teardown {worktree.name}",
+            )
+    here = next((each for each in everyone if each.name == new.name), None)
+    is_elsewhere = here is not None and here.worktree not in (None, worktree) and _has_file(here)
+    if is_elsewhere and here is not None and not new.force:
+        raise Refused(
+            f'agent "{new.name}" is already registered in a different worktree ({here.worktree})',
+            hint="choose another --name, or take it over from there with --force",
+        )
+
+
+def set_strangers_aside(worktree: Path, *, keep: Collection[str]) -> list[str]:
+    """Move identity files of agents that were never registered there into quarantine; their names."""
+    folder = worktree / THRUM / "identities"
+    moved = []
+    for file in sorted(folder.glob("*.json")):
+        if file.name.startswith(".") or file.stem in keep:
+            continue
+        aside = folder / QUARANTINE
+        aside.mkdir(mode=0o750, exist_ok=True)
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        file.rename(aside / f"{file.name}.{stamp}")
+        moved.append(file.stem)
+    return moved
+
+
+async def move_in(ctx: PluginContext, worktree: Path, session: str, new: Newcomer) -> str:
+    """Register *new* in *worktree*: in a tmux session of that name where the tmux plugin is there; the session's name.
+
+    Raises:
+        ThrumError: it cannot be registered.
+    """
+    everyone = await residents(ctx)
+    keep = {new.name, *(each.name for each in at(everyone, worktree))}
+    await ctx.in_thread(lambda: set_strangers_aside(worktree, keep=keep))
+    given = {"role": new.role, "module": new.module, "intent": new.intent, "runtime": new.runtime}
+    try:
+        made = await ctx.call(
+            "tmux.create",
+            name=session,
+            cwd=str(worktree),
+            agent_name=new.name,
+            force=new.force,
+            **_given(given),
+        )
+        return str(made.get("session") or session)
+    except MethodNotFound:
+        await ctx.call(
+            "agent.register",
+            name=new.name,
+            worktree=str(worktree),
+            force=new.force,
+            agent_pid=0,
+            **_given(given),
+        )
+        return ""
+
+
+async def move_out(ctx: PluginContext, names: Sequence[str], *, keep: bool) -> list[str]:
+    """End the agents of a worktree that is gone, or with *keep* only let them leave it; what could not be done."""
+    failed = []
+    for name in names:
+        try:
+            if keep:
+                await ctx.call("agent.leave", name=name)
+            else:
+                await ctx.call("agent.delete", name=name, force=True)
+        except ThrumError as error:
+            if await _is_known(ctx, name):
+                failed.append(f"@{name}: {error}")
+    return failed
+
+
+async def _is_known(ctx: PluginContext, name: str) -> bool:
+    return any(each.name == name for each in await residents(ctx))
+
+
+def identity_names(worktree: Path) -> list[str]:
+    """Names of the identity files in a worktree."""
+    return sorted(
+        file.stem for file in (worktree / THRUM / "identities").glob("*.json") if file.name[0] != "."
+    )
+
+
+def _resident(member: Mapping[str, Any]) -> Resident:
+    place = member.get("worktree_path")
+    is_active = member["status"] == "active"
+    return Resident(
+        name=member["agent_id"],
+        worktree=Path(place) if place else None,
+        status=str(member.get("agent_status") or "active") if is_active else "offline",
+        pid=int(member.get("agent_pid") or 0),
+        session=str(member.get("tmux_session") or ""),
+    )
+
+
+def _has_file(resident: Resident) -> bool:
+    place = resident.worktree
+    return place is not None and (place / THRUM / "identities" / f"{resident.name}.json").exists()
+
+
+def _given(params: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in params.items() if value}

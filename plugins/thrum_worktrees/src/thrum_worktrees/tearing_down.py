@@ -1,0 +1,211 @@
+"""Take a worktree away with the agents in it, losing nothing.
+
+Look what would be lost · tell the other plugins, which end what runs there · note that it is begun · set the folder
+aside · have git forget it · delete it · end its agents · delete the branch. Until the folder is set aside nothing is
+done; from then on all that is left can be repeated, and is, by the next daemon too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from thrum_kernel.api import PluginContext, WorktreeChange
+from thrum_kernel.errors import Refused
+from thrum_worktrees import branches, removing, residents, work
+from thrum_worktrees.git import Git
+from thrum_worktrees.places import Ground
+from thrum_worktrees.records import Head, Record, checked_out, head_of
+from thrum_worktrees.residents import Resident
+from thrum_worktrees.undertakings import Details, Undertaking, Undertakings
+from thrum_worktrees.work import Loss
+
+ENDING_S: Final = 5.0
+_POLL_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a worktree is to go.
+
+    Attributes:
+        delete_branch: its branch goes, too.
+        keep_agents: its agents stay registered, without a worktree.
+        force: also when something would be lost.
+    """
+
+    delete_branch: bool = False
+    keep_agents: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A worktree that was taken away.
+
+    Attributes:
+        agents: whose identities went with it.
+        deleted_branch: empty when it stays.
+        lost: what was thrown away, since that was asked for.
+        notes: what whoever asked should know.
+    """
+
+    name: str
+    path: Path
+    agents: tuple[str, ...]
+    deleted_branch: str = ""
+    lost: tuple[Loss, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Teardown:
+    """One teardown.
+
+    Attributes:
+        ctx: the plugin's.
+        ground: the repository.
+        undertakings: where it is noted that it is begun.
+        is_ours: for the root of a worktree, tells whether what git says of a path in it is only what thrum put there.
+    """
+
+    ctx: PluginContext
+    ground: Ground
+    undertakings: Undertakings
+    is_ours: Callable[[Git, Record, Path], work.IsOurs]
+
+    async def carry_out(self, record: Record, name: str, wishes: Wishes) -> Gone:
+        """Take the worktree of *record* away.
+
+        Raises:
+            Refused: something would be lost and *wishes* do not say force, or it cannot be taken away; it is as it was.
+            GitFailed: git cannot tell, or cannot do its part; the next try goes on.
+        """
+        head = await self.ctx.in_thread(self._check, record, wishes)
+        lost = await self.ctx.in_thread(self._losses, record, record.path, wishes)
+        if lost and not wishes.force:
+            raise _would_be_lost(name, lost)
+        everyone = await residents.residents(self.ctx)
+        agents = await self._agents(record.path, everyone)
+        if not wishes.force:
+            _check_quiet([each for each in residents.at(everyone, record.path) if not each.session])
+        notes = await self.ctx.announce(
+            WorktreeChange(kind="going", path=record.path, branch=head.branch, agents=agents)
+        )
+        if not wishes.force:
+            await self._until_quiet(record.path)
+        details = Details(
+            name=name,
+            branch=head.branch,
+            agents=agents,
+            keep_agents=wishes.keep_agents,
+            delete_branch=wishes.delete_branch and bool(head.branch),
+            tip=head.commit,
+        )
+        undertaking = Undertaking(record.path, "teardown", details)
+        await self.undertakings.begin(undertaking)
+        try:
+            await self.ctx.in_thread(self._set_aside, record, wishes)
+        except BaseException:
+            await self.undertakings.end(record.path)
+            raise
+        gone = await self.finish(undertaking)
+        return replace(gone, lost=tuple(lost), notes=(*notes, *gone.notes))
+
+    async def finish(self, undertaking: Undertaking) -> Gone:
+        """Do what is left to do for a worktree whose folder was set aside.
+
+        Raises:
+            GitFailed: git cannot do its part, or files cannot be deleted; the next try goes on.
+        """
+        path, details = undertaking.path, undertaking.details
+        await self.ctx.in_thread(self._delete, path)
+        notes = await residents.move_out(self.ctx, details.agents, keep=details.keep_agents)
+        deleted = ""
+        if details.delete_branch:
+            try:
+                await self.ctx.in_thread(self._delete_branch, details)
+                deleted = details.branch
+            except Refused as error:
+                notes.append(str(error))
+        await self.undertakings.end(path)
+        return Gone(details.name, path, details.agents, deleted, notes=tuple(notes))
+
+    async def _until_quiet(self, path: Path) -> None:
+        """Give runtimes that were ended the time to go.
+
+        Raises:
+            Refused: one goes on.
+        """
+        deadline = self.ctx.clock.monotonic() + ENDING_S
+        while True:
+            living = residents.at(await residents.residents(self.ctx), path)
+            if not any(each.pid for each in living) or self.ctx.clock.monotonic() > deadline:
+                return _check_quiet(living)
+            await asyncio.sleep(_POLL_S)
+
+    async def _agents(self, path: Path, everyone: list[Resident]) -> tuple[str, ...]:
+        """Who lives there: by registration, or by an identity file of an agent that lives nowhere else."""
+        living = {each.name for each in residents.at(everyone, path)}
+        homeless = {each.name for each in everyone if each.worktree is None}
+        filed = set(await self.ctx.in_thread(residents.identity_names, path))
+        return tuple(sorted(living | (filed & homeless)))
+
+    # --- in a thread -------------------------------------------------------------------------------------------------
+
+    def _check(self, record: Record, wishes: Wishes) -> Head:
+        git = self.ground.git
+        if record.lock is not None:
+            because = f" ({record.lock})" if record.lock else ""
+            raise Refused(f"{record.path} is locked{because}", hint=f"git worktree unlock {record.path}")
+        work.check_alone(git, record)
+        head = head_of(git, record.folder)
+        if wishes.delete_branch and head.branch:
+            place = next(
+                (p for b, p in checked_out(git).items() if b == head.branch and p != record.path), None
+            )
+            if place is not None:
+                raise Refused(
+                    f"branch {head.branch} is checked out at {place}", hint="leave --delete-branch out"
+                )
+        return head
+
+    def _losses(self, record: Record, tree: Path, wishes: Wishes) -> list[Loss]:
+        git = self.ground.git
+        is_ours = self.is_ours(git, record, tree)
+        return work.losses(git, record, tree, is_ours=is_ours, branch_goes=wishes.delete_branch)
+
+    def _set_aside(self, record: Record, wishes: Wishes) -> None:
+        def look_again(tree: Path) -> list[Loss]:
+            return [] if wishes.force else self._losses(record, tree, wishes)
+
+        with self.ground.git.alone():
+            removing.set_aside(record, look_again)
+
+    def _delete(self, path: Path) -> None:
+        with self.ground.git.alone() as writer:
+            removing.drop_record(writer, path)
+        removing.delete(removing.aside_of(path))
+
+    def _delete_branch(self, details: Details) -> None:
+        with self.ground.git.alone() as writer:
+            branches.delete_branch(writer, details.branch, tip=details.tip)
+
+
+def _would_be_lost(name: str, lost: list[Loss]) -> Refused:
+    return Refused(
+        f"worktree {name} has work that would be lost: {work.told(lost)}",
+        hint="commit it (and push, or merge), then retry; --force throws it away",
+    )
+
+
+def _check_quiet(living: list[Resident]) -> None:
+    for each in living:
+        if each.pid:
+            raise Refused(
+                f"@{each.name} is running there (PID {each.pid})",
+                hint="end its runtime, then retry, or --force",
+            )
