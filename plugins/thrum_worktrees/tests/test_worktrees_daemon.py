@@ -47,6 +47,44 @@ def test_a_worktree_comes_and_goes(project: Cli, repo: Repo, base: Path) -> None
     assert "impl_a" not in json.dumps(project.json("team", "--all"))
 
 
+WITNESS = """
+from thrum_kernel.api import API_LEVEL, PluginContext, PluginManifest, WorktreeChange, hookimpl
+
+MANIFEST = PluginManifest(name="witness", summary="Hears of worktrees", api=API_LEVEL, hooks=__name__)
+
+
+@hookimpl
+async def thrum_worktree(ctx: PluginContext, change: WorktreeChange) -> None:
+    with (ctx.paths.thrum / "heard").open("a") as file:
+        there = (change.path / ".thrum" / "redirect").exists()
+        print(change.kind, change.path.name, change.branch, *change.agents, change.runtime, there, file=file)
+    if change.path.name == "bad":
+        raise RuntimeError("not this one")
+"""
+
+
+def test_plugins_hear_of_worktrees_and_whoever_fails_is_named(project: Cli, repo: Repo) -> None:
+    (repo.path / ".thrum-plugins").mkdir()
+    (repo.path / ".thrum-plugins" / "witness.py").write_text(WITNESS)
+    project("plugin", "trust", "witness")
+    project("config", "set", "plugins.team", '["witness"]')
+    project("plugin", "enable", "witness")
+    agent = ("--name", "ada", "--role", "tester", "--module", "auth")
+
+    project("worktree", "create", "good", *agent, "--runtime", "claude")
+    project("worktree", "create", "bad")
+    warned = project.run("worktree", "teardown", "bad")
+    project("worktree", "teardown", "good")
+
+    assert (repo.path / ".thrum" / "heard").read_text().splitlines() == [
+        "prepared good feature/good ada claude True",
+        "prepared bad feature/bad  True",
+        "going bad feature/bad  True",
+        "going good feature/good ada  True",
+    ]
+    assert warned.status == 0 and "witness" in warned.err and "not this one" in warned.err
+
+
 def test_list_has_who_lives_where(project: Cli, repo: Repo, base: Path) -> None:
     project("worktree", "create", "auth", "--name", "impl_a", "--role", "implementer", "--module", "auth")
     project("worktree", "create", "loose", "--detach")
