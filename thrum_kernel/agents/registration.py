@@ -24,8 +24,8 @@ from thrum_kernel.agents.requests import Register
 from thrum_kernel.agents.results import Conflict, IntentSet, Registered
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.sessions import Beginning, Sessions
-from thrum_kernel.agents.world import standing
 from thrum_kernel.api import Call, Caller
+from thrum_kernel.bus.standing import standing
 from thrum_kernel.clock import format_us, parse_us
 from thrum_kernel.commit import Committer
 from thrum_kernel.errors import FileDamaged, ParamsInvalid, Refused

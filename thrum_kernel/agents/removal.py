@@ -25,8 +25,8 @@ from thrum_kernel.agents.requests import Cleanup, Delete, Leave
 from thrum_kernel.agents.results import CleanedUp, Deleted, Left, Orphan
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.sessions import Sessions
-from thrum_kernel.agents.world import standing
 from thrum_kernel.api import Call
+from thrum_kernel.bus.standing import standing
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.commit import Committer
 from thrum_kernel.errors import ParamsInvalid, Refused, ThrumError

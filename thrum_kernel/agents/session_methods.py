@@ -27,8 +27,8 @@ from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.session_rows import LabelChange
 from thrum_kernel.agents.sessions import Beginning, Sessions
 from thrum_kernel.agents.work import Work
-from thrum_kernel.agents.world import standing
 from thrum_kernel.api import Call, Caller
+from thrum_kernel.bus.standing import standing
 from thrum_kernel.clock import Clock, format_us, parse_us
 from thrum_kernel.errors import FileDamaged, NotFound, ParamsInvalid, Refused
 from thrum_kernel.events import Event

@@ -16,8 +16,8 @@ from thrum_kernel.agents.git_facts import GitFacts
 from thrum_kernel.agents.requests import ListContext
 from thrum_kernel.agents.results import ContextInfo, ContextList
 from thrum_kernel.agents.roster import Roster
-from thrum_kernel.agents.world import standing
 from thrum_kernel.api import Call
+from thrum_kernel.bus.standing import standing
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.errors import GuardFired, IdentityError, UsageError
 from thrum_kernel.events.core import FileChange, UnmergedCommit, WorkContext

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from thrum_kernel.agents.homes import Homes, ProcessKey
 from thrum_kernel.agents.worktrees import Worktree, Worktrees
-from thrum_kernel.api import Call, Caller
+from thrum_kernel.api import Caller
+from thrum_kernel.bus.standing import AmbiguousHere, StrangerHere
 from thrum_kernel.errors import GuardFired, IdentityAmbiguous, Projecting
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRegister
@@ -23,38 +24,6 @@ from thrum_kernel.identity.facts import Facts
 from thrum_kernel.identity.model import AgentName, Identity
 from thrum_kernel.identity.resolve import resolve
 from thrum_kernel.identity.world import World
-
-
-class AmbiguousHere(IdentityAmbiguous):
-    """Several identities fit; who calls is not known, but where it stands is.
-
-    Attributes:
-        caller: the caller as an anonymous one, for what is done for a place and not in a name.
-    """
-
-    def __init__(self, error: IdentityAmbiguous, caller: Caller) -> None:
-        super().__init__(error.candidates, damaged=error.damaged, ignored_name=error.ignored_name)
-        self.caller = caller
-
-
-class StrangerHere(GuardFired):
-    """The caller is not who it claims, or not whose place it stands in.
-
-    Attributes:
-        caller: the caller as an anonymous one, for guards that judge it all the same.
-    """
-
-    def __init__(self, error: GuardFired, caller: Caller) -> None:
-        super().__init__(error.guard, error.reason, facts=error.facts, hint=error.hint)
-        self.caller = caller
-
-
-def standing(call: Call) -> Caller:
-    """The caller, as an anonymous one where several identities fit: for what is done for a place."""
-    try:
-        return call.caller
-    except AmbiguousHere as error:
-        return error.caller
 
 
 class WorldKeeper:

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from thrum_kernel import gitdir
 from thrum_kernel.errors import Refused, ThrumError, UsageError
@@ -14,13 +14,14 @@ from thrum_kernel.migrate import places
 from thrum_kernel.migrate.aside import move_aside
 from thrum_kernel.migrate.places import LAYOUTS, Source
 from thrum_kernel.migrate.report import Report
-from thrum_kernel.migrate.run import Migration
 from thrum_kernel.paths import THRUM_FOLDER, Paths
-from thrum_kernel.projection import db
 from thrum_kernel.store.disk import OsDisk
 from thrum_kernel.store.lock import Lock
 from thrum_kernel.store.tree import Tree
 from thrum_kernel.sync.known import purges_of
+
+if TYPE_CHECKING:
+    from thrum_kernel.migrate.run import Migration
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -60,10 +61,7 @@ def chosen(where: Paths, wanted: str, cwd: Path) -> list[Source]:
 
 def preview(where: Paths, sources: list[Source], *, snapshots: bool, say: Callable[[str], None]) -> Report:
     """What bringing them over would do; writes nothing."""
-    tree = Tree(OsDisk(), where.sync)
-    tree.check_format()
-    migration = Migration(tree, where.sync, purges=purges_of(tree), with_snapshots=snapshots, say=say)
-    return migration.run(sources, dry_run=True)
+    return _migration(where, snapshots=snapshots, say=say).run(sources, dry_run=True)
 
 
 def bring(
@@ -85,17 +83,25 @@ def bring(
     try:
         with _alone(where.var / "thrum.lock"):
             moved = move_aside(where)
-            tree = Tree(OsDisk(), where.sync)
-            tree.check_format()
-            migration = Migration(tree, where.sync, purges=purges_of(tree), with_snapshots=snapshots, say=say)
-            report = migration.run(choose(), dry_run=False)
+            report = _migration(where, snapshots=snapshots, say=say).run(choose(), dry_run=False)
             report.moved = str(moved or "")
             report.contexts = _take_over_contexts(where)
             if report.new >= MANY:
+                from thrum_kernel.projection import db  # as in `_migration`
+
                 db.make_way(where.cache_db, wanted="")
             return report
     finally:
         lock.release()
+
+
+def _migration(where: Paths, *, snapshots: bool, say: Say) -> Migration:
+    # The projection comes with it, which `init` and all other commands in process do without.
+    from thrum_kernel.migrate.run import Migration
+
+    tree = Tree(OsDisk(), where.sync)
+    tree.check_format()
+    return Migration(tree, where.sync, purges=purges_of(tree), with_snapshots=snapshots, say=say)
 
 
 @contextlib.contextmanager

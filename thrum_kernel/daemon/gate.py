@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from thrum_kernel.agents.world import AmbiguousHere, StrangerHere
 from thrum_kernel.api import Call, Caller, GuardedCall, IdentityFacts, Method, Verdict
+from thrum_kernel.bus.standing import AmbiguousHere, StrangerHere
 from thrum_kernel.errors import GuardFired, IdentityError, ThrumError
 
 _log = logging.getLogger(__name__)

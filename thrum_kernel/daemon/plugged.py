@@ -18,7 +18,6 @@ from typing import Any
 
 import msgspec
 
-from thrum_kernel.agents.world import AmbiguousHere
 from thrum_kernel.api import (
     KERNEL_CALLER,
     AgentInfo,
@@ -34,6 +33,7 @@ from thrum_kernel.api import (
 )
 from thrum_kernel.bus.call import under_way
 from thrum_kernel.bus.dispatch import Dispatcher
+from thrum_kernel.bus.standing import AmbiguousHere
 from thrum_kernel.bus.topics import Topics
 from thrum_kernel.cli import plugged as commands
 from thrum_kernel.cli.app import Tree

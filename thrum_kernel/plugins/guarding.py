@@ -19,9 +19,9 @@ from typing import Any, Final
 
 import msgspec
 
-from thrum_kernel.agents.world import standing
 from thrum_kernel.api import GuardedCall, IdentityFacts, Verdict
 from thrum_kernel.bus.call import Call
+from thrum_kernel.bus.standing import standing
 from thrum_kernel.errors import GuardFired
 from thrum_kernel.plugins.hooks import Bound, HookFailed, Hooks
 

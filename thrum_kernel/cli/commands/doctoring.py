@@ -10,7 +10,6 @@ import typer
 
 from thrum_kernel import paths
 from thrum_kernel.api import Check, Finding
-from thrum_kernel.briefing import checkups as kernel
 from thrum_kernel.briefing.doctor import Appointment, Diagnosis, Ground, examine
 from thrum_kernel.cli import checkups, process
 from thrum_kernel.cli.command import Group, Run, command, run_of
@@ -72,6 +71,8 @@ def _ground(run: Run) -> Iterator[tuple[Ground, PluginHost | None]]:
 
 
 def _appointments(ground: Ground, host: PluginHost | None) -> list[Appointment]:
+    from thrum_kernel.briefing import checkups as kernel  # with them come rooms that no other command needs
+
     found = [Appointment(check, ground) for check in (*kernel.KERNEL, *checkups.CHECKS)]
     if host is None:
         return found
