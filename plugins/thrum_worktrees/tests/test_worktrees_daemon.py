@@ -68,7 +68,7 @@ def test_plugins_hear_of_worktrees_and_whoever_fails_is_named(project: Cli, repo
     (repo.path / ".thrum-plugins" / "witness.py").write_text(WITNESS)
     project("plugin", "trust", "witness")
     project("config", "set", "plugins.team", '["witness"]')
-    project("plugin", "enable", "witness")
+    project("daemon", "restart")
     agent = ("--name", "ada", "--role", "tester", "--module", "auth")
 
     project("worktree", "create", "good", *agent, "--runtime", "claude")
