@@ -18,13 +18,43 @@ typed (``inv``), the daemon (``call``), the caller's input (``stdin``, ``file``)
 
 from __future__ import annotations
 
-from thrum_kernel.api import RuntimePreset
+import os
+
+from thrum_kernel.api import Process, RuntimePreset
 from thrum_kernel.cli.command import Outcome, Pending, Run, refuse_together, run_of
 from thrum_kernel.cli.durations import parse_duration_us
 from thrum_kernel.cli.output import Output
 from thrum_kernel.errors import NotInitialized
+from thrum_kernel.identity import probe
 
-__all__ = ["Outcome", "Output", "Pending", "Run", "presets", "refuse_together", "run_of", "seconds"]
+__all__ = [
+    "Outcome",
+    "Output",
+    "Pending",
+    "Run",
+    "presets",
+    "process",
+    "refuse_together",
+    "run_of",
+    "runtime_above",
+    "seconds",
+]
+
+
+def process(pid: int) -> Process | None:
+    """The process with this id as the kernel tells processes apart; None when it is gone, or only a zombie.
+
+    Its ``start_time`` is what identity files call ``agent_pid_start``. Blocks for as long as one look takes.
+    """
+    return probe.process(pid)
+
+
+def runtime_above() -> Process | None:
+    """The nearest known runtime that this process runs under; None when it runs under none.
+
+    For commands that run in their caller's process; inside the daemon a call's ``caller`` tells.
+    """
+    return next((found for found in probe.facts(os.getpid()).chain if found.runtime), None)
 
 
 def presets(run: Run) -> tuple[RuntimePreset, ...]:
