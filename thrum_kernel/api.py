@@ -762,6 +762,24 @@ class TranscriptEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContextUse:
+    """How much of its context a runtime's session uses, as its transcript tells it.
+
+    Attributes:
+        tokens: in the context now.
+        window: how many fit into it.
+    """
+
+    tokens: int
+    window: int
+
+    @property
+    def percent(self) -> float:
+        """0 … 100; more where *window* is too small a guess."""
+        return 100 * self.tokens / self.window if self.window > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimePreset:
     """A runtime as data. The name is its one key everywhere.
 
@@ -789,6 +807,8 @@ class RuntimePreset:
         keys: keys for a dialog, by ``<dialog>.<answer>``; several are separated by commas.
         find_transcript: ``(pid, cwd) -> Path | None``, blocking.
         read_transcript: ``(path) -> Iterable[TranscriptEntry]``, oldest first, blocking.
+        read_context: ``(path) -> ContextUse | None`` of the same file, from its end; None where it does not tell;
+            blocking.
     """
 
     name: str
@@ -815,6 +835,7 @@ class RuntimePreset:
     keys: Mapping[str, str] = field(default_factory=dict)
     find_transcript: Callable[[int, Path], Path | None] | None = None
     read_transcript: Callable[[Path], Iterable[TranscriptEntry]] | None = None
+    read_context: Callable[[Path], ContextUse | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from thrum_runtimes.transcripts import claude, codex
+from thrum_runtimes.transcripts import claude, codex, gemini, lines
 
 from thrum_kernel.api import TranscriptEntry
 
@@ -197,3 +198,76 @@ def test_codex_without_a_process_takes_the_newest_of_the_folder(
     os.utime(older, (1, 1))
     assert codex.find(0, tmp_path / "w") == older
     assert codex.find(0, tmp_path / "nowhere") is None
+
+
+def test_the_newest_lines_come_first_whatever_their_length(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "s.jsonl", *({"n": number, "x": "é" * (number * 7919 % 90_000)} for number in range(40))
+    )
+    assert [each["n"] for each in lines.newest_objects(path)] == list(range(39, -1, -1))
+    path.write_bytes(path.read_bytes() + b'{"n": 40, "torn')
+    assert next(iter(lines.newest_objects(path)))["n"] == 39
+    few = [each["n"] for each in lines.newest_objects(path, octets=200_000)]
+    assert few == list(range(39, 39 - len(few), -1))
+    assert 1 <= len(few) < 20
+
+
+def test_claude_tells_how_full_its_context_is(tmp_path: Path) -> None:
+    def answer(**usage: int) -> dict[str, Any]:
+        return {"type": "assistant", "message": {"role": "assistant", "content": [], "usage": usage}}
+
+    path = write(
+        tmp_path / "s.jsonl",
+        answer(input_tokens=9, cache_read_input_tokens=1),
+        answer(
+            input_tokens=10,
+            cache_read_input_tokens=150_000,
+            cache_creation_input_tokens=9_990,
+            output_tokens=0,
+        ),
+        {**answer(input_tokens=5), "isSidechain": True},
+        user("go on"),
+    )
+    use = claude.context(path)
+    assert use is not None
+    assert (use.tokens, use.window, use.percent) == (160_000, 200_000, 80.0)
+    larger = claude.context(write(tmp_path / "l.jsonl", answer(input_tokens=250_000)))
+    assert larger is not None
+    assert larger.window == 1_000_000
+    assert claude.context(write(tmp_path / "e.jsonl", user("hello"))) is None
+
+
+def test_codex_tells_how_full_its_context_is(tmp_path: Path) -> None:
+    def count(total: int) -> dict[str, Any]:
+        info = {"last_token_usage": {"total_tokens": total}, "model_context_window": 272_000}
+        return {"type": "event_msg", "payload": {"type": "token_count", "info": info}}
+
+    none = {"type": "event_msg", "payload": {"type": "token_count", "info": None}}
+    use = codex.context(write(tmp_path / "r.jsonl", count(10), count(136_000), none))
+    assert use is not None
+    assert use.percent == 50.0
+    assert codex.context(write(tmp_path / "e.jsonl", none)) is None
+
+
+def test_gemini_is_read_and_found_by_its_folder(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    chats = tmp_path / ".gemini" / "tmp" / hashlib.sha256(str(folder).encode()).hexdigest() / "chats"
+    messages = [
+        {"type": "user", "content": "Round it", "timestamp": AT},
+        {"type": "info", "content": "update available"},
+        {"type": "gemini", "content": [{"text": "Done"}, {"text": "."}], "tokens": {"total": 524_288}},
+    ]
+    path = write(chats / "session-2026-07-01T10-00-abcd.json", {"sessionId": "abcd", "messages": messages})
+    assert gemini.find(process.pid, folder) == path
+    assert gemini.find(process.pid, tmp_path) is None
+    assert said(gemini.read(path)) == [
+        ("user", "Round it"),
+        ("other", "update available"),
+        ("assistant", "Done\n."),
+    ]
+    use = gemini.context(path)
+    assert use is not None
+    assert use.percent == 50.0
+    path.write_text('{"messages": [')
+    assert said(gemini.read(path)) == []

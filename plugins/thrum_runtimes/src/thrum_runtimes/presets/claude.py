@@ -56,4 +56,5 @@ CLAUDE = RuntimePreset(
     keys={"tool_confirmation.approve": "1"},
     find_transcript=claude.find,
     read_transcript=claude.read,
+    read_context=claude.context,
 )

@@ -55,4 +55,5 @@ CODEX = RuntimePreset(
     keys={"tool_confirmation.approve": "1", "tool_confirmation.deny": "3"},
     find_transcript=codex.find,
     read_transcript=codex.read,
+    read_context=codex.context,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from thrum_kernel.api import RuntimePreset
 from thrum_runtimes import kit
 from thrum_runtimes.presets import screens
+from thrum_runtimes.transcripts import gemini
 
 _INSTRUCTIONS = ".gemini/instructions.md"
 
@@ -38,4 +39,7 @@ GEMINI = RuntimePreset(
         tool_confirmation=r"^[ │]*(?:Apply this change\?|Allow execution of)|Yes, allow once"
     ),
     keys={"tool_confirmation.approve": "1", "tool_confirmation.deny": "Escape"},
+    find_transcript=gemini.find,
+    read_transcript=gemini.read,
+    read_context=gemini.context,
 )

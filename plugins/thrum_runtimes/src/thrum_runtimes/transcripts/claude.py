@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from thrum_kernel.api import TranscriptEntry
+from thrum_kernel.api import ContextUse, TranscriptEntry
 from thrum_runtimes.transcripts import lines
 
 _LOOKED_AT = 40
 """Entries at the beginning of a file that may name its folder."""
+_COUNTED = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+_WINDOWS = (200_000, 1_000_000)
 
 
 def find(pid: int, cwd: Path) -> Path | None:
@@ -41,6 +43,25 @@ def read(path: Path) -> Iterator[TranscriptEntry]:
     """
     for entry in lines.objects(path):
         yield from _entries(entry)
+
+
+def context(path: Path) -> ContextUse | None:
+    """What the newest answer says of the tokens it was made from; None where none does.
+
+    The transcript does not tell the window: it is the usual one, else the next greater.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    for entry in lines.newest_objects(path):
+        message = entry.get("message")
+        usage = message.get("usage") if isinstance(message, dict) else None
+        if entry.get("type") != "assistant" or entry.get("isSidechain") or not isinstance(usage, dict):
+            continue
+        tokens = sum(count for key in _COUNTED if isinstance(count := usage.get(key), int))
+        if tokens:
+            return ContextUse(tokens=tokens, window=next((w for w in _WINDOWS if tokens <= w), _WINDOWS[-1]))
+    return None
 
 
 def _entries(entry: dict[str, Any]) -> Iterator[TranscriptEntry]:

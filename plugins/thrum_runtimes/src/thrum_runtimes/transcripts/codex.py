@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from thrum_kernel.api import TranscriptEntry
+from thrum_kernel.api import ContextUse, TranscriptEntry
 from thrum_runtimes.transcripts import lines
 
 _LOOKED_AT = 200
@@ -46,6 +46,25 @@ def read(path: Path) -> Iterator[TranscriptEntry]:
             yield from _items(payload, at)
         elif entry.get("type") == "compacted" and isinstance(payload, dict):
             yield TranscriptEntry(kind="other", text=lines.texts(payload.get("message")), at=at)
+
+
+def context(path: Path) -> ContextUse | None:
+    """What the newest count of tokens says; None where there is none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    for entry in lines.newest_objects(path):
+        payload = entry.get("payload")
+        if entry.get("type") != "event_msg" or not isinstance(payload, dict):
+            continue
+        info = payload.get("info") if payload.get("type") == "token_count" else None
+        last = info.get("last_token_usage") if isinstance(info, dict) else None
+        if isinstance(info, dict) and isinstance(last, dict):
+            tokens, window = last.get("total_tokens"), info.get("model_context_window")
+            if isinstance(tokens, int) and isinstance(window, int) and window > 0:
+                return ContextUse(tokens=tokens, window=window)
+    return None
 
 
 def _items(payload: dict[str, Any], at: str) -> Iterator[TranscriptEntry]:

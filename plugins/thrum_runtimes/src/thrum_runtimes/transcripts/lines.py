@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import psutil
 
 LONGEST_LINE = 32 << 20
 """Bytes; a longer line (pictures) is passed over."""
+_PIECE = 64 << 10
 
 
 def objects(path: Path) -> Iterator[dict[str, Any]]:
@@ -35,6 +36,35 @@ def objects(path: Path) -> Iterator[dict[str, Any]]:
 def _skip_rest(lines: Any) -> None:
     while (piece := lines.readline(LONGEST_LINE)) and not piece.endswith(b"\n"):
         pass
+
+
+def newest_objects(path: Path, *, octets: int = 4 << 20) -> Iterator[dict[str, Any]]:
+    """The JSON objects at the end of a file, newest first; no more than its last *octets* bytes are read.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        place = file.seek(0, 2)
+        first, rest = max(place - octets, 0), b""
+        while place > first:
+            begins = max(place - _PIECE, first)
+            file.seek(begins)
+            pieces = (file.read(place - begins) + rest).split(b"\n")
+            place, rest = begins, pieces[0]
+            yield from _objects_in(reversed(pieces[1:]))
+        if first == 0:
+            yield from _objects_in((rest,))
+
+
+def _objects_in(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for piece in pieces:
+        try:
+            value = json.loads(piece)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            yield value
 
 
 def environment(pid: int) -> dict[str, str]:

@@ -30,15 +30,20 @@ _NOT_THEIRS = frozenset({"COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL", "TERM", "
 _OF_AGENTS = ("CLAUDE_PROJECT_DIR",)
 
 Words = Annotated[
-    list[str], typer.Argument(metavar="COMMAND…", help="One word is a shell line; -- before options of its own.")
+    list[str],
+    typer.Argument(metavar="COMMAND…", help="One word is a shell line; -- before options of its own."),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The session.")]
 Socket = Annotated[
-    str, typer.Option("--socket", metavar="NAME", help=f"The tmux socket (else {SOCKET_VARIABLE}, else tmux-exec).")
+    str,
+    typer.Option(
+        "--socket", metavar="NAME", help=f"The tmux socket (else {SOCKET_VARIABLE}, else tmux-exec)."
+    ),
 ]
 Cwd = Annotated[str, typer.Option("--cwd", metavar="DIR", help="Where it runs.")]
 Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0, max=86400, help="When it is interrupted; 0: never.")
+    float,
+    typer.Option("--timeout", metavar="SECONDS", min=0, max=86400, help="When it is interrupted; 0: never."),
 ]
 Clean = Annotated[bool, typer.Option("--clean", help="Without THRUM_* of your environment.")]
 Clear = Annotated[bool, typer.Option("--clear", help="Forget first what the pane shows.")]
@@ -149,7 +154,9 @@ def list_sessions(ctx: typer.Context, socket: Socket = "") -> None:
     run = run_of(ctx)
     server, sessions = _open(run, socket)
     rows = sessions.names()
-    run.out.json([{**row, "created": int(row["created"]), "pool": row["name"] == sessions.pool} for row in rows])
+    run.out.json(
+        [{**row, "created": int(row["created"]), "pool": row["name"] == sessions.pool} for row in rows]
+    )
     if not rows:
         run.out.line(f"No sessions on socket {server.socket}")
     for row in rows:
@@ -181,9 +188,7 @@ def _folder(run: Run, cwd: str) -> Path:
     return where
 
 
-def _told(
-    run: Run, server: ExecServer, sessions: Sessions, name: str, order: Order, tail: int
-) -> int:
+def _told(run: Run, server: ExecServer, sessions: Sessions, name: str, order: Order, tail: int) -> int:
     """Run *order* and hand on what it wrote; gives our exit status."""
     shown = _Shown(run, tail)
     with _ended_like_interrupted():

@@ -26,7 +26,9 @@ _GRACE_S = 2.0
 """Between being interrupted, ended and killed."""
 _SWEEP_S = 0.5
 """What is left in the background has to end when it is hung up."""
-_RESET = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGINT", "SIGQUIT", "SIGTSTP", "SIGTTOU"))
+_RESET = tuple(
+    getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGINT", "SIGQUIT", "SIGTSTP", "SIGTTOU")
+)
 
 
 class Job:

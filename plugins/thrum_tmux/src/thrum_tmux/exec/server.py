@@ -15,7 +15,19 @@ from thrum_kernel.errors import Refused, UsageError
 DEFAULT_SOCKET = "tmux-exec"
 SOCKET_VARIABLE = "TMUX_EXEC_SOCKET"
 _TIMEOUT_S = 10.0
-_KEPT = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TMUX_TMPDIR", "TZ", "USER", "__CF_USER_TEXT_ENCODING")
+_KEPT = (
+    "HOME",
+    "LANG",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TMUX_TMPDIR",
+    "TZ",
+    "USER",
+    "__CF_USER_TEXT_ENCODING",
+)
 _SOCKET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _NOBODY = re.compile(r"no server running|error connecting|no sessions|no current|can't find|lost server")
 
@@ -61,7 +73,9 @@ class ExecServer:
         folder.mkdir(mode=0o700, exist_ok=True)
         state = folder.lstat()
         if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o077:
-            raise TmuxFailed(f"{folder} is not a private folder of yours", hint="set TMUX_TMPDIR to one that is")
+            raise TmuxFailed(
+                f"{folder} is not a private folder of yours", hint="set TMUX_TMPDIR to one that is"
+            )
         return folder
 
     def lock_file(self, session: str, kind: str) -> Path:
@@ -86,7 +100,9 @@ class ExecServer:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise TmuxFailed(f"tmux {words[0]} does not answer", hint=f"tmux -L {self.socket} kill-server") from None
+            raise TmuxFailed(
+                f"tmux {words[0]} does not answer", hint=f"tmux -L {self.socket} kill-server"
+            ) from None
         said = done.stderr.decode(errors="replace").strip()
         if done.returncode == 0:
             return done.stdout.decode(errors="replace")

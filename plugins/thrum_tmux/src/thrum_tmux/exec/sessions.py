@@ -18,7 +18,9 @@ _SIZE = ("-x", "200", "-y", "50")
 _CHUNK = 512
 _SETTLE_S = 2.0
 _SHELL = ("--noprofile", "--norc")
-_LIST = "\t".join(("#{session_name}", "#{session_created}", "#{pane_current_command}", "#{pane_current_path}"))
+_LIST = "\t".join(
+    ("#{session_name}", "#{session_created}", "#{pane_current_command}", "#{pane_current_path}")
+)
 
 
 @dataclass(frozen=True, slots=True)
