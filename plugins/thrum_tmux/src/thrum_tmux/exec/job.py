@@ -29,7 +29,7 @@ from thrum_tmux.exec.stream import Ended, Stream
 
 _START_S = 20.0
 """How long the pane's shell may take to begin."""
-_SPARE_S = 10.0
+_SPARE_S = 5.0
 """How much longer than its time a command may take to be ended by its runner."""
 
 
@@ -44,6 +44,7 @@ class Order:
         timeout_s: when it is interrupted; 0: never.
         clear: forget first what the pane shows.
         sweep: end what it leaves in the background.
+        grace_s: between being interrupted, ended and killed.
     """
 
     command: str
@@ -52,6 +53,7 @@ class Order:
     timeout_s: float = 30.0
     clear: bool = False
     sweep: bool = True
+    grace_s: float = 2.0
 
 
 def run(
@@ -115,7 +117,7 @@ class _Job:
             os.close(handle)
 
     def _finish(self, handle: int, order: Order, write: Callable[[bytes], object]) -> Ended:
-        until = time.monotonic() + order.timeout_s + _SPARE_S if order.timeout_s else None
+        until = time.monotonic() + order.timeout_s + 3 * order.grace_s + _SPARE_S if order.timeout_s else None
         try:
             self._until(handle, until, write, lambda: self._stream.ended is not None)
         except KeyboardInterrupt:
@@ -161,6 +163,7 @@ class _Job:
             "cwd": str(order.cwd) if order.cwd else "",
             "env": None if order.env is None else dict(order.env),
             "timeout_s": order.timeout_s,
+            "grace_s": order.grace_s,
             "busy": str(busy),
             "sweep": order.sweep,
         }

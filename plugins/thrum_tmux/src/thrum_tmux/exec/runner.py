@@ -22,8 +22,6 @@ import termios
 import time
 from typing import Any
 
-_GRACE_S = 2.0
-"""Between being interrupted, ended and killed."""
 _SWEEP_S = 0.5
 """What is left in the background has to end when it is hung up."""
 _RESET = tuple(
@@ -36,7 +34,8 @@ class Job:
 
     Args:
         values: ``nonce``, ``command`` and ``shell`` (words), ``cwd`` and ``env`` (null: the shell's), ``timeout_s``
-            (0: none), ``busy`` (a file that is locked while it runs), ``sweep``.
+            (0: none), ``grace_s`` between being interrupted, ended and killed,
+            ``busy`` (a file that is locked while it runs), ``sweep``.
     """
 
     def __init__(self, values: dict[str, Any]) -> None:
@@ -100,7 +99,7 @@ class Job:
         self._how = how if self._how == "done" else self._how
         self._signal(next(self._signals, signal.SIGKILL))
         self._signal(signal.SIGCONT)
-        signal.setitimer(signal.ITIMER_REAL, _GRACE_S)
+        signal.setitimer(signal.ITIMER_REAL, self._values["grace_s"])
 
     def _sweep(self) -> None:
         """End what the command left in the background."""
@@ -128,7 +127,18 @@ class Job:
             data = data[os.write(1, data) :]
 
 
+def main(path: str) -> None:
+    """Run the job in the file at *path*, which is of no use to anybody else and may hold secrets."""
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs more than the rest
+        values = json.load(file)
+    os.unlink(path)  # noqa: PTH108
+    try:
+        Job(values).run()
+    finally:  # the caller does so, too, unless it was killed
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(os.path.dirname(path), "pane"))  # noqa: PTH108, PTH118, PTH120
+            os.rmdir(os.path.dirname(path))  # noqa: PTH106, PTH120
+
+
 if __name__ == "__main__":
-    with open(sys.argv[1], "rb") as _file:  # noqa: PTH123 - pathlib costs more than the rest
-        _values = json.load(_file)
-    Job(_values).run()
+    main(sys.argv[1])

@@ -16,7 +16,7 @@ POOL = "tmux-exec-pool"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _SIZE = ("-x", "200", "-y", "50")
 _CHUNK = 512
-_SETTLE_S = 2.0
+_SETTLE_S = 1.0
 _SHELL = ("--noprofile", "--norc")
 _LIST = "\t".join(
     ("#{session_name}", "#{session_created}", "#{pane_current_command}", "#{pane_current_path}")
