@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import threading
 from pathlib import Path
@@ -20,7 +19,7 @@ def thrum(tmp_path: Path) -> Path:
 
 
 def names(thrum: Path) -> list[str]:
-    return sorted(os.listdir(thrum / "restart"))
+    return sorted(path.name for path in (thrum / "restart").iterdir())
 
 
 def test_a_snapshot_is_private_and_leaves_nothing_else_behind(thrum: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from thrum_kernel.api import Method, PluginContext, Service, hookimpl
+from thrum_kernel.api import AgentInfo, Method, PluginContext, PrimeSection, Service, hookimpl
 from thrum_tmux import service
 from thrum_tmux.methods import methods
+from thrum_tmux.restart import section
 
 
 @hookimpl
@@ -23,3 +24,9 @@ def thrum_services(ctx: PluginContext) -> Sequence[Service]:
         await service.hear(ctx, started)
 
     return (Service(name="tmux.control", run=hear, stop_time_s=3.0),)
+
+
+@hookimpl
+async def thrum_prime(ctx: PluginContext, agent: AgentInfo) -> Sequence[PrimeSection]:
+    """The snapshot of the session before this one."""
+    return await section.sections(ctx, agent)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from thrum_tmux.restart.settings import Restart
 
 
 def _socket(value: str) -> str:
@@ -16,25 +18,6 @@ def _socket(value: str) -> str:
     if "/" in value and not value.startswith("/"):
         raise ValueError("must be a name, as for tmux -L, or an absolute path, as for tmux -S")
     return value
-
-
-class Restart(BaseModel):
-    """How agents are restarted.
-
-    Attributes:
-        max_lines: lines of the conversation that a snapshot keeps at most.
-        auto_threshold: percent of its context an agent may use before it is restarted; 0: never on its own.
-        graceful_timeout: seconds that an agent has to save before it is restarted all the same.
-        silence_watchdog_seconds: how long after its start an agent may show nothing before it is reminded of its
-            instructions; 0 means 30, below 0 never.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    max_lines: Annotated[int, Field(ge=1)] = 200
-    auto_threshold: Annotated[int, Field(ge=0, le=100)] = 0
-    graceful_timeout: Annotated[int, Field(ge=0)] = 30
-    silence_watchdog_seconds: int = 30
 
 
 class Nudge(BaseModel):

@@ -16,7 +16,8 @@ import typer
 
 from thrum_kernel.api_commands import Run, run_of
 from thrum_kernel.errors import Refused, UsageError
-from thrum_tmux.exec.job import Order, joined, run as run_order
+from thrum_tmux.exec.job import Order, joined
+from thrum_tmux.exec.job import run as run_order
 from thrum_tmux.exec.server import DEFAULT_SOCKET, SOCKET_VARIABLE, ExecServer
 from thrum_tmux.exec.sessions import Sessions, check_name
 

@@ -136,7 +136,7 @@ class _Job:
     ) -> None:
         while not is_enough():
             left = None if until is None else until - time.monotonic()
-            if left is not None and left <= 0 or not select.select([handle], [], [], left)[0]:
+            if (left is not None and left <= 0) or not select.select([handle], [], [], left)[0]:
                 raise Timeout(
                     "the pane does not answer",
                     hint="look at it: thrum tmux exec capture; thrum tmux exec destroy",

@@ -69,7 +69,7 @@ class ExecServer:
         """
         if "/" in self.socket:
             return Path(self.socket).parent
-        folder = Path(self._env.get("TMUX_TMPDIR") or "/tmp") / f"tmux-{os.getuid()}"  # noqa: S108
+        folder = Path(self._env.get("TMUX_TMPDIR") or "/tmp") / f"tmux-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         state = folder.lstat()
         if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o077:

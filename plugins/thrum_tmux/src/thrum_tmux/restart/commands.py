@@ -171,8 +171,6 @@ def _alive(run: Run, who: Subject) -> Subject:
 
 
 def _limits(run: Run) -> Limits:
-    shown = run.call("config.show").get("restart", {})
-    wanted = {key: shown[key]["value"] for key in ("max_lines", "max_bytes") if key in shown}
-    return Limits(
-        lines=int(wanted.get("max_lines", Limits.lines)), octets=int(wanted.get("max_bytes", Limits.octets))
-    )
+    shown, usual = run.call("config.show").get("restart", {}), Limits()
+    given = {key: entry["value"] for key, entry in shown.items() if isinstance(entry.get("value"), int)}
+    return Limits(lines=given.get("max_lines", usual.lines), octets=given.get("max_bytes", usual.octets))

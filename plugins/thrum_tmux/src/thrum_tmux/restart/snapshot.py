@@ -94,11 +94,11 @@ def rendered(snapshot: Snapshot) -> str:
 
 def header(text: str) -> Header:
     """What the first lines of a snapshot say."""
-    found = dict(
-        (match[1], match[2].strip())
+    found = {
+        match[1]: match[2].strip()
         for line in text.split("\n", _HEADER_LINES)[:_HEADER_LINES]
         if (match := _LINE.fullmatch(line.rstrip()))
-    )
+    }
     lines = found.get("Lines", "")
     return Header(
         session=found.get("Session", ""),
