@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from thrum_kernel.api import AgentInfo, Method, PluginContext, PrimeSection, Service, hookimpl
-from thrum_tmux import service
+from thrum_kernel.api import (
+    AgentInfo,
+    Check,
+    Hint,
+    Method,
+    Moment,
+    PluginContext,
+    PrimeSection,
+    Service,
+    Tables,
+    hookimpl,
+)
+from thrum_tmux import checks, hinting, records, service
 from thrum_tmux.methods import methods
 from thrum_tmux.restart import section
+from thrum_tmux.statuses import Statuses
+
+
+@hookimpl
+def thrum_migrations(ctx: PluginContext) -> Tables:
+    """What this machine remembers of sessions."""
+    return records.TABLES
 
 
 @hookimpl
@@ -30,3 +49,21 @@ def thrum_services(ctx: PluginContext) -> Sequence[Service]:
 async def thrum_prime(ctx: PluginContext, agent: AgentInfo) -> Sequence[PrimeSection]:
     """The snapshot of the session before this one."""
     return await section.sections(ctx, agent)
+
+
+@hookimpl
+def thrum_checks(ctx: PluginContext) -> Sequence[Check]:
+    """tmux and its server."""
+    return checks.checks(ctx)
+
+
+@hookimpl
+async def thrum_hints(ctx: PluginContext, moment: Moment) -> Sequence[Hint]:
+    """Around ``tmux create``."""
+    return await hinting.hints(ctx, moment)
+
+
+@hookimpl
+async def thrum_agent_facts(ctx: PluginContext, agent: AgentInfo) -> Mapping[str, Any]:
+    """Where an agent is shown."""
+    return await ctx.shared(Statuses).facts(agent.name)

@@ -4,50 +4,77 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
-from thrum_kernel.api import Call, Method, PluginContext
-from thrum_tmux.panes import Panes
-
-
-class StatusParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Nothing."""
-
-
-class SessionView(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One session."""
-
-    name: str
-    state: str
-    agent: str = ""
-
-
-class StatusResult(msgspec.Struct, kw_only=True):
-    """Sessions by name."""
-
-    sessions: list[SessionView]
+from thrum_kernel.api import Method, PluginContext
+from thrum_tmux import shapes
+from thrum_tmux.checking import Checking
+from thrum_tmux.creating import Creating
+from thrum_tmux.launching import Launching
+from thrum_tmux.sending import Sending
+from thrum_tmux.statuses import Statuses
 
 
 def methods(ctx: PluginContext) -> Sequence[Method]:
     """All of them."""
-
-    async def status(call: Call, params: StatusParams) -> StatusResult:
-        panes = ctx.shared(Panes)
-        await panes.refresh()
-        return StatusResult(
-            sessions=[
-                SessionView(name=found.row.name, state="alive", agent=found.row.agent)
-                for found in panes.managed()
-            ]
-        )
-
+    sending = Sending(ctx)
     return (
         Method(
+            name="tmux.create",
+            params=shapes.CreateParams,
+            result=shapes.CreateResult,
+            handler=Creating(ctx).create,
+            summary="Make a session for an agent of a worktree, or a bare one",
+            mutates=True,
+            anonymous=True,
+            long_poll=True,
+        ),
+        Method(
+            name="tmux.launch",
+            params=shapes.LaunchParams,
+            result=shapes.LaunchResult,
+            handler=ctx.shared(Launching).launch,
+            summary="Start a runtime in a session",
+            mutates=True,
+            anonymous=True,
+            long_poll=True,
+        ),
+        Method(
             name="tmux.status",
-            params=StatusParams,
-            result=StatusResult,
-            handler=status,
+            params=shapes.StatusParams,
+            result=shapes.StatusResult,
+            handler=ctx.shared(Statuses).status,
             summary="The sessions of this project's agents",
+            anonymous=True,
+        ),
+        Method(
+            name="tmux.kill",
+            params=shapes.NameParams,
+            result=None,
+            handler=sending.kill,
+            summary="End a session and what runs in it",
+            mutates=True,
+        ),
+        Method(
+            name="tmux.send",
+            params=shapes.SendParams,
+            result=shapes.SendResult,
+            handler=sending.send,
+            summary="Type a text and Enter into a session",
+            mutates=True,
+        ),
+        Method(
+            name="tmux.capture",
+            params=shapes.CaptureParams,
+            result=shapes.CaptureResult,
+            handler=sending.capture,
+            summary="What a session's pane shows",
+            anonymous=True,
+        ),
+        Method(
+            name="tmux.check-pane",
+            params=shapes.CheckParams,
+            result=shapes.CheckResult,
+            handler=Checking(ctx).check,
+            summary="Look at a session's pane and act on what it shows",
             anonymous=True,
         ),
     )

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import ThrumError
@@ -41,6 +42,7 @@ class Panes:
         self._env = dict(os.environ if env is None else env)
         self._servers: dict[str, Server] = {}
         self._reader: Reader | None = None
+        self._typing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- servers -----------------------------------------------------------------------------------------------------
 
@@ -70,8 +72,8 @@ class Panes:
         """Every server that was asked for until now."""
         return tuple(self._servers.values())
 
-    async def refresh(self) -> None:
-        """Look at every server; one that cannot be asked is logged and keeps what was known of it."""
+    async def look(self) -> None:
+        """Know every server as it is now; one that cannot be asked is logged and keeps what was known of it."""
         self.on(self.server.socket)
         await asyncio.gather(*(self._look(server) for server in self.servers))
 
@@ -118,6 +120,10 @@ class Panes:
             await self._look(server)
         found = self.session(name)
         return self._pane(found) if found is not None else None
+
+    def typing(self, pane: str) -> asyncio.Lock:
+        """Held by whoever types into a pane, from the first look until Enter: two at once would mix their lines."""
+        return self._typing.setdefault(pane, asyncio.Lock())
 
     def _pane(self, found: Found) -> LivePane | None:
         known = found.server.known

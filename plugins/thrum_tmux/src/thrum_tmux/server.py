@@ -18,7 +18,7 @@ from thrum_tmux.control.process import TmuxServer
 from thrum_tmux.control.protocol import Notice
 from thrum_tmux.control.reader import Reader
 from thrum_tmux.control.words import Words
-from thrum_tmux.errors import ServerGone, TmuxError
+from thrum_tmux.errors import ServerGone
 from thrum_tmux.model import SessionRow, Snapshot
 
 FIRST_DELAY_S: Final = 0.1
@@ -279,6 +279,3 @@ class Server:
 def _quiet_since(active_at: int) -> float:
     """Seconds since *active_at*, at the least: tmux leaves the fraction out."""
     return max(0.0, time.time() - active_at - 1)
-
-
-__all__ = ["Server", "TmuxError"]

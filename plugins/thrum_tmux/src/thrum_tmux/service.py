@@ -1,12 +1,14 @@
-"""What runs as long as the daemon does: every session of ours is heard."""
+"""What runs as long as the daemon does: every session of ours is heard, and what drifts is set right."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from thrum_kernel.api import PluginContext
+from thrum_tmux.greeting import Greetings
 from thrum_tmux.panes import Panes
+from thrum_tmux.records import Records
+from thrum_tmux.repairing import Repairing
 
 
 async def hear(ctx: PluginContext, started: Callable[[], None]) -> None:
@@ -14,7 +16,10 @@ async def hear(ctx: PluginContext, started: Callable[[], None]) -> None:
     panes = ctx.shared(Panes)
     try:
         started()
-        await panes.refresh()
-        await asyncio.Event().wait()
+        for record in ctx.shared(Records).all():
+            panes.on(record.socket)
+        await panes.look()
+        await ctx.shared(Repairing).run()
     finally:
+        await ctx.shared(Greetings).close()
         await panes.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import libtmux
@@ -50,6 +52,24 @@ class TmuxServer(libtmux.Server):
         self.program: Final = (found or "tmux", "-S", socket_path)
         self.is_installed: Final = found is not None
         super().__init__(socket_path=socket_path, tmux_bin=found)
+
+    @functools.cached_property
+    def version(self) -> str:
+        """What ``tmux -V`` says, without the name. Blocking; raises as `cmd`."""
+        return " ".join(self.run("-V").stdout).removeprefix("tmux ")
+
+    def make_folder(self) -> None:
+        """tmux's own folder for sockets, which it makes itself only where it is not told a path. Blocking.
+
+        Raises:
+            TmuxError: it cannot be made.
+        """
+        folder = Path(str(self.socket_path)).parent
+        if folder.name == f"tmux-{os.getuid()}":
+            try:
+                folder.mkdir(mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise TmuxError(f"{folder} cannot be made: {error.strerror}") from error
 
     def cmd(self, cmd: str, *args: Any, target: str | int | None = None) -> Any:
         """Run one command, as `libtmux.Server.cmd`, and wait for it. Blocking.

@@ -1,0 +1,211 @@
+"""``tmux.create``: a session for an agent of a worktree, or a bare one."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from thrum_kernel.api import Call, Caller, PluginContext
+from thrum_kernel.errors import Refused, ThrumError, UsageError
+from thrum_tmux import names
+from thrum_tmux.checkouts import Checkout, checkout
+from thrum_tmux.errors import PaneMissing
+from thrum_tmux.identities import Identity, identities, set_terminal
+from thrum_tmux.live_pane import LivePane
+from thrum_tmux.panes import Found
+from thrum_tmux.records import Record
+from thrum_tmux.registering import register
+from thrum_tmux.runtimes import SHELL, check_name
+from thrum_tmux.sessions import SessionExists, Sessions
+from thrum_tmux.shapes import CreateParams, CreateResult
+from thrum_tmux.wake import program
+
+BACK_S: Final = 5.0
+QUIET_S: Final = 0.1
+
+
+class Creating:
+    """The handler."""
+
+    def __init__(self, ctx: PluginContext) -> None:
+        self._ctx = ctx
+        self._sessions = ctx.shared(Sessions)
+
+    async def create(self, call: Call, params: CreateParams) -> CreateResult:
+        """Make a session; an agent is registered from inside it.
+
+        Raises:
+            UsageError: what was asked for cannot be.
+            Refused: somebody lives there, or the caller may not.
+            NotRegistered: the agent could not be registered; the session was ended again.
+            TmuxError, ServerSilent: tmux cannot.
+        """
+        record = self._planned(params)
+        place = await self._ctx.in_thread(checkout, record.cwd)
+        if not params.no_agent:
+            await self._check_worktree(record.cwd, place, main=params.main)
+        _check_caller(call.caller, record.cwd, place)
+        in_the_way = await self._in_the_way(record, force=params.force)
+        await self._check_living(record, in_the_way)
+        for found in in_the_way:
+            await self._ctx.call("tmux.kill", name=found.row.name)
+        if params.no_agent:
+            await self._sessions.make(record)
+            return CreateResult(session=record.name)
+        return await self._with_agent(record, force=params.force, quickstart=params.quickstart)
+
+    def _planned(self, params: CreateParams) -> Record:
+        agent = (params.agent_name.removeprefix("@"), params.role, params.module)
+        if params.no_agent and any(agent):
+            raise UsageError(
+                "a bare session has no agent: leave agent_name, role and module out, or no_agent"
+            )
+        if not params.no_agent and not all(agent):
+            raise UsageError(
+                "quickstart flags required (agent_name, role, module); set no_agent=true to skip",
+                hint="thrum tmux create NAME --cwd PATH --name AGENT --role ROLE --module MODULE, or --no-agent",
+            )
+        if not params.name and params.no_agent:
+            raise UsageError("name is required")
+        if not params.cwd:
+            raise UsageError("cwd is required")
+        if not Path(params.cwd).is_absolute():
+            raise UsageError(f"cwd must be absolute, not {params.cwd}")
+        if params.runtime:
+            check_name(params.runtime)
+        name = names.session_name(params.name) if params.name else names.default_name(*agent[1:])
+        return self._sessions.new_record(
+            name,
+            Path(params.cwd).resolve(),
+            agent=agent[0],
+            role=agent[1],
+            module=agent[2],
+            intent=params.intent,
+            runtime=params.runtime,
+        )
+
+    # --- what stands against it --------------------------------------------------------------------------------------
+
+    async def _check_worktree(self, cwd: Path, place: Checkout | None, *, main: bool) -> None:
+        own = await self._ctx.in_thread(checkout, self._ctx.paths.repo)
+        if place is None or place.root != cwd:
+            raise UsageError(
+                f"path at {cwd} is not a git worktree", hint="thrum worktree create NAME makes one"
+            )
+        if own is None or place.common != own.common:
+            raise UsageError(f"path at {cwd} is a worktree of another repository")
+        if not place.is_linked and not main:
+            raise UsageError(
+                f"path at {cwd} is not a git worktree but the main checkout",
+                hint="make one with thrum worktree create NAME, or say --main: an agent lives in the main checkout",
+            )
+
+    async def _in_the_way(self, record: Record, *, force: bool) -> list[Found]:
+        """Sessions of ours that have the name or the worktree; they go with *force*.
+
+        Raises:
+            SessionExists: one has the name, and there is no *force*.
+            UsageError: one has the worktree, and there is no *force*; or one that is not ours has the name.
+        """
+        named = await self._sessions.find_any(record.name)
+        if named is not None and not self._sessions.panes.is_ours(named.row):
+            raise UsageError(
+                f'session "{record.name}" already exists, and thrum did not make it here',
+                hint="choose another name",
+            )
+        there = [
+            found
+            for found in self._sessions.panes.managed()
+            if record.agent and self._lives_in(found, record)
+        ]
+        found = {each.row.id: each for each in [*([named] if named else []), *there]}
+        if named is not None and not force:
+            raise SessionExists(record.name)
+        if found and not force:
+            other = next(iter(found.values())).row.name
+            raise UsageError(
+                f'session "{other}" already has {record.cwd}; use --force to kill and recreate',
+                hint=f"thrum tmux launch {other}, or thrum tmux connect {other}",
+            )
+        return list(found.values())
+
+    def _lives_in(self, found: Found, record: Record) -> bool:
+        known = self._sessions.record_of(found)
+        return known is not None and bool(known.agent) and known.cwd == record.cwd
+
+    async def _check_living(self, record: Record, going: list[Found]) -> None:
+        """Nobody's running runtime loses its worktree or its name.
+
+        Raises:
+            Refused: one runs, in a session other than those that go.
+        """
+        if not record.agent:
+            return
+        everyone = await identities(self._ctx)
+        for identity in everyone:
+            concerns = identity.worktree == record.cwd or identity.name == record.agent
+            if concerns and identity.is_running and identity.session not in {each.row.name for each in going}:
+                raise Refused(
+                    f"agent {identity.name} is running in {identity.worktree} (PID {identity.agent_pid})",
+                    hint="stop its runtime first, or choose another worktree",
+                )
+
+    # --- doing it ----------------------------------------------------------------------------------------------------
+
+    async def _with_agent(self, record: Record, *, force: bool, quickstart: bool) -> CreateResult:
+        found = await self._sessions.make(record)
+        try:
+            replaced = await self._ctx.call("agent.keepOnly", worktree=str(record.cwd), keep=[record.agent])
+            pane = await self._sessions.panes.of_session(record.name)
+            if pane is None:
+                raise PaneMissing(found.row.agent_pane)
+            if quickstart:
+                await self._registered(pane, record, force=force)
+            identity = await set_terminal(
+                self._ctx, record.agent, worktree=str(record.cwd), tmux_session=pane.place
+            )
+        except BaseException:
+            await self._sessions.end(found)
+            raise
+        return CreateResult(session=record.name, identity=_content(identity), replaced=replaced["files"])
+
+    async def _registered(self, pane: LivePane, record: Record, *, force: bool) -> None:
+        """Registered, and the shell is back at its prompt."""
+        file = record.cwd / ".thrum" / "identities" / f"{record.agent}.json"
+        await register(pane, record, file=file, force=force)
+        end = time.monotonic() + BACK_S
+        while time.monotonic() < end:
+            await pane.until_quiet(QUIET_S, BACK_S)
+            look = await pane.look()
+            running = await self._ctx.in_thread(
+                program.foreground, look.pid, look.command, self._ctx.presets()
+            )
+            if running.runtime == SHELL:
+                return
+
+
+def _check_caller(caller: Caller, cwd: Path, place: Checkout | None) -> None:
+    """Somebody who is no agent acts for the worktree that they stand in, no other.
+
+    Raises:
+        Refused: it is another.
+    """
+    if caller.is_known:
+        return
+    mine = caller.worktree
+    if mine is None or (place.root if place else cwd) != mine:
+        raise Refused(
+            f"you are no agent here, and {cwd} is not the worktree you stand in",
+            hint="register first (thrum quickstart), or cd into it",
+        )
+
+
+def _content(identity: Identity) -> dict[str, Any] | None:
+    """The identity file as it is; None where it cannot be read, for the session is there all the same."""
+    try:
+        value = json.loads(identity.file.read_bytes())
+    except (OSError, ValueError, ThrumError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,205 @@
+"""``tmux.launch``: a runtime is started in a session, and told who it is once it can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thrum_kernel.api import Call, PluginContext
+from thrum_kernel.errors import Refused
+from thrum_tmux import runtimes
+from thrum_tmux.checkouts import checkout
+from thrum_tmux.errors import PaneMissing, TmuxError
+from thrum_tmux.greeting import Greetings
+from thrum_tmux.identities import Identity, identities, set_terminal
+from thrum_tmux.live_pane import LivePane
+from thrum_tmux.panes import Found
+from thrum_tmux.records import Record
+from thrum_tmux.sessions import Sessions
+from thrum_tmux.shapes import LaunchParams, LaunchResult
+from thrum_tmux.wake import program
+
+QUICKSTART = "thrum quickstart --name NAME --role ROLE --module MODULE"
+
+
+class Launching:
+    """The handler, and what `tmux.restart` has in common with it; ``ctx.shared(Launching)``."""
+
+    def __init__(self, ctx: PluginContext) -> None:
+        self._ctx = ctx
+        self._sessions = ctx.shared(Sessions)
+
+    async def launch(self, call: Call, params: LaunchParams) -> LaunchResult:
+        """Start a runtime in a session.
+
+        Raises:
+            UsageError: no runtime is called so.
+            TmuxError: there is no such session, and nothing to make it of.
+            Refused: no agent lives there, several do, or something else runs in its pane.
+        """
+        if params.runtime:
+            runtimes.check_name(params.runtime)
+        found = await self._session(params.name)
+        pane = await self._pane(found)
+        cwd = await self._cwd(found, pane)
+        record = self._sessions.record_of(found)
+        identity = await self._identity(call, found, cwd, record, is_shell=params.runtime == runtimes.SHELL)
+        runtime = await runtimes.chosen(
+            self._ctx,
+            asked=params.runtime,
+            preferred=(identity.preferred_runtime if identity else "") or (record.runtime if record else ""),
+            callers=call.caller.runtime,
+        )
+        await self.start(found, pane, runtime, identity=identity, cwd=cwd)
+        return LaunchResult(session=found.row.name, runtime=runtime)
+
+    async def start(
+        self, found: Found, pane: LivePane, runtime: str, *, identity: Identity | None, cwd: Path
+    ) -> None:
+        """Type the command of a runtime into the shell of a pane, and note that it runs there.
+
+        Raises:
+            Refused: the pane has another program, or somebody works in it.
+            TmuxError, PaneMissing, ServerSilent: tmux cannot.
+        """
+        preset = runtimes.preset_of(runtime, self._ctx.presets())
+        await self._check_free(found, pane)
+        found = await self._kept(found, pane, identity, cwd=cwd, runtime=runtime)
+        command = runtimes.command_of(preset)
+        if command:
+            await pane.type(command)
+            await pane.key("Enter")
+        if identity is None:
+            return
+        await set_terminal(
+            self._ctx,
+            identity.name,
+            worktree=str(identity.worktree),
+            tmux_session=pane.place,
+            runtime=runtime,
+        )
+        if command:
+            self._ctx.shared(Greetings).greet(pane, preset, identity)
+
+    # --- where -------------------------------------------------------------------------------------------------------
+
+    async def _session(self, name: str) -> Found:
+        """The session, made anew where this machine remembers how."""
+        found = await self._sessions.find_any(name)
+        if found is not None:
+            return found
+        record = self._sessions.records.named(name)
+        if record is None or not record.cwd.is_dir():
+            raise TmuxError(
+                f'session "{name}" not found and no stored cwd available',
+                hint=f"thrum tmux create {name} --cwd PATH --name AGENT --role ROLE --module MODULE",
+            )
+        return await self._sessions.make(record)
+
+    async def _pane(self, found: Found) -> LivePane:
+        """The pane of its agent; of a session that thrum did not make, the one that is active."""
+        if self._sessions.panes.is_ours(found.row):
+            pane = await self._sessions.panes.of_session(found.row.name)
+            if pane is None:
+                raise PaneMissing(found.row.agent_pane or found.row.name)
+            return pane
+        ((active,),) = await found.server.ask(("display-message", "-p", "-t", found.row.id, "#{pane_id}"))
+        known = found.server.known
+        if active not in known.panes or known.server is None:
+            raise PaneMissing(active)
+        return LivePane(found.server, known.server, known.panes[active])
+
+    async def _cwd(self, found: Found, pane: LivePane) -> Path:
+        """The folder that the session is for: as it was made, else where its shell stands."""
+        record = self._sessions.record_of(found)
+        if record is not None and self._sessions.panes.is_ours(found.row):
+            return record.cwd
+        ((path,),) = await found.server.ask(("display-message", "-p", "-t", pane.id, "#{pane_current_path}"))
+        place = await self._ctx.in_thread(checkout, Path(path))
+        return place.root if place is not None else Path(path)
+
+    # --- who ---------------------------------------------------------------------------------------------------------
+
+    async def _identity(
+        self, call: Call, found: Found, cwd: Path, record: Record | None, *, is_shell: bool
+    ) -> Identity | None:
+        """Who lives there.
+
+        Raises:
+            Refused: nobody does (unless a shell is wanted), or several do and nothing tells which; or the caller is no
+                agent and stands elsewhere.
+        """
+        caller = call.caller
+        if not caller.is_known and caller.worktree != cwd:
+            raise Refused(
+                f"you are no agent here, and {cwd} is not the worktree you stand in",
+                hint=f"register first ({QUICKSTART}), or cd into it",
+            )
+        living = await identities(self._ctx, worktree=cwd)
+        wanted = found.row.agent or (record.agent if record else "")
+        chosen = [each for each in living if each.name == wanted] or living
+        if len(chosen) == 1:
+            return chosen[0]
+        if not chosen and is_shell:
+            return None
+        if not chosen:
+            raise Refused(
+                f'no identity is registered for session "{found.row.name}" in {cwd}',
+                hint=f"in that worktree: {QUICKSTART}",
+            )
+        names = ", ".join(each.name for each in chosen)
+        raise Refused(
+            f"{len(chosen)} identities live in {cwd}: {names}",
+            hint="create a session for one of them: thrum tmux create NAME --cwd PATH --name AGENT …",
+        )
+
+    async def _check_free(self, found: Found, pane: LivePane) -> None:
+        """Only a shell may be given a command, and only one in which nobody scrolls or types along.
+
+        Raises:
+            Refused: it is something else.
+        """
+        look = await pane.look()
+        running = await self._ctx.in_thread(program.foreground, look.pid, look.command, self._ctx.presets())
+        reason = ""
+        if look.dead:
+            reason = "its program ended"
+        elif running.runtime != runtimes.SHELL:
+            reason = f"{running.runtime or look.command} runs there"
+        elif look.in_mode:
+            reason = "somebody scrolls there"
+        elif look.synchronized:
+            reason = "what is typed there goes to other panes too"
+        if reason:
+            raise Refused(
+                f'nothing can be launched in session "{found.row.name}": {reason}',
+                hint=f"see for yourself: thrum tmux connect {found.row.name}",
+            )
+
+    async def _kept(
+        self, found: Found, pane: LivePane, identity: Identity | None, *, cwd: Path, runtime: str
+    ) -> Found:
+        """The session, ours from now on and for whoever lives there."""
+        agent = identity.name if identity else ""
+        is_so = self._sessions.panes.is_ours(found.row) and (found.row.agent, found.row.agent_pane) == (
+            agent,
+            pane.id,
+        )
+        if is_so and self._sessions.record_of(found) is not None:
+            return found
+        row = found.server.known.panes.get(pane.id)
+        if row is None:
+            raise PaneMissing(pane.id)
+        if identity is None:
+            record = Record(name=found.row.name, socket=found.server.socket, cwd=cwd, runtime=runtime)
+        else:
+            record = Record(
+                name=found.row.name,
+                socket=found.server.socket,
+                cwd=cwd,
+                agent=agent,
+                role=identity.role,
+                module=identity.module,
+                intent=identity.intent,
+                runtime=runtime,
+            )
+        return await self._sessions.adopt(found, row, agent=agent, record=record)

@@ -1,0 +1,190 @@
+"""What drifted is set right: where an agent is shown, what its session is called, which process it is.
+
+A person renames sessions, moves windows, breaks panes out, starts the runtime again by hand. Whenever tmux tells of a
+change, identity files and our records are made to say what is so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import psutil
+
+from thrum_kernel.api import PluginContext
+from thrum_kernel.errors import ThrumError
+from thrum_tmux import creation, runtimes
+from thrum_tmux.identities import Identity, identities, set_terminal
+from thrum_tmux.model import PaneRow
+from thrum_tmux.panes import Found, Panes
+from thrum_tmux.records import Record, Records
+from thrum_tmux.wake import program
+
+SETTLE_S = 0.2
+"""Changes come in crowds: one look for all that come within so long."""
+
+
+class Repairing:
+    """One for the plugin: ``ctx.shared(Repairing)``."""
+
+    def __init__(self, ctx: PluginContext) -> None:
+        self._ctx = ctx
+        self._panes = ctx.shared(Panes)
+        self._records = ctx.shared(Records)
+        self._names: dict[tuple[str, str], str] = {}
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Repair whenever something changed, until cancelled."""
+        self._panes.on_change.append(self._changed.set)
+        try:
+            while True:
+                with contextlib.suppress(ThrumError):
+                    await self.repair()
+                await self._changed.wait()
+                await asyncio.sleep(SETTLE_S)
+                self._changed.clear()
+        finally:
+            self._panes.on_change.remove(self._changed.set)
+
+    async def repair(self) -> None:
+        """Set everything right now. Raises ThrumError where the identities cannot be read."""
+        await self._renamed()
+        everyone = await identities(self._ctx)
+        by_name = {each.name: each for each in everyone}
+        for found in self._panes.managed():
+            identity = by_name.get(found.row.agent)
+            if identity is not None:
+                await self._repair(found, identity)
+        kept = {found.row.agent for found in self._panes.managed()}
+        for identity in everyone:
+            if identity.name not in kept and identity.tmux_session and identity.is_running:
+                await self._adopt(identity)
+
+    # --- a session of ours -------------------------------------------------------------------------------------------
+
+    async def _renamed(self) -> None:
+        """A session keeps its id when a person renames it."""
+        names = {
+            (found.server.socket, f"{_life(found)}{found.row.id}"): found.row.name
+            for found in self._panes.managed()
+        }
+        for key, name in names.items():
+            before = self._names.get(key, name)
+            if before != name:
+                self._ctx.log.info("session %s is called %s now", before, name)
+                await self._records.rename(before, name, key[0])
+        self._names = names
+
+    async def _repair(self, found: Found, identity: Identity) -> None:
+        pane = found.server.known.panes.get(found.row.agent_pane)
+        if pane is None or (identity.is_running and not await self._is_below(pane, identity.agent_pid)):
+            pane = await self._pane_of(found, identity) or pane
+        if pane is None:
+            return
+        if pane.id != found.row.agent_pane:
+            await self._move(found, pane, identity)
+        place = found.server.known.place_of(pane)
+        is_shown = not place or place == identity.tmux_session
+        if not is_shown:
+            await self._note(identity, tmux_session=place)
+        if not identity.is_running and identity.runtime not in ("", runtimes.SHELL):
+            await self._find_process(pane, identity)
+
+    async def _pane_of(self, found: Found, identity: Identity) -> PaneRow | None:
+        """The pane of a session that an agent's process runs in; None when it runs in none."""
+        if not identity.is_running:
+            return None
+        for pane in found.server.known.panes_of(found.row.id):
+            if await self._is_below(pane, identity.agent_pid):
+                return pane
+        return None
+
+    async def _move(self, found: Found, pane: PaneRow, identity: Identity) -> None:
+        commands = creation.adoption(
+            found.row.id, pane.id, agent=identity.name, thrum_dir=self._ctx.paths.thrum
+        )
+        with contextlib.suppress(ThrumError):
+            await found.server.ask(*commands, near=found.row.id)
+            await found.server.refresh()
+
+    async def _find_process(self, pane: PaneRow, identity: Identity) -> None:
+        """The runtime that a person started again in the agent's pane is the agent."""
+        running = await self._ctx.in_thread(program.foreground, pane.pid, pane.command, self._ctx.presets())
+        if running.pid == 0 or running.runtime != identity.runtime:
+            return
+        try:
+            await self._ctx.call(
+                "agent.register",
+                name=identity.name,
+                role=identity.role,
+                module=identity.module,
+                worktree=str(identity.worktree),
+                agent_pid=running.pid,
+            )
+        except ThrumError as error:
+            self._ctx.log.warning("process %d is not noted for %s: %s", running.pid, identity.name, error)
+
+    # --- a session that thrum did not make ---------------------------------------------------------------------------
+
+    async def _adopt(self, identity: Identity) -> None:
+        """An agent that runs in a person's own session is heard there, and can be woken there."""
+        for server in self._panes.servers:
+            pane = server.known.at(identity.tmux_session)
+            session = server.known.sessions.get(pane.session) if pane is not None else None
+            if pane is None or session is None or session.agent or session.thrum_dir:
+                continue
+            if not await self._is_below(pane, identity.agent_pid):
+                continue
+            with contextlib.suppress(ThrumError):
+                await server.ask(
+                    *creation.adoption(
+                        session.id, pane.id, agent=identity.name, thrum_dir=self._ctx.paths.thrum
+                    )
+                )
+                await self._records.keep(_record(session.name, server.socket, identity))
+                await server.refresh()
+
+    async def _note(self, identity: Identity, *, tmux_session: str) -> None:
+        try:
+            await set_terminal(
+                self._ctx, identity.name, worktree=str(identity.worktree), tmux_session=tmux_session
+            )
+        except ThrumError as error:
+            self._ctx.log.warning("the identity of %s is not brought up to date: %s", identity.name, error)
+
+    async def _is_below(self, pane: PaneRow, pid: int) -> bool:
+        found: bool = await self._ctx.in_thread(is_below, pane.pid, pid)
+        return found
+
+
+def is_below(root: int, pid: int) -> bool:
+    """Whether the process *pid* is *root* or was started below it. Blocking."""
+    try:
+        process: psutil.Process | None = psutil.Process(pid)
+        while process is not None:
+            if process.pid == root:
+                return True
+            process = process.parent()
+    except psutil.Error:
+        return False
+    return False
+
+
+def _life(found: Found) -> str:
+    server = found.server.known.server
+    return f"{server.pid}:{server.started}:" if server is not None else ""
+
+
+def _record(name: str, socket: str, identity: Identity) -> Record:
+    return Record(
+        name=name,
+        socket=socket,
+        cwd=Path(identity.worktree),
+        agent=identity.name,
+        role=identity.role,
+        module=identity.module,
+        intent=identity.intent,
+        runtime=identity.runtime or identity.preferred_runtime,
+    )

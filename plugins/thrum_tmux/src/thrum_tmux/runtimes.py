@@ -1,0 +1,57 @@
+"""Which runtime is launched, and the command that starts it. Source: spec/decisions.md "Worktrees, tmux, …"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from thrum_kernel.api import PluginContext, RuntimePreset
+from thrum_kernel.errors import ThrumError, UsageError
+
+SHELL: Final = "shell"
+DEFAULT: Final = "claude"
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def check_name(name: str) -> None:
+    """Refuse what no runtime is called: it would be typed as a command.
+
+    Raises:
+        UsageError: says so.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f'invalid runtime name "{name}"', hint="thrum runtime list")
+
+
+def preset_of(name: str, presets: Sequence[RuntimePreset]) -> RuntimePreset:
+    """A runtime's preset; of an unknown one the name is the command."""
+    return next(
+        (preset for preset in presets if preset.name == name),
+        RuntimePreset(name=name, display_name=name, command="" if name == SHELL else name),
+    )
+
+
+def command_of(preset: RuntimePreset) -> str:
+    """What is typed to start it; empty for a shell, which is there."""
+    return "" if preset.name == SHELL else preset.command or preset.name
+
+
+async def chosen(ctx: PluginContext, *, asked: str, preferred: str, callers: str) -> str:
+    """The first there is: asked for, the identity's, the caller's, the configured one, ``claude``."""
+    for name in (asked, preferred, callers):
+        if name:
+            return name
+    return await _configured(ctx) or DEFAULT
+
+
+async def _configured(ctx: PluginContext) -> str:
+    """``runtime.primary``; empty when nothing is."""
+    try:
+        shown: dict[str, Any] = await ctx.call("config.show")
+    except ThrumError:
+        return ""
+    value = shown.get("runtime", {})
+    primary = value.get("primary", {}) if isinstance(value, dict) else {}
+    found = primary.get("value", "") if isinstance(primary, dict) else primary
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,120 @@
+"""``tmux.send``, ``tmux.capture`` and ``tmux.kill``: what a person or agent does to a session by name."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from thrum_kernel.api import Call, PluginContext, RuntimePreset
+from thrum_kernel.errors import Refused, ThrumError, UsageError
+from thrum_tmux import runtimes
+from thrum_tmux.errors import PaneMissing
+from thrum_tmux.identities import identities, set_terminal
+from thrum_tmux.live_pane import LivePane
+from thrum_tmux.pane import Look
+from thrum_tmux.panes import Found
+from thrum_tmux.screen import patterns
+from thrum_tmux.screen.reading import read
+from thrum_tmux.sessions import Sessions
+from thrum_tmux.shapes import CaptureParams, CaptureResult, NameParams, SendParams, SendResult
+from thrum_tmux.wake import program
+
+MOST_LINES: Final = 10_000
+
+
+class Sending:
+    """The handlers."""
+
+    def __init__(self, ctx: PluginContext) -> None:
+        self._ctx = ctx
+        self._sessions = ctx.shared(Sessions)
+
+    async def send(self, call: Call, params: SendParams) -> SendResult:
+        """Type a text and Enter; also into a dialog, for that may be what it answers.
+
+        Raises:
+            SessionMissing: there is no such session.
+            Refused: somebody's draft stands there, or another program runs, and there is no *force*.
+            UsageError: the text cannot be typed.
+        """
+        if not params.text:
+            raise UsageError("there is no text to send")
+        found = await self._sessions.get(params.name)
+        pane = await self._pane_of(found)
+        preset = await self._preset(found)
+        async with self._sessions.panes.typing(pane.id):
+            look = await pane.look()
+            reason = _unreachable(look) or ("" if params.force else await self._in_the_way(look, preset))
+            if reason:
+                raise Refused(
+                    f'nothing was sent to session "{found.row.name}": {reason}',
+                    hint="--force types all the same" if not _unreachable(look) else "",
+                )
+            await pane.type(params.text)
+            if params.enter:
+                await asyncio.sleep(preset.enter_delay_s)
+                await pane.key("Enter")
+        return SendResult()
+
+    async def capture(self, call: Call, params: CaptureParams) -> CaptureResult:
+        """What a session's pane shows, wrapped lines made whole. Raises SessionMissing."""
+        if not 0 < params.lines <= MOST_LINES:
+            raise UsageError(f"lines must be between 1 and {MOST_LINES}, not {params.lines}")
+        found = await self._sessions.get(params.name)
+        pane = await self._pane_of(found)
+        (lines,) = await found.server.ask(
+            ("capture-pane", "-p", "-J", "-t", pane.id, "-S", f"-{params.lines}"), near=found.row.id
+        )
+        rows = [line.rstrip() for line in lines]
+        while rows and not rows[-1]:
+            rows.pop()
+        return CaptureResult(content="".join(f"{row}\n" for row in rows[-params.lines :]))
+
+    async def kill(self, call: Call, params: NameParams) -> None:
+        """End a session and what runs in it; its agent stays registered, shown nowhere. Raises SessionMissing."""
+        found = await self._sessions.find(params.name)
+        name = found.row.name if found else params.name
+        shown = [each for each in await identities(self._ctx) if each.session == name]
+        if found is None and not shown:
+            found = await self._sessions.get(params.name)
+        if found is not None:
+            await self._sessions.end(found)
+        for identity in shown:
+            await self._clear(identity.name, str(identity.worktree))
+
+    async def _clear(self, name: str, worktree: str) -> None:
+        """The session is gone whatever a guard says about the file; the next look repairs it."""
+        try:
+            await set_terminal(self._ctx, name, worktree=worktree, tmux_session="", runtime="")
+        except ThrumError as error:
+            self._ctx.log.warning("the identity of %s still names its session: %s", name, error)
+
+    async def _pane_of(self, found: Found) -> LivePane:
+        pane = await self._sessions.panes.of_session(found.row.name)
+        if pane is None:
+            raise PaneMissing(found.row.agent_pane or found.row.name)
+        return pane
+
+    async def _preset(self, found: Found) -> RuntimePreset:
+        """Of the runtime that is launched there; a shell where none is."""
+        living = await identities(self._ctx, name=found.row.agent) if found.row.agent else []
+        runtime = living[0].runtime if living else ""
+        return runtimes.preset_of(runtime or runtimes.SHELL, self._ctx.presets())
+
+    async def _in_the_way(self, look: Look, preset: RuntimePreset) -> str:
+        """Why a text would not come to the agent alone; empty when it would. A dialog is no reason."""
+        running = await self._ctx.in_thread(program.foreground, look.pid, look.command, self._ctx.presets())
+        if running.runtime not in (preset.name, runtimes.SHELL):
+            return f"another program has its pane: {running.name or look.command}"
+        known = patterns.of(runtimes.preset_of(running.runtime, self._ctx.presets()))
+        reading = read(look.lines, look.cursor, known, columns=look.size[0])
+        return f"a draft stands in its prompt: {reading.text[:60]}" if reading.text else ""
+
+
+def _unreachable(look: Look) -> str:
+    """What no force helps against: the keys would not come to a program."""
+    if look.dead:
+        return "its program ended"
+    if look.in_mode:
+        return "somebody scrolls there; keys go to tmux until they leave copy mode"
+    return ""

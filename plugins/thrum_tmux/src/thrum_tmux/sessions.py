@@ -1,0 +1,162 @@
+"""Sessions as the rest of the plugin handles them: found by name, made, adopted, ended."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from thrum_kernel.api import PluginContext
+from thrum_kernel.errors import Refused, UsageError
+from thrum_tmux import creation
+from thrum_tmux.errors import ServerGone, SessionMissing, TmuxError
+from thrum_tmux.model import PaneRow
+from thrum_tmux.names import session_name
+from thrum_tmux.panes import Found, Panes
+from thrum_tmux.records import Record, Records
+from thrum_tmux.server import Server
+
+
+class SessionExists(UsageError):
+    """A session of that name is there.
+
+    Attributes:
+        name: the name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f'session "{name}" already exists; use --force to kill and recreate')
+
+
+class Sessions:
+    """One for the plugin: ``ctx.shared(Sessions)``."""
+
+    def __init__(self, ctx: PluginContext) -> None:
+        self._ctx = ctx
+        self.panes = ctx.shared(Panes)
+        self.records = ctx.shared(Records)
+
+    async def find(self, name: str) -> Found | None:
+        """A session that this daemon keeps, by its name as it is or as `names.session_name` makes it."""
+        await self.look()
+        return self.panes.session(name) or self.panes.session(_sanitised(name))
+
+    async def get(self, name: str) -> Found:
+        """As `find`.
+
+        Raises:
+            SessionMissing: there is none.
+        """
+        found = await self.find(name)
+        if found is None:
+            raise SessionMissing(name)
+        return found
+
+    async def find_any(self, name: str) -> Found | None:
+        """A session of that name on the server where new ones are made, whoever keeps it; ours on any server first."""
+        found = await self.find(name)
+        if found is not None:
+            return found
+        server = self.panes.server
+        await server.now()
+        row = server.known.named(name) or server.known.named(_sanitised(name))
+        return Found(server, row) if row is not None else None
+
+    async def look(self) -> None:
+        """Know every server that one of our sessions was made on, as it is now."""
+        for record in self.records.all():
+            self.panes.on(record.socket)
+        await self.panes.look()
+
+    def record_of(self, found: Found) -> Record | None:
+        """How a session was made, as far as this machine remembers."""
+        remembered = (each for each in self.records.all() if each.socket == found.server.socket)
+        return next((each for each in remembered if each.name == found.row.name), None)
+
+    async def make(self, record: Record) -> Found:
+        """Make the session that *record* describes, on the server that it names.
+
+        Raises:
+            SessionExists: there is one of that name, whoever keeps it.
+            TmuxError, ServerSilent: tmux cannot; nothing was made.
+        """
+        server = self.panes.on(record.socket)
+        unwanted = await self._foreign(server)
+        commands = creation.commands(record, thrum_dir=self._ctx.paths.thrum, unwanted=unwanted)
+        try:
+            await asyncio.to_thread(server.process.make_folder)
+            answer = await asyncio.to_thread(server.process.ask, *commands)
+        except TmuxError as error:
+            raise _refusal(error, record.name, server) from error
+        session = answer[0][0].partition(" ")[0]
+        await self.records.keep(record)
+        await server.refresh()
+        return Found(server, server.known.sessions[session])
+
+    async def adopt(self, found: Found, pane: PaneRow, *, agent: str, record: Record) -> Found:
+        """Keep a session from now on that thrum did not make, or whose agent is another now.
+
+        Raises:
+            TmuxError, ServerSilent: tmux cannot.
+            Refused: another project keeps it.
+        """
+        row = found.row
+        if row.thrum_dir and not self.panes.is_ours(row):
+            raise Refused(
+                f'session "{row.name}" belongs to another project: {row.thrum_dir}',
+                hint="create one of this project: thrum tmux create NAME",
+            )
+        await found.server.ask(
+            *creation.adoption(row.id, pane.id, agent=agent, thrum_dir=self._ctx.paths.thrum)
+        )
+        await self.records.keep(record)
+        await found.server.refresh()
+        return Found(found.server, found.server.known.sessions[row.id])
+
+    async def end(self, found: Found, *, forget: bool = True) -> None:
+        """End a session and all that runs in it; one that is gone already is no error.
+
+        Args:
+            forget: do not remember how it was made either.
+        """
+        try:
+            await found.server.ask(("kill-session", "-t", found.row.id), near=found.row.id)
+        except ServerGone:
+            pass  # its last session took the server along
+        except TmuxError as error:
+            if not str(error).startswith("can't find session"):
+                raise
+        if forget:
+            await self.records.forget(found.row.name, found.server.socket)
+        await found.server.refresh()
+
+    def new_record(self, name: str, cwd: Path, **fields: Any) -> Record:
+        """How a new session is made, on the server where new ones are."""
+        return Record(name=name, socket=self.panes.server.socket, cwd=cwd, **fields)
+
+    async def _foreign(self, server: Server) -> list[str]:
+        try:
+            (environment,) = await server.ask(("show-environment", "-g"))
+        except ServerGone:
+            return []
+        return creation.foreign(environment)
+
+
+def _sanitised(name: str) -> str:
+    try:
+        return session_name(name)
+    except UsageError:
+        return name
+
+
+def _refusal(error: TmuxError, name: str, server: Server) -> Exception:
+    said = str(error)
+    if said.startswith("duplicate session"):
+        return SessionExists(name)
+    if "unknown flag" in said or "unknown option" in said or "usage:" in said:
+        number = server.process.version
+        return TmuxError(
+            f"tmux {number} is too old to make sessions: {said}", hint="install tmux 3.2 or newer"
+        )
+    return error

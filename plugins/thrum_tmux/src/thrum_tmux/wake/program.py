@@ -1,0 +1,110 @@
+"""Which program has a pane's terminal: an agent's runtime, a plain shell, or somebody else's editor.
+
+The names of processes decide, those of the preset: the group in the foreground of the pane's terminal is looked at, for
+a runtime may run below a wrapper or an interpreter.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from thrum_kernel.api import RuntimePreset
+
+SHELLS: Final = frozenset({"bash", "sh", "dash", "ash", "zsh", "fish", "ksh"})
+_INTERPRETERS: Final = ("node", "bun", "deno", "python")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What runs in the foreground of a pane.
+
+    Attributes:
+        runtime: name of its preset; ``shell`` for a shell at its prompt; empty for anything else.
+        pid: its process; 0 when not known.
+        cwd: where it stands; None when not known.
+        name: what to call it in a message.
+    """
+
+    runtime: str
+    pid: int = 0
+    cwd: Path | None = None
+    name: str = ""
+
+
+def foreground(pane_pid: int, command: str, presets: Sequence[RuntimePreset]) -> Program:
+    """The program of a pane. Blocking.
+
+    Args:
+        pane_pid: the process that tmux started in it.
+        command: what tmux calls the program in its foreground.
+    """
+    names = {name: preset.name for preset in presets for name in preset.processes}
+    group = _group(pane_pid)
+    for process in group:
+        found = _runtime_of(process, names)
+        if found:
+            return Program(found, process.pid, _cwd(process), command)
+    bare = command.lstrip("-")
+    if bare in names:
+        return Program(names[bare], 0, None, command)
+    if bare in SHELLS and (not group or [process.pid for process in group] == [pane_pid]):
+        return Program("shell", pane_pid, _cwd(group[0]) if group else None, command)
+    return Program("", 0, None, command)
+
+
+def _group(pane_pid: int) -> list[psutil.Process]:
+    """The processes in the foreground of the terminal of *pane_pid*, parents first; empty where that is not told."""
+    try:
+        root = psutil.Process(pane_pid)
+        processes = [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return []
+    if not sys.platform.startswith("linux"):
+        return _without_shells(processes)
+    leader = _stat(pane_pid)[1]
+    return [process for process in processes if leader and _stat(process.pid)[0] == leader]
+
+
+def _stat(pid: int) -> tuple[int, int]:
+    """Of a Linux process: its group, and the group in the foreground of its terminal; zeros when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0, 0
+    return int(fields[2]), int(fields[5])
+
+
+def _without_shells(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Where the system does not tell what is in the foreground: the children of the shell, else the shell itself."""
+    first, *others = processes
+    return others or [first]
+
+
+def _runtime_of(process: psutil.Process, names: dict[str, str]) -> str:
+    """The preset whose process this is, by its name, by what it was started as, or by an interpreter's script."""
+    try:
+        argv = process.cmdline()
+        own = process.name()
+    except psutil.Error:
+        return ""
+    words = [own, *(_base(word) for word in argv[:1])]
+    if any(word.startswith(_INTERPRETERS) for word in words):
+        words += [_base(word).removesuffix(".js") for word in argv[1:2]]
+    return next((names[word] for word in words if word in names), "")
+
+
+def _base(word: str) -> str:
+    return word.rpartition("/")[2].lstrip("-")
+
+
+def _cwd(process: psutil.Process) -> Path | None:
+    try:
+        return Path(process.cwd())
+    except (psutil.Error, OSError):
+        return None
