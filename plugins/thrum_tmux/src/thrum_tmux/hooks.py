@@ -17,10 +17,11 @@ from thrum_kernel.api import (
     Tables,
     hookimpl,
 )
-from thrum_tmux import checks, hinting, records, service
+from thrum_tmux import checks, service
 from thrum_tmux.methods import methods
 from thrum_tmux.restart import section
-from thrum_tmux.statuses import Statuses
+from thrum_tmux.session import hinting, records
+from thrum_tmux.session.statuses import Statuses
 
 
 @hookimpl

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from thrum_kernel.api import Method, PluginContext
-from thrum_tmux import shapes
-from thrum_tmux.checking import Checking
-from thrum_tmux.creating import Creating
-from thrum_tmux.launching import Launching
-from thrum_tmux.sending import Sending
-from thrum_tmux.statuses import Statuses
+from thrum_tmux.session import shapes
+from thrum_tmux.session.checking import Checking
+from thrum_tmux.session.creating import Creating
+from thrum_tmux.session.launching import Launching
+from thrum_tmux.session.sending import Sending
+from thrum_tmux.session.statuses import Statuses
 
 
 def methods(ctx: PluginContext) -> Sequence[Method]:

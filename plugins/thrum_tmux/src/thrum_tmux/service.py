@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from thrum_kernel.api import PluginContext
-from thrum_tmux.greeting import Greetings
 from thrum_tmux.panes import Panes
-from thrum_tmux.records import Records
-from thrum_tmux.repairing import Repairing
+from thrum_tmux.session.greeting import Greetings
+from thrum_tmux.session.records import Records
+from thrum_tmux.session.repairing import Repairing
 
 
 async def hear(ctx: PluginContext, started: Callable[[], None]) -> None:

@@ -7,15 +7,15 @@ from pathlib import Path
 from thrum_kernel.api import Call, PluginContext
 from thrum_kernel.errors import Refused
 from thrum_tmux import runtimes
-from thrum_tmux.checkouts import checkout
 from thrum_tmux.errors import PaneMissing, TmuxError
-from thrum_tmux.greeting import Greetings
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
 from thrum_tmux.panes import Found
-from thrum_tmux.records import Record
-from thrum_tmux.sessions import Sessions
-from thrum_tmux.shapes import LaunchParams, LaunchResult
+from thrum_tmux.session.checkouts import checkout
+from thrum_tmux.session.greeting import Greetings
+from thrum_tmux.session.records import Record
+from thrum_tmux.session.sessions import Sessions
+from thrum_tmux.session.shapes import LaunchParams, LaunchResult
 from thrum_tmux.wake import program
 
 QUICKSTART = "thrum quickstart --name NAME --role ROLE --module MODULE"

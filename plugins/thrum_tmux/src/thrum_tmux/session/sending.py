@@ -15,8 +15,8 @@ from thrum_tmux.pane import Look
 from thrum_tmux.panes import Found
 from thrum_tmux.screen import patterns
 from thrum_tmux.screen.reading import read
-from thrum_tmux.sessions import Sessions
-from thrum_tmux.shapes import CaptureParams, CaptureResult, NameParams, SendParams, SendResult
+from thrum_tmux.session.sessions import Sessions
+from thrum_tmux.session.shapes import CaptureParams, CaptureResult, NameParams, SendParams, SendResult
 from thrum_tmux.wake import program
 
 MOST_LINES: Final = 10_000

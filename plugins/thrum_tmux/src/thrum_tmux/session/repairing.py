@@ -14,11 +14,12 @@ import psutil
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import ThrumError
-from thrum_tmux import creation, runtimes
+from thrum_tmux import runtimes
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.model import PaneRow
 from thrum_tmux.panes import Found, Panes
-from thrum_tmux.records import Record, Records
+from thrum_tmux.session import creation
+from thrum_tmux.session.records import Record, Records
 from thrum_tmux.wake import program
 
 SETTLE_S = 0.2

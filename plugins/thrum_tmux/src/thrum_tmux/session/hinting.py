@@ -9,9 +9,9 @@ from typing import Any
 from thrum_kernel.api import Hint, HintOption, Moment, PluginContext
 from thrum_kernel.errors import UsageError
 from thrum_tmux import names
-from thrum_tmux.checkouts import checkout
 from thrum_tmux.identities import Identity, identities
-from thrum_tmux.sessions import Sessions
+from thrum_tmux.session.checkouts import checkout
+from thrum_tmux.session.sessions import Sessions
 
 COMMANDS = ("tmux create", "tmux quickstart")
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from thrum_kernel.errors import ThrumError
 from thrum_tmux.pane import Pane
-from thrum_tmux.records import Record
+from thrum_tmux.session.records import Record
 
 PROMPT_QUIET_S: Final = 0.3
 PROMPT_WAIT_S: Final = 4.0

@@ -10,16 +10,16 @@ from typing import Any, Final
 from thrum_kernel.api import Call, Caller, PluginContext
 from thrum_kernel.errors import Refused, ThrumError, UsageError
 from thrum_tmux import names
-from thrum_tmux.checkouts import Checkout, checkout
 from thrum_tmux.errors import PaneMissing
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
 from thrum_tmux.panes import Found
-from thrum_tmux.records import Record
-from thrum_tmux.registering import register
 from thrum_tmux.runtimes import SHELL, check_name
-from thrum_tmux.sessions import SessionExists, Sessions
-from thrum_tmux.shapes import CreateParams, CreateResult
+from thrum_tmux.session.checkouts import Checkout, checkout
+from thrum_tmux.session.records import Record
+from thrum_tmux.session.registering import register
+from thrum_tmux.session.sessions import SessionExists, Sessions
+from thrum_tmux.session.shapes import CreateParams, CreateResult
 from thrum_tmux.wake import program
 
 BACK_S: Final = 5.0

@@ -13,8 +13,8 @@ from thrum_tmux.errors import PaneMissing
 from thrum_tmux.identities import Identity, identities
 from thrum_tmux.screen import patterns
 from thrum_tmux.screen.reading import Reading, read
-from thrum_tmux.sessions import Sessions
-from thrum_tmux.shapes import CheckParams, CheckResult
+from thrum_tmux.session.sessions import Sessions
+from thrum_tmux.session.shapes import CheckParams, CheckResult
 
 TOPIC = "pane-checked"
 

@@ -11,8 +11,8 @@ from typing import Any
 from thrum_kernel.api import Call, PluginContext
 from thrum_tmux.identities import Identity, identities
 from thrum_tmux.panes import Found
-from thrum_tmux.sessions import Sessions
-from thrum_tmux.shapes import SessionView, State, StatusParams, StatusResult
+from thrum_tmux.session.sessions import Sessions
+from thrum_tmux.session.shapes import SessionView, State, StatusParams, StatusResult
 
 
 class Statuses:

@@ -13,7 +13,7 @@ from typing import Final
 
 from thrum_tmux import model
 from thrum_tmux.control.words import Words
-from thrum_tmux.records import Record
+from thrum_tmux.session.records import Record
 
 FOREIGN: Final = re.compile(r"THRUM_\w*|CLAUDE_PROJECT_DIR")
 """Variables that tell who somebody else is, or which runtime a shell was started from."""

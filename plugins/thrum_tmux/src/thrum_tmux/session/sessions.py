@@ -8,13 +8,13 @@ from typing import Any
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import Refused, UsageError
-from thrum_tmux import creation
 from thrum_tmux.errors import ServerGone, SessionMissing, TmuxError
 from thrum_tmux.model import PaneRow
 from thrum_tmux.names import session_name
 from thrum_tmux.panes import Found, Panes
-from thrum_tmux.records import Record, Records
 from thrum_tmux.server import Server
+from thrum_tmux.session import creation
+from thrum_tmux.session.records import Record, Records
 
 
 class SessionExists(UsageError):
