@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from thrum_kernel import paths, templates
-from thrum_kernel.cli.command import Group, command, group, run_of
+from thrum_kernel.cli.command import Group, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show
-from thrum_kernel.errors import FileDamaged, UsageError
+from thrum_kernel.errors import DaemonError, FileDamaged, UsageError
 from thrum_kernel.jsonio import locked, write_atomic
+from thrum_kernel.paths import Paths
 
 BEGIN = "<!-- BEGIN THRUM -->"
 END = "<!-- END THRUM -->"
@@ -44,9 +45,22 @@ def setup(
     if not found.is_initialized:
         raise UsageError(f"{found.repo} is not initialized", hint=f"thrum init --repo {found.repo}")
     is_new = paths.write_redirect(found)
+    for note in _wire(run, found):
+        run.out.warn(note)
     said = "shares" if is_new else "shares already"
     value = {"worktree": str(found.worktree), "thrum": str(found.thrum), "changed": is_new}
     show(run, value, [f"✓ {found.worktree} {said} {found.thrum}"])
+
+
+def _wire(run: Run, found: Paths) -> list[str]:
+    """Have the plugins do their part, where one of them looks after worktrees; what the reader should know."""
+    if run.tree.root.find("worktree") is None:
+        return []
+    try:
+        done = run.call("worktrees.setup", path=str(found.worktree))
+    except DaemonError:
+        return [f"hooks and .beads are wired when the daemon runs: thrum setup {found.worktree}"]
+    return [str(note) for note in done.get("notes", ())]
 
 
 def claude_md(

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from thrum_kernel.api import Check, InitStep, Method, PluginContext, RuntimePreset, hookimpl
-from thrum_runtimes import checks, init_step
+from thrum_kernel.api import (
+    Check,
+    InitStep,
+    Method,
+    PluginContext,
+    RuntimePreset,
+    WorktreeChange,
+    hookimpl,
+)
+from thrum_runtimes import checks, init_step, worktree_kit
 from thrum_runtimes.methods import RuntimeMethods
 from thrum_runtimes.presets import BUILT_IN
 
@@ -33,3 +42,13 @@ def thrum_init_steps(ctx: PluginContext) -> Sequence[InitStep]:
 def thrum_checks(ctx: PluginContext) -> Sequence[Check]:
     """Hooks and scripts of the runtimes used here, and the person's own runtimes."""
     return checks.checks(ctx, home=Path.home())
+
+
+@hookimpl
+async def thrum_worktree(ctx: PluginContext, change: WorktreeChange) -> None:
+    """Puts the scripts and hooks of the runtime into a worktree that was prepared."""
+    if change.kind != "prepared" or not change.wants_hooks:
+        return
+    put = functools.partial(worktree_kit.put, ctx.presets(), change, thrum=ctx.paths.thrum, home=Path.home())
+    for path in await ctx.in_thread(put):
+        ctx.log.info("wrote %s", path)

@@ -72,7 +72,7 @@ def _install_kits(plan: InitPlan, runtimes: Runtimes, wanted: str, home: Path) -
     place = Place(plan.worktree, home)
     files = plan_kits(chosen, place, fields=Fields.of(plan.options), force=plan.force)
     _write(plan, place, files)
-    if wanted != ALL and not _primary(plan.thrum):
+    if wanted != ALL and not primary(plan.thrum):
         plan.configure("runtime.primary", wanted)
     plan.report("runtime", wanted)
     plan.report("detected", False)
@@ -116,8 +116,8 @@ def _home(plan: InitPlan) -> Path:
     return Path(home)
 
 
-def _primary(thrum: Path) -> str:
-    """The runtime that the configuration names already."""
+def primary(thrum: Path) -> str:
+    """The runtime that the configuration names already; empty when it names none."""
     try:
         value = json.loads((thrum / "config.json").read_bytes())
     except (OSError, ValueError):

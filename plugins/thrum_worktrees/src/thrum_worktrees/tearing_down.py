@@ -161,6 +161,8 @@ class Teardown:
         if record.lock is not None:
             because = f" ({record.lock})" if record.lock else ""
             raise Refused(f"{record.path} is locked{because}", hint=f"git worktree unlock {record.path}")
+        if record.path == self.ground.repo:
+            raise Refused(f"{record.path} holds the shared .thrum: it stays")
         work.check_alone(git, record)
         head = head_of(git, record.folder)
         if wishes.delete_branch and head.branch:
