@@ -174,6 +174,10 @@ def _check_record(
                 hint=f"keep them: git branch NAME {lost.newest.partition(' ')[0]}; then: git worktree prune",
             )
         return
+    if not (path / ".git").is_file():
+        raise Refused(
+            f"{path} is a worktree without its .git file", hint=f"mend it: git worktree repair {path}"
+        )
     head = head_of(git, record.folder)
     if head.branch == branch:
         return

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from thrum_kernel.api import PluginContext, WorktreeChange
 from thrum_kernel.errors import ThrumError
-from thrum_worktrees import adding, residents, wiring
+from thrum_worktrees import adding, belongings, residents, wiring
 from thrum_worktrees.adding import Wanted
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import record_of
@@ -88,7 +88,10 @@ class Creation:
     async def _furnish(self, wanted: Wanted, new: Newcomer | None) -> Made:
         try:
             notes = [*wanted.notes, *await self.wire(wanted.path, wanted.branch, new)]
-            session = "" if new is None else await residents.move_in(self.ctx, wanted.path, wanted.name, new)
+            session = ""
+            if new is not None:
+                session = await residents.move_in(self.ctx, wanted.path, wanted.name, new)
+                await self.ctx.in_thread(belongings.bring, self.ground.thrum, wanted.path, new.name)
         except ThrumError:
             await self.ctx.in_thread(self._take_back, wanted)
             raise

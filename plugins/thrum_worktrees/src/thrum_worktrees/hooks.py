@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from thrum_kernel.api import Method, PluginContext, Service, Tables, hookimpl
+from thrum_kernel.api import Check, Method, PluginContext, Service, Tables, hookimpl
+from thrum_worktrees import checks
 from thrum_worktrees.methods import WorktreeMethods
 from thrum_worktrees.undertakings import TABLES
 
@@ -31,3 +32,9 @@ def thrum_services(ctx: PluginContext) -> Sequence[Service]:
         await ctx.call("worktrees.resume")
 
     return (Service(name="worktrees.resume", run=resume),)
+
+
+@hookimpl
+def thrum_checks(ctx: PluginContext) -> Sequence[Check]:
+    """Worktrees that are half there, and redirects that lead nowhere."""
+    return checks.checks(ctx, env=os.environ)

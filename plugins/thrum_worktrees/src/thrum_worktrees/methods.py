@@ -209,6 +209,7 @@ class WorktreeMethods:
             Refused: something else is in the way.
             GitFailed: git could not do it; nothing is left of the try.
         """
+        residents.check_runtime(params.runtime)
         name, branch = self._named(params)
         new = (
             None
@@ -253,7 +254,7 @@ class WorktreeMethods:
             Refused: something would be lost, or it cannot be taken away.
             GitFailed: git could not do its part; the next try goes on.
         """
-        naming.check_name(params.name)
+        naming.check_part(params.name)
         async with self._one_at_a_time:
             ground = await self._ground()
             begun = self._begun(params.name)
@@ -272,6 +273,7 @@ class WorktreeMethods:
             NotFound: no worktree of the repository has its root there.
             Refused: its ``.thrum`` is something else.
         """
+        residents.check_runtime(params.runtime)
         async with self._one_at_a_time:
             ground = await self._ground()
             path = resolved(Path(params.path))

@@ -17,16 +17,28 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _JOB: Final = re.compile(r"[0-9A-Za-z_]+")
 
 
+def check_part(name: str) -> str:
+    """*name*, when it is one part of a path: of any worktree, whoever made it.
+
+    Raises:
+        InvalidName: it is not.
+    """
+    if "/" in name or "\\" in name or ".." in name or name == ".":
+        raise InvalidName(
+            f'invalid worktree name "{_shown(name)}": must not contain /, \\ or parent references'
+        )
+    if not name or "\0" in name:
+        raise InvalidName(f'invalid worktree name "{_shown(name)}"', hint="thrum worktree list")
+    return name
+
+
 def check_name(name: str) -> str:
     """*name*, when a worktree may be called so.
 
     Raises:
         InvalidName: it may not.
     """
-    if "/" in name or "\\" in name or ".." in name or name == ".":
-        raise InvalidName(
-            f'invalid worktree name "{_shown(name)}": must not contain /, \\ or parent references'
-        )
+    check_part(name)
     if not _NAME.fullmatch(name):
         raise InvalidName(
             f'invalid worktree name "{_shown(name)}"',

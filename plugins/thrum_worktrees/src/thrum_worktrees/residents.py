@@ -5,6 +5,8 @@ Source: spec/features.md §6.4, §6.7; spec/decisions.md "Identity".
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from thrum_kernel.errors import MethodNotFound, Refused, ThrumError, UsageError
 from thrum_worktrees.wiring import THRUM
 
 QUARANTINE: Final = ".quarantine"
+_RUNTIME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,17 @@ class Resident:
     status: str
     pid: int = 0
     session: str = ""
+
+
+def check_runtime(name: str) -> str:
+    """*name*, when a runtime may be called so, or when none is named.
+
+    Raises:
+        UsageError: it may not.
+    """
+    if name and not _RUNTIME.fullmatch(name):
+        raise UsageError(f'invalid runtime name "{name}"')
+    return name
 
 
 def newcomer(name: str, role: str, module: str, *, intent: str, runtime: str, force: bool) -> Newcomer | None:
@@ -178,6 +192,14 @@ async def move_out(ctx: PluginContext, names: Sequence[str], *, keep: bool) -> l
             if await _is_known(ctx, name):
                 failed.append(f"@{name}: {error}")
     return failed
+
+
+async def end_sessions(ctx: PluginContext, living: Sequence[Resident]) -> None:
+    """End the tmux sessions of agents, where there is somebody who looks after such."""
+    for each in living:
+        if each.session:
+            with contextlib.suppress(ThrumError):  # it ended already, or nobody looks after sessions
+                await ctx.call("tmux.kill", name=each.session.rpartition(":")[0] or each.session)
 
 
 async def _is_known(ctx: PluginContext, name: str) -> bool:

@@ -8,6 +8,7 @@ done; from then on all that is left can be repeated, and is, by the next daemon 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Final
 
 from thrum_kernel.api import PluginContext, WorktreeChange
 from thrum_kernel.errors import Refused
-from thrum_worktrees import branches, removing, residents, work
+from thrum_worktrees import belongings, branches, removing, residents, work
 from thrum_worktrees.git import Git
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import Head, Record, checked_out, head_of
@@ -95,6 +96,7 @@ class Teardown:
         notes = await self.ctx.announce(
             WorktreeChange(kind="going", path=record.path, branch=head.branch, agents=agents)
         )
+        await residents.end_sessions(self.ctx, residents.at(everyone, record.path))
         if not wishes.force:
             await self._until_quiet(record.path)
         details = Details(
@@ -105,6 +107,10 @@ class Teardown:
             delete_branch=wishes.delete_branch and bool(head.branch),
             tip=head.commit,
         )
+        if wishes.keep_agents:
+            keep = functools.partial(belongings.keep, record.path, self.ground.thrum, agents)
+            if await self.ctx.in_thread(keep):
+                notes = [*notes, f"what they saved is kept in {self.ground.thrum} for their next worktree"]
         undertaking = Undertaking(record.path, "teardown", details)
         await self.undertakings.begin(undertaking)
         try:

@@ -62,8 +62,8 @@ def wire_thrum(git: Git, worktree: Path, record: Path, thrum: Path) -> Wired:
     for folder in (here, here / "identities", here / "context"):
         folder.mkdir(mode=0o750, exist_ok=True)
     _ignore(git, worktree, record, f"{THRUM}/", f"{THRUM}/{REDIRECT}")
-    before = _redirected(here)
-    changed = _write(here / REDIRECT, thrum)
+    before = redirected(here)
+    changed = rewrite(here, thrum)
     notes = (f"{here / REDIRECT} led to {before} and leads to {thrum} now",) if changed and before else ()
     return Wired(changed, notes)
 
@@ -77,7 +77,7 @@ def wire_beads(git: Git, worktree: Path, record: Path, repo: Path) -> Wired:
     shared = repo / BEADS
     if not shared.is_dir() or worktree == repo:
         return Wired(False)
-    target = Path(_redirected(shared) or shared)
+    target = Path(redirected(shared) or shared)
     target = (repo / target).resolve()
     here = worktree / BEADS
     if here.is_symlink() or (here.exists() and not here.is_dir()):
@@ -87,18 +87,24 @@ def wire_beads(git: Git, worktree: Path, record: Path, repo: Path) -> Wired:
     if git.look("ls-files", "--error-unmatch", "--", path, record=record, tree=worktree).ok:
         return Wired(False, (f"{here / REDIRECT} belongs to the branch and stays as it is",))
     _ignore(git, worktree, record, path, path)
-    return Wired(_write(here / REDIRECT, target))
+    return Wired(rewrite(here, target))
 
 
-def _redirected(folder: Path) -> str:
+def redirected(folder: Path) -> str:
+    """Where the redirect in *folder* leads, as it says; empty when there is none."""
     try:
         return os.fsdecode((folder / REDIRECT).read_bytes()).strip()
     except OSError:
         return ""
 
 
-def _write(path: Path, target: Path) -> bool:
-    """Write one line, whole or not at all; False when it is there."""
+def rewrite(folder: Path, target: Path) -> bool:
+    """Have the redirect in *folder* lead to *target*; False when it does.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    path = folder / REDIRECT
     text = os.fsencode(target) + b"\n"
     if path.is_file() and not path.is_symlink() and path.read_bytes() == text:
         return False
