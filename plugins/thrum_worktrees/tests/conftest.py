@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from worktrees_ground import Site
 
-from thrum_kernel.testing.harness import Cli
+from thrum_kernel.testing.harness import Cli, Repo
 
 
 @pytest.fixture
 def cli(cli: Cli) -> Cli:
     """`cli` that stops when a plugin is broken."""
     return cli.at(cli.cwd, THRUM_PLUGINS_STRICT="1")
+
+
+@pytest.fixture
+def site(repo: Repo) -> Site:
+    """A repository without a daemon."""
+    return Site.of(repo)

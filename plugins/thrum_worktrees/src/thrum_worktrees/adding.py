@@ -32,7 +32,7 @@ class Wanted:
         base_name: what *base* was called.
         is_new_branch: the branch is to be made.
         is_there: the worktree is there as it should be.
-        is_ours: a record of it that is half made is one that we began.
+        is_half_made: an earlier try of ours began it.
         notes: what was decided that nobody asked for.
     """
 
@@ -43,7 +43,7 @@ class Wanted:
     base_name: str
     is_new_branch: bool
     is_there: bool
-    is_ours: bool = False
+    is_half_made: bool = False
     notes: tuple[str, ...] = field(default=())
 
 
@@ -89,7 +89,7 @@ def plan(ground: Ground, path: Path, *, name: str, branch: str, base: str, has_b
         base_name=base_name,
         is_new_branch=bool(branch) and not tip,
         is_there=is_there,
-        is_ours=has_begun,
+        is_half_made=has_begun and record is not None and not is_there,
         notes=tuple(note for note in notes if note),
     )
 
@@ -124,7 +124,7 @@ def add(writer: Writer, wanted: Wanted) -> None:
 
 def take_back(writer: Writer, wanted: Wanted) -> None:
     """Undo what `add` made just now; what was there before stays."""
-    if wanted.is_there:
+    if wanted.is_there or wanted.is_half_made:
         return
     record = record_of(writer.git, wanted.path)
     if record is not None:

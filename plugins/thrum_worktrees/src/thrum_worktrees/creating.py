@@ -6,19 +6,22 @@ Each step can be repeated; what cannot be finished is taken back, if this call b
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from thrum_kernel.api import PluginContext, WorktreeChange
 from thrum_kernel.errors import ThrumError
-from thrum_worktrees import adding, belongings, residents, wiring
+from thrum_worktrees import adding, belongings, residents, wiring, work
 from thrum_worktrees.adding import Wanted
+from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import record_of
 from thrum_worktrees.residents import Newcomer
 from thrum_worktrees.settings import Worktrees
+from thrum_worktrees.traces import Judge
 from thrum_worktrees.undertakings import Details, Undertaking, Undertakings
 
 
@@ -54,13 +57,17 @@ class Creation:
         settings: what is to be wired.
         undertakings: where it is noted that it is begun.
         runtime: name of the runtime that shall live there; may be empty.
+        is_ours: tells what is work from what thrum put there; see `traces.judge`.
+        tries: how often daemons went on with it.
     """
 
     ctx: PluginContext
     ground: Ground
     settings: Worktrees
     undertakings: Undertakings
+    is_ours: Judge
     runtime: str = ""
+    tries: int = 0
 
     async def carry_out(self, plan: Callable[[bool], Wanted], path: Path, new: Newcomer | None) -> Made:
         """Make the worktree at *path*.
@@ -72,12 +79,12 @@ class Creation:
             ThrumError: it cannot be made; what this call began is gone again.
         """
         begun = self.undertakings.of(path)
-        wanted = await self.ctx.in_thread(plan, begun is not None and begun.kind == "create")
+        wanted = await off_loop(self.ctx, plan, begun is not None and begun.kind == "create")
         if new is not None:
             await residents.check_room(self.ctx, path, new)
-        await self.undertakings.begin(Undertaking(path, "create", details(wanted, new)))
+        await self.undertakings.begin(Undertaking(path, "create", self._details(wanted, new)))
         try:
-            await self.ctx.in_thread(self._add, wanted)
+            await off_loop(self.ctx, self._add, wanted)
             made = await self._furnish(wanted, new)
         except ThrumError:
             await self.undertakings.end(path)
@@ -91,9 +98,9 @@ class Creation:
             session = ""
             if new is not None:
                 session = await residents.move_in(self.ctx, wanted.path, wanted.name, new)
-                await self.ctx.in_thread(belongings.bring, self.ground.thrum, wanted.path, new.name)
+                await off_loop(self.ctx, belongings.bring, self.ground.thrum, wanted.path, new.name)
         except ThrumError:
-            await self.ctx.in_thread(self._take_back, wanted)
+            await off_loop(self.ctx, self._take_back, wanted)
             raise
         return Made(
             path=wanted.path,
@@ -111,7 +118,7 @@ class Creation:
         Raises:
             Refused: its ``.thrum`` is something else.
         """
-        notes = await self.ctx.in_thread(self._wire, path)
+        notes = await off_loop(self.ctx, self._wire, path)
         living = {each.name for each in residents.at(await residents.residents(self.ctx), path)}
         change = WorktreeChange(
             kind="prepared",
@@ -123,6 +130,22 @@ class Creation:
         )
         return [*notes, *await self.ctx.announce(change)]
 
+    def _details(self, wanted: Wanted, new: Newcomer | None) -> Details:
+        """What it takes to go on."""
+        made = Details(
+            name=wanted.name,
+            branch=wanted.branch,
+            commit=wanted.base,
+            is_new_branch=wanted.is_new_branch,
+            runtime=self.runtime,
+            tries=self.tries,
+        )
+        if new is None:
+            return made
+        return msgspec.structs.replace(
+            made, agents=(new.name,), role=new.role, module=new.module, intent=new.intent, force=new.force
+        )
+
     # --- in a thread -------------------------------------------------------------------------------------------------
 
     def _add(self, wanted: Wanted) -> None:
@@ -130,7 +153,13 @@ class Creation:
             adding.add(writer, wanted)
 
     def _take_back(self, wanted: Wanted) -> None:
-        with self.ground.git.alone() as writer:
+        git = self.ground.git
+        with git.alone() as writer:
+            record = record_of(git, wanted.path)
+            if record is not None:
+                is_ours = self.is_ours(git, record, wanted.path)
+                if work.losses(git, record, wanted.path, is_ours=is_ours, branch_goes=wanted.is_new_branch):
+                    return  # somebody was quick to work there
             adding.take_back(writer, wanted)
 
     def _wire(self, path: Path) -> list[str]:
@@ -144,14 +173,3 @@ class Creation:
         if self.settings.beads_enabled:
             notes += wiring.wire_beads(git, path, record.folder, self.ground.repo).notes
         return notes
-
-
-def details(wanted: Wanted, new: Newcomer | None) -> Details:
-    """What it takes to go on with a creation."""
-    words = ["thrum", "worktree", "create", wanted.name]
-    words += ["--branch", wanted.branch] if wanted.branch else ["--detach"]
-    if new is not None:
-        words += ["--name", new.name, "--role", new.role, "--module", new.module]
-    return Details(
-        name=wanted.name, branch=wanted.branch, agents=(new.name,) if new else (), command=shlex.join(words)
-    )

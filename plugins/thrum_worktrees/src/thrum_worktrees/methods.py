@@ -3,129 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from thrum_kernel.api import Call, Caller, Method, PluginContext
 from thrum_kernel.errors import IdentityError, NotFound, Refused, ThrumError, UsageError
-from thrum_worktrees import adding, listing, naming, places, removing, residents, traces, wiring
+from thrum_worktrees import adding, listing, naming, places, residents, traces, wiring
+from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.creating import Creation
+from thrum_worktrees.git import Git
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import Record, head_of, listed, record_of, records, resolved
+from thrum_worktrees.requests import (
+    Created,
+    CreateParams,
+    Destroyed,
+    DestroyParams,
+    NoParams,
+    SetUp,
+    SetupParams,
+    destroyed,
+)
+from thrum_worktrees.resuming import Resumption
 from thrum_worktrees.settings import Worktrees
-from thrum_worktrees.tearing_down import Gone, Teardown, Wishes
+from thrum_worktrees.tearing_down import Teardown, Wishes
 from thrum_worktrees.undertakings import Undertaking, Undertakings
+from thrum_worktrees.work import IsOurs
 
 HERE: Final = frozenset({"unix", "internal"})
-
-
-class CreateParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A worktree that is to be there; it is the answer, too, when it is there already.
-
-    Attributes:
-        name: its name; with *job* it is made of agent, job and time.
-        branch: what is checked out; usually ``feature/<name>``.
-        base: what a new branch begins at; usually what is checked out in the main worktree.
-        detach: no branch.
-        agent, role, module, intent, runtime: who is to live there; all empty: nobody yet.
-        force: take the agent's name over from elsewhere, or change its role and module.
-        job: makes it ephemeral: of *agent*, which is not registered there, for this job.
-    """
-
-    name: str = ""
-    branch: str = ""
-    base: str = ""
-    detach: bool = False
-    agent: str = ""
-    role: str = ""
-    module: str = ""
-    intent: str = ""
-    runtime: str = ""
-    force: bool = False
-    job: str = ""
-    caller_agent_id: str = ""
-
-
-class Created(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A worktree that is there.
-
-    ``base`` is what a new branch begins at; ``reused``: it was there already. ``session`` is the tmux session of
-    ``agent``; empty: start its runtime in the worktree yourself.
-    """
-
-    name: str
-    worktree_path: str
-    branch: str
-    base: str = ""
-    reused: bool = False
-    agent: str = ""
-    session: str = ""
-    notes: list[str] = []
-
-
-class DestroyParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A worktree that is to go.
-
-    Attributes:
-        name: its name.
-        delete_branch: its branch goes, too.
-        keep_agent: its agents stay registered.
-        force: also when something would be lost.
-    """
-
-    name: str
-    delete_branch: bool = False
-    keep_agent: bool = False
-    force: bool = False
-    caller_agent_id: str = ""
-
-
-class Lost(msgspec.Struct, kw_only=True):
-    """Something that was thrown away: paths, or commits."""
-
-    kind: str
-    what: str
-    items: list[str]
-
-
-class Destroyed(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A worktree that is gone, and what went with it."""
-
-    name: str
-    worktree_path: str
-    removed_identities: list[str]
-    deleted_branch: str = ""
-    thrown_away: list[Lost] = []
-    notes: list[str] = []
-
-
-class SetupParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A worktree of the repository that is there, by its root.
-
-    Attributes:
-        runtime: whose hooks belong into it; empty: the project's.
-    """
-
-    path: str
-    runtime: str = ""
-    caller_agent_id: str = ""
-
-
-class SetUp(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A worktree that shares what it should."""
-
-    worktree: str
-    thrum: str
-    notes: list[str] = []
-
-
-class NoParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Nothing."""
 
 
 class WorktreeMethods:
@@ -225,9 +133,9 @@ class WorktreeMethods:
         )
         async with self._one_at_a_time:
             ground = await self._ground()
-            path = await self._ctx.in_thread(self._path, ground, name)
-            await self._finish(path)
-            creation = Creation(self._ctx, ground, self._settings, self._undertakings, params.runtime)
+            path = await off_loop(self._ctx, self._path, ground, name)
+            await self._clear(ground, path)
+            creation = self._creation(ground, params.runtime)
 
             def plan(has_begun: bool) -> adding.Wanted:
                 return adding.plan(
@@ -259,12 +167,12 @@ class WorktreeMethods:
             ground = await self._ground()
             begun = self._begun(params.name)
             if begun is not None:
-                return _destroyed(await self._teardown(ground).finish(begun))
-            record = await self._ctx.in_thread(self._find, ground, params.name)
+                return destroyed(await self._teardown(ground).finish(begun))
+            record = await off_loop(self._ctx, self._find, ground, params.name)
             _check_not_inside(_caller(call), record.path, force=params.force)
             wishes = Wishes(params.delete_branch, params.keep_agent, params.force)
             gone = await self._teardown(ground).carry_out(record, params.name, wishes)
-        return _destroyed(gone)
+        return destroyed(gone)
 
     async def set_up(self, call: Call, params: SetupParams) -> SetUp:
         """Wire a worktree that is there.
@@ -277,12 +185,12 @@ class WorktreeMethods:
         async with self._one_at_a_time:
             ground = await self._ground()
             path = resolved(Path(params.path))
-            record = await self._ctx.in_thread(record_of, ground.git, path)
+            record = await off_loop(self._ctx, record_of, ground.git, path)
             if record is None or not path.is_dir():
                 raise NotFound("worktree", str(path), hint="thrum worktree list")
-            await self._ctx.in_thread(wiring.check, path, ground.thrum)
-            head = await self._ctx.in_thread(head_of, ground.git, record.folder)
-            creation = Creation(self._ctx, ground, self._settings, self._undertakings, params.runtime)
+            await off_loop(self._ctx, wiring.check, path, ground.thrum)
+            head = await off_loop(self._ctx, head_of, ground.git, record.folder)
+            creation = self._creation(ground, params.runtime)
             notes = await creation.wire(path, head.branch, None)
         return SetUp(worktree=str(path), thrum=str(ground.thrum), notes=notes)
 
@@ -293,7 +201,7 @@ class WorktreeMethods:
             NotARepository: the project lies in none.
         """
         ground = await self._ground()
-        found = await self._ctx.in_thread(listed, ground.git)
+        found = await off_loop(self._ctx, listed, ground.git)
         return listing.rows(found, await residents.residents(self._ctx))
 
     async def resume(self, call: Call, params: NoParams) -> None:
@@ -301,7 +209,7 @@ class WorktreeMethods:
         for undertaking in self._undertakings.all():
             async with self._one_at_a_time:
                 try:
-                    await self._finish(undertaking.path)
+                    await self._resumption(await self._ground()).go_on(undertaking)
                 except ThrumError as error:
                     self._ctx.log.warning("worktree %s: %s", undertaking.path, error)
 
@@ -315,15 +223,20 @@ class WorktreeMethods:
     async def _ground(self) -> Ground:
         if self._known_ground is None:
             paths = self._ctx.paths
-            make = functools.partial(
-                Ground.of, paths.repo, paths.thrum, env=self._env, lock=paths.state / "git.lock"
+            lock = paths.state / "git.lock"
+            self._known_ground = await off_loop(
+                self._ctx, Ground.of, paths.repo, paths.thrum, env=self._env, lock=lock
             )
-            self._known_ground = await self._ctx.in_thread(make)
         return self._known_ground
 
+    def _creation(self, ground: Ground, runtime: str) -> Creation:
+        return Creation(self._ctx, ground, self._settings, self._undertakings, self._is_ours, runtime)
+
     def _teardown(self, ground: Ground) -> Teardown:
-        presets = tuple(self._ctx.presets())
-        return Teardown(self._ctx, ground, self._undertakings, functools.partial(traces.judge, presets))
+        return Teardown(self._ctx, ground, self._undertakings, self._is_ours)
+
+    def _is_ours(self, git: Git, record: Record, tree: Path) -> IsOurs:
+        return traces.judge(self._ctx.presets(), git, record, tree)
 
     def _named(self, params: CreateParams) -> tuple[str, str]:
         """Name and branch."""
@@ -345,17 +258,20 @@ class WorktreeMethods:
 
     def _find(self, ground: Ground, name: str) -> Record:
         """The worktree of a name: where it would be made, else the only one whose folder is called so."""
-        path = self._path(ground, name)
-        found = record_of(ground.git, path)
-        if found is not None:
-            return found
+        path: Path | None = None
+        with contextlib.suppress(UsageError):  # base_path is wrong now: the worktree may be elsewhere
+            path = self._path(ground, name)
+            found = record_of(ground.git, path)
+            if found is not None:
+                return found
         called = [record for record in records(ground.git) if record.path.name == name]
         if len(called) == 1:
             return called[0]
         if called:
             shown = ", ".join(str(record.path) for record in called)
             raise Refused(f"several worktrees are called {name}: {shown}", hint="git worktree remove PATH")
-        raise NotFound("worktree", name, hint=f"it would be {path}; see thrum worktree list")
+        hint = f"it would be {path}; see thrum worktree list" if path else "thrum worktree list"
+        raise NotFound("worktree", name, hint=hint)
 
     def _begun(self, name: str) -> Undertaking | None:
         """A teardown of that name whose folder was set aside."""
@@ -364,26 +280,14 @@ class WorktreeMethods:
                 return each
         return None
 
-    async def _finish(self, path: Path) -> None:
-        """Go on with a teardown of *path* that was cut short, or forget it where nothing was done yet."""
+    def _resumption(self, ground: Ground) -> Resumption:
+        return Resumption(self._ctx, ground, self._settings, self._undertakings, self._teardown(ground))
+
+    async def _clear(self, ground: Ground, path: Path) -> None:
+        """Finish a teardown of *path* that was cut short."""
         undertaking = self._undertakings.of(path)
-        if undertaking is None or undertaking.kind != "teardown":
-            return
-        if path.exists() and not removing.aside_of(path).exists():
-            await self._undertakings.end(path)
-            return
-        await self._teardown(await self._ground()).finish(undertaking)
-
-
-def _destroyed(gone: Gone) -> Destroyed:
-    return Destroyed(
-        name=gone.name,
-        worktree_path=str(gone.path),
-        removed_identities=list(gone.agents),
-        deleted_branch=gone.deleted_branch,
-        thrown_away=[Lost(kind=each.kind, what=each.what, items=list(each.items)) for each in gone.lost],
-        notes=list(gone.notes),
-    )
+        if undertaking is not None and undertaking.kind == "teardown":
+            await self._resumption(ground).go_on(undertaking)
 
 
 def _caller(call: Call) -> Caller | None:

@@ -68,9 +68,11 @@ def record_of(git: Git, path: Path) -> Record | None:
 
 def head_of(git: Git, record: Path | None) -> Head:
     """What is checked out in a worktree (None: the main one)."""
-    branch = git.look("symbolic-ref", "-q", "--short", "HEAD", record=record)
+    branch = git.look("symbolic-ref", "-q", "HEAD", record=record)  # in full: a tag may be called the same
     commit = git.look("rev-parse", "-q", "--verify", "HEAD^{commit}", record=record)
-    return Head(branch.text if branch.ok else "", commit.text if commit.ok else "")
+    return Head(
+        branch.text.removeprefix("refs/heads/") if branch.ok else "", commit.text if commit.ok else ""
+    )
 
 
 def checked_out(git: Git) -> dict[str, Path]:

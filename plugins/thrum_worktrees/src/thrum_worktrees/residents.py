@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import MethodNotFound, Refused, ThrumError, UsageError
+from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.wiring import THRUM
 
 QUARANTINE: Final = ".quarantine"
@@ -155,7 +156,7 @@ async def move_in(ctx: PluginContext, worktree: Path, session: str, new: Newcome
     """
     everyone = await residents(ctx)
     keep = {new.name, *(each.name for each in at(everyone, worktree))}
-    await ctx.in_thread(lambda: set_strangers_aside(worktree, keep=keep))
+    await off_loop(ctx, set_strangers_aside, worktree, keep=keep)
     given = {"role": new.role, "module": new.module, "intent": new.intent, "runtime": new.runtime}
     try:
         made = await ctx.call(

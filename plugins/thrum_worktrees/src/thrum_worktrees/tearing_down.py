@@ -8,8 +8,6 @@ done; from then on all that is left can be repeated, and is, by the next daemon 
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,10 +15,11 @@ from typing import Final
 from thrum_kernel.api import PluginContext, WorktreeChange
 from thrum_kernel.errors import Refused
 from thrum_worktrees import belongings, branches, removing, residents, work
-from thrum_worktrees.git import Git
+from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import Head, Record, checked_out, head_of
 from thrum_worktrees.residents import Resident
+from thrum_worktrees.traces import Judge
 from thrum_worktrees.undertakings import Details, Undertaking, Undertakings
 from thrum_worktrees.work import Loss
 
@@ -70,13 +69,13 @@ class Teardown:
         ctx: the plugin's.
         ground: the repository.
         undertakings: where it is noted that it is begun.
-        is_ours: for the root of a worktree, tells whether what git says of a path in it is only what thrum put there.
+        is_ours: tells what is work from what thrum put there; see `traces.judge`.
     """
 
     ctx: PluginContext
     ground: Ground
     undertakings: Undertakings
-    is_ours: Callable[[Git, Record, Path], work.IsOurs]
+    is_ours: Judge
 
     async def carry_out(self, record: Record, name: str, wishes: Wishes) -> Gone:
         """Take the worktree of *record* away.
@@ -85,8 +84,8 @@ class Teardown:
             Refused: something would be lost and *wishes* do not say force, or it cannot be taken away; it is as it was.
             GitFailed: git cannot tell, or cannot do its part; the next try goes on.
         """
-        head = await self.ctx.in_thread(self._check, record, wishes)
-        lost = await self.ctx.in_thread(self._losses, record, record.path, wishes)
+        head = await off_loop(self.ctx, self._check, record, wishes)
+        lost = await off_loop(self.ctx, self._losses, record, record.path, wishes)
         if lost and not wishes.force:
             raise _would_be_lost(name, lost)
         everyone = await residents.residents(self.ctx)
@@ -105,16 +104,15 @@ class Teardown:
             agents=agents,
             keep_agents=wishes.keep_agents,
             delete_branch=wishes.delete_branch and bool(head.branch),
-            tip=head.commit,
+            commit=head.commit,
         )
-        if wishes.keep_agents:
-            keep = functools.partial(belongings.keep, record.path, self.ground.thrum, agents)
-            if await self.ctx.in_thread(keep):
-                notes = [*notes, f"what they saved is kept in {self.ground.thrum} for their next worktree"]
+        saved = agents if wishes.keep_agents else ()
+        if await off_loop(self.ctx, belongings.keep, record.path, self.ground.thrum, saved):
+            notes = [*notes, f"what they saved is kept in {self.ground.thrum} for their next worktree"]
         undertaking = Undertaking(record.path, "teardown", details)
         await self.undertakings.begin(undertaking)
         try:
-            await self.ctx.in_thread(self._set_aside, record, wishes)
+            await off_loop(self.ctx, self._set_aside, record, wishes)
         except BaseException:
             await self.undertakings.end(record.path)
             raise
@@ -128,12 +126,12 @@ class Teardown:
             GitFailed: git cannot do its part, or files cannot be deleted; the next try goes on.
         """
         path, details = undertaking.path, undertaking.details
-        await self.ctx.in_thread(self._delete, path)
+        await off_loop(self.ctx, self._delete, path)
         notes = await residents.move_out(self.ctx, details.agents, keep=details.keep_agents)
         deleted = ""
         if details.delete_branch:
             try:
-                await self.ctx.in_thread(self._delete_branch, details)
+                await off_loop(self.ctx, self._delete_branch, details)
                 deleted = details.branch
             except Refused as error:
                 notes.append(str(error))
@@ -157,7 +155,7 @@ class Teardown:
         """Who lives there: by registration, or by an identity file of an agent that lives nowhere else."""
         living = {each.name for each in residents.at(everyone, path)}
         homeless = {each.name for each in everyone if each.worktree is None}
-        filed = set(await self.ctx.in_thread(residents.identity_names, path))
+        filed = set(await off_loop(self.ctx, residents.identity_names, path))
         return tuple(sorted(living | (filed & homeless)))
 
     # --- in a thread -------------------------------------------------------------------------------------------------
@@ -200,7 +198,7 @@ class Teardown:
 
     def _delete_branch(self, details: Details) -> None:
         with self.ground.git.alone() as writer:
-            branches.delete_branch(writer, details.branch, tip=details.tip)
+            branches.delete_branch(writer, details.branch, tip=details.commit)
 
 
 def _would_be_lost(name: str, lost: list[Loss]) -> Refused:

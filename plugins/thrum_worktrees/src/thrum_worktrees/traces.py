@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,9 @@ from thrum_worktrees.git import Git
 from thrum_worktrees.records import Record
 from thrum_worktrees.wiring import BEADS, REDIRECT, THRUM
 from thrum_worktrees.work import IsOurs
+
+Judge = Callable[[Git, Record, Path], IsOurs]
+"""For a worktree (by its record, and where its files are), tells what of it is only ours."""
 
 _LOCAL_SETTINGS: Final = frozenset({".claude/settings.local.json"})
 _FIELD: Final = re.compile(r"\{\{\.\w+\}\}")

@@ -20,20 +20,29 @@ class Details(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     Attributes:
         name: of the worktree.
         branch: of the worktree; empty when detached.
-        agents: that live in it.
-        keep_agents: they stay registered.
-        delete_branch: the branch goes, too.
-        tip: the commit that the branch may be deleted at.
-        command: what to type to go on by hand.
+        commit: that it begins at, or that the branch may be deleted at.
+        agents: that live in it, or the one that is to.
+        keep_agents: of a teardown: they stay registered.
+        delete_branch: of a teardown: the branch goes, too.
+        is_new_branch: of a creation: the branch was made for it.
+        role, module, intent, force: of a creation: of the agent that is to live there.
+        runtime: of a creation: that is to live there.
+        tries: how often daemons went on with it.
     """
 
     name: str
     branch: str = ""
+    commit: str = ""
     agents: tuple[str, ...] = ()
     keep_agents: bool = False
     delete_branch: bool = False
-    tip: str = ""
-    command: str = ""
+    is_new_branch: bool = False
+    role: str = ""
+    module: str = ""
+    intent: str = ""
+    force: bool = False
+    runtime: str = ""
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
