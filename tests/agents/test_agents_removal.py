@@ -60,6 +60,33 @@ def test_delete_of_a_running_agent_needs_force(repo: Path, processes: Processes)
     asyncio.run(main())
 
 
+def test_an_agent_that_leaves_its_worktree_stays_registered(
+    repo: Path, worktree: Path, processes: Processes
+) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            here, linked = processes.at(repo), processes.at(worktree)
+            session = (await house.register(linked, "bob"))["session_id"]
+            await house.register(here, "alice")
+            with pytest.raises(Refused, match=f"bob has an open session \\({session}\\)"):
+                await house.call("agent.leave", here, name="bob")
+            assert file_of(worktree, "bob").exists()
+
+            left = await house.call("agent.leave", here, name="bob", force=True)
+
+            assert left == {"agent_id": "bob", "worktrees": [str(worktree)]}
+            assert [event.session_id for event in house.committed(SessionEnd)] == [session]
+            assert house.committed(AgentCleanup) == [] and not file_of(worktree, "bob").exists()
+            await house.register(linked, "carol")
+            assert (await house.agents.reconcile()).written_back == [], "the place is another's now"
+            assert not file_of(worktree, "bob").exists()
+            assert (await house.call("agent.leave", here, name="bob"))["worktrees"] == []
+            await house.register(here, "bob")
+            assert file_of(repo, "bob").exists()
+
+    asyncio.run(main())
+
+
 def test_delete_of_somebody_else_in_a_session_needs_force(
     repo: Path, worktree: Path, processes: Processes
 ) -> None:
