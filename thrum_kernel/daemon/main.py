@@ -424,6 +424,7 @@ class Daemon:
         # What is here now stays until the end: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.enable()
 
     async def stop(self) -> None:
         """Refuse new work, answer what was accepted, and give everything back but the lock."""
