@@ -39,7 +39,11 @@ class Pattern:
     def __init__(self, text: str) -> None:
         if not text:
             raise BadPattern("it is empty")
-        if len(text.encode()) > LONGEST_PATTERN:
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise BadPattern("it is no text: write bytes as \\xHH") from None
+        if size > LONGEST_PATTERN:
             raise BadPattern(f"it is longer than {LONGEST_PATTERN} bytes")
         self.text = text
         self._line = _compiled(text)
