@@ -420,6 +420,7 @@ class PluginManifest:
         commands: see `PluginCommand`.
         methods, nouns, sections, tables, senders, events: names claimed beyond the default namespace, exactly;
             *senders* and *methods* may end in ``*``.
+        no_reply: nothing hears what is sent to its *senders*: whoever writes or replies to one is refused.
         overlay: name of a file in ``.thrum/var`` with values for this machine alone, which rank above config.json: keys
             of the first of *sections*, or of section *name*, with or without the section's name around them. One that
             cannot be understood is an error, never passed over.
@@ -442,6 +443,7 @@ class PluginManifest:
     tables: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    no_reply: bool = False
     overlay: str = ""
     hints: tuple[str, ...] = ()
     history: bool = False

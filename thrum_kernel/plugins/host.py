@@ -203,8 +203,9 @@ class PluginHost:
         return self.claims.names("sender")
 
     def claims_sender(self, name: str) -> bool:
-        """Whether a plugin writes, and so hears, under *name*."""
-        return any(matches(claim, name) for claim in self.senders)
+        """Whether a plugin writes under *name* and hears what is sent to it."""
+        manifests = (loaded.manifest for loaded in self.loaded.values())
+        return any(matches(claim, name) for each in manifests if not each.no_reply for claim in each.senders)
 
     def services(self, plugin: Plugin) -> list[Service]:
         """What a plugin runs in the background."""

@@ -18,6 +18,8 @@ from thrum_kernel.testing.harness import Cli, Repo
 
 T = TypeVar("T")
 PATIENCE_S = 30.0
+MARKED = "MONITOR_TEST"
+"""A variable of the commands that a test starts, so that all of them can be found."""
 
 
 def until(look: Callable[[], T], *, what: str = "it", patience_s: float = PATIENCE_S) -> T:
@@ -32,11 +34,11 @@ def until(look: Callable[[], T], *, what: str = "it", patience_s: float = PATIEN
 
 
 def processes_of(mark: str) -> list[int]:
-    """Live processes whose environment holds *mark* as a value."""
+    """Live processes whose environment has *mark* in `MARKED`."""
     found = []
     for process in psutil.process_iter():
         try:
-            if mark in process.environ().values() and process.status() != psutil.STATUS_ZOMBIE:
+            if process.environ().get(MARKED) == mark and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
         except (psutil.Error, OSError):
             continue

@@ -13,7 +13,7 @@ class Desk:
     """What the hooks share."""
 
     def __init__(self, ctx: PluginContext) -> None:
-        store = Store(ctx)
-        self.alarms = Alarms(ctx, store)
-        self.keeper = Keeper(ctx, store, self.alarms)
-        self.methods = MonitorMethods(ctx, store, self.keeper)
+        self.store = Store(ctx)
+        self.alarms = Alarms(ctx, self.store)
+        self.keeper = Keeper(ctx, self.store, self.alarms)
+        self.methods = MonitorMethods(ctx, self.store, self.keeper)

@@ -180,7 +180,8 @@ class Kept:
         try:
             env = await self._ctx.in_thread(self._means.environment, monitor, run.id)
         except FileDamaged as error:
-            return Ended(run=run.id, status=NOT_STARTED, error=str(error))
+            run.hear(Ended(run=run.id, status=NOT_STARTED, error=str(error)))
+            return run.ended
         self._means.say(
             Launch(
                 run=run.id,

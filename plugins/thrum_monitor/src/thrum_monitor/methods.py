@@ -6,10 +6,11 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Final
 
 from thrum_kernel.api import Call, Method, PluginContext
-from thrum_kernel.errors import Refused, ThrumError, UsageError
+from thrum_kernel.errors import Refused, ThrumError, UnknownAgent, UsageError
 from thrum_monitor import asked
 from thrum_monitor.keeper import Keeper
 from thrum_monitor.kept import NotStarted
@@ -58,7 +59,10 @@ class MonitorMethods:
         await self._ctx.in_thread(lambda: asked.check_place(params.argv, cwd=params.cwd, path=path))
         target = await self._target(params.target)
         async with self._changing:
-            self._check_free(params.name)
+            known = self._store.called(params.name)
+            if known is not None and known.request_id and known.request_id == call.request_id:
+                return Started(id=known.id, pid=known.pid)  # asked again after a restart of the daemon
+            self._check_free(params.name, known)
             await self._keeper.ready()
             monitor = self._made(call, params, target, path)
             return await self._started(monitor, params)
@@ -169,15 +173,16 @@ class MonitorMethods:
         """The target as it is kept, with its ``@``.
 
         Raises:
-            NotFound: nobody is called so.
+            UnknownAgent: nobody is called so.
         """
         bare = target.removeprefix("@")
-        if bare != "everyone":
-            await self._ctx.call("agent.lookup", name=bare)
+        if bare != "everyone" and not (await self._ctx.call("agent.lookup", name=bare)).get("member"):
+            agents = (await self._ctx.call("agent.list"))["agents"]
+            raise UnknownAgent(bare, get_close_matches(bare, [agent["agent_id"] for agent in agents]))
         return f"@{bare}"
 
-    def _check_free(self, name: str) -> None:
-        if self._store.has_name(name):
+    def _check_free(self, name: str, known: Monitor | None) -> None:
+        if known is not None:
             raise Refused(
                 f"monitor name already in use: {name}", hint=f"thrum monitor delete {name}, or choose another"
             )
@@ -204,6 +209,7 @@ class MonitorMethods:
             schedule=" ".join(params.schedule.split()),
             timeout_seconds=params.timeout_seconds,
             created_by=call.caller.agent_id,
+            request_id=call.request_id,
             created_at=at,
             updated_at=at,
         )
@@ -293,6 +299,7 @@ def methods(handlers: MonitorMethods) -> Sequence[Method]:
         ),
         Method(
             name="monitor.list",
+            while_projecting=True,
             params=ListParams,
             result=list[MonitorView],
             handler=handlers.list_all,
@@ -302,6 +309,7 @@ def methods(handlers: MonitorMethods) -> Sequence[Method]:
         ),
         Method(
             name="monitor.show",
+            while_projecting=True,
             params=IdParams,
             result=MonitorView,
             handler=handlers.show,
@@ -320,6 +328,7 @@ def methods(handlers: MonitorMethods) -> Sequence[Method]:
         ),
         Method(
             name="monitor.output",
+            while_projecting=True,
             params=LogsParams,
             result=list[LineView],
             handler=handlers.output,

@@ -13,6 +13,7 @@ MANIFEST = PluginManifest(
     capabilities=frozenset({"files", "processes"}),
     tables=("monitors",),
     senders=("monitor:*",),
+    no_reply=True,
     commands=(
         PluginCommand(
             words=("monitor", "start"),

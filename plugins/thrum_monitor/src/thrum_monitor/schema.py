@@ -27,6 +27,7 @@ TABLES: Final = Tables(
                     schedule TEXT NOT NULL DEFAULT '',
                     timeout_seconds INTEGER NOT NULL DEFAULT 0,
                     created_by TEXT NOT NULL DEFAULT '',
+                    request_id TEXT NOT NULL DEFAULT '',
                     created_at TEXT NOT NULL,
                     updated_at TEXT NOT NULL,
                     status TEXT NOT NULL,

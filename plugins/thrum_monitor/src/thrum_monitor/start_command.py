@@ -57,6 +57,8 @@ def start(
     for flag, value in (("--name", name), ("--match", match), ("--to", to)):
         if not value:
             raise UsageError(f"{flag} is missing", hint="thrum monitor start --help")
+    for word in (*(command or ()), name, match, to, cwd, schedule, *(env or ())):
+        _check_text(word)
     done = run.call(
         "monitor.start",
         name=name,
@@ -72,6 +74,15 @@ def start(
     )
     run.out.json(done)
     run.out.line(f"Started monitor {done['id']}")
+
+
+def _check_text(word: str) -> None:
+    """Refuse what cannot be passed on, and kept, as text."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        shown = word.encode(errors="surrogateescape")
+        raise UsageError(f"{shown!r} is no UTF-8", hint="put the command into a script") from None
 
 
 def _variables(given: Sequence[str], own: Mapping[str, str]) -> dict[str, str]:

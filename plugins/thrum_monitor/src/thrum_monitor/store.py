@@ -27,6 +27,7 @@ class Monitor:
         path: where its program is looked for, the ``PATH`` of whoever started it.
         schedule: its cron line; empty when the command runs all the time.
         timeout_seconds: how long a scheduled run may take; 0: as the settings say.
+        request_id: of the call that made it.
         status: ``running`` is what it should do, also between two runs.
         reason: why it is dead.
         pid, start_time, run: its latest process; pid None when that ended.
@@ -45,6 +46,7 @@ class Monitor:
     schedule: str = ""
     timeout_seconds: int = 0
     created_by: str = ""
+    request_id: str = ""
     created_at: str
     updated_at: str
     status: Status = "running"
@@ -113,9 +115,9 @@ class Store:
             )
         return _monitor(rows[0])
 
-    def has_name(self, name: str) -> bool:
-        """Whether a monitor is called so, in whatever state."""
-        return bool(self._read("WHERE name = ?", name))
+    def called(self, name: str) -> Monitor | None:
+        """The monitor that is called so, in whatever state."""
+        return next(map(_monitor, self._read("WHERE name = ?", name)), None)
 
     def with_processes(self) -> list[Monitor]:
         """Those whose latest process was not seen to end."""
