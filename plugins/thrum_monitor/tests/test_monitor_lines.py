@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 from typing import Any
 
@@ -94,8 +95,8 @@ def test_what_is_beyond_the_budget_is_skipped_to_the_end_of_its_line_and_counted
 
 
 def test_a_pattern_that_takes_all_the_time_costs_its_own_output() -> None:
-    made = reader("[ab]*a[ab]{400}c")
-    made.feed((b"ab" * 500 + b"\n") * 10_000, 0.0)
+    made = reader(stopwatch=itertools.count(step=2.0).__next__)
+    made.feed(b"some output\n", 0.0)
     assert not made.has_budget(0.0)
     made.feed(b"more\n", 0.0)
     assert made.take()[2] == 5

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,15 @@ from monitor_house import is_running, python
 
 from thrum_kernel.clock import SystemClock
 from thrum_kernel.errors import ThrumError
-from thrum_kernel.testing.harness import Repo
-from thrum_kernel.testing.kernel import Agent, Kernel, running
+from thrum_kernel.testing.kernel import Agent, Kernel
 
 SLEEP = ("sleep", "600")
 
 
-@pytest.fixture
-def kernel(repo: Repo, isolated_home: dict[str, str]) -> Iterator[Kernel]:
-    """A kernel whose time passes."""
-    with running(repo, clock=SystemClock(), env={"THRUM_PLUGINS_STRICT": "1", **isolated_home}) as made:
-        yield made
-
-
-@pytest.fixture
-def rev(kernel: Kernel) -> Agent:
-    return kernel.agent("rev")
+@pytest.fixture(scope="module")
+def clock() -> SystemClock:
+    """Time that passes."""
+    return SystemClock()
 
 
 def start(agent: Agent, name: str, *argv: str, **params: Any) -> dict[str, Any]:
@@ -46,61 +39,54 @@ def durable(kernel: Kernel) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize(
-    ("params", "told"),
-    [
-        ({"target": "@nobody"}, "agent not found: nobody"),
-        ({"target": "@re"}, "agent not found: re"),
-        ({"target": "@"}, "the target is empty"),
-        ({"match": "("}, "invalid match pattern: missing ): ("),
-        ({"match": ""}, "invalid match pattern: it is empty"),
-        ({"match": r"(a)\1"}, r"invalid match pattern: invalid escape sequence: \1"),
-        ({"schedule": "61 * * * *"}, "invalid schedule: bad minute"),
-        ({"schedule": "* * *"}, "invalid schedule: it has 3 fields, not 5"),
-        ({"schedule": "0 0 30 2 *"}, "invalid schedule: bad day-of-month"),
-        ({"debounce_seconds": 29}, "debounce must be at least 30 seconds"),
-        ({"debounce_seconds": 10**9}, "debounce must be at most 7 days"),
-        ({"timeout_seconds": 5}, "a timeout is for scheduled runs only"),
-        ({"name": "taken"}, "monitor name already in use: taken"),
-        ({"name": ""}, "the monitor name is empty"),
-        ({"name": "a b"}, 'invalid monitor name "a b"'),
-        ({"name": "x" * 65}, "invalid monitor name"),
-        ({"argv": []}, "there is no command"),
-        ({"argv": [""]}, "there is no command"),
-        ({"argv": ["no-such-program"]}, "there is no program no-such-program"),
-        ({"argv": ["./README.md"]}, "there is no program ./README.md"),
-        ({"argv": ["sleep", "a\0b"]}, "the command holds a NUL byte"),
-        ({"argv": ["sleep", "x" * 70_000]}, "the command is longer than 65536 bytes"),
-        ({"cwd": "/no/such/folder"}, "the cwd is no folder: /no/such/folder"),
-        ({"cwd": "src"}, "the cwd is no absolute path: src"),
-        ({"env": {"A-B": "1"}}, 'invalid variable "A-B"'),
-        ({"env": {"A": "x\0"}}, 'invalid variable "A"'),
-        ({"env": {"THRUM_MONITOR_RUN": "x"}}, "THRUM_MONITOR_RUN is set by thrum itself"),
-        ({"path": "/nowhere"}, "there is no program sleep"),
-    ],
+BAD: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"target": "@nobody"}, "agent not found: nobody"),
+    ({"target": "@re"}, "agent not found: re"),
+    ({"target": "@"}, "the target is empty"),
+    ({"match": "("}, "invalid match pattern: missing ): ("),
+    ({"match": ""}, "invalid match pattern: it is empty"),
+    ({"match": r"(a)\1"}, r"invalid match pattern: invalid escape sequence: \1"),
+    ({"schedule": "61 * * * *"}, "invalid schedule: bad minute"),
+    ({"schedule": "* * *"}, "invalid schedule: it has 3 fields, not 5"),
+    ({"schedule": "0 0 30 2 *"}, "invalid schedule: bad day-of-month"),
+    ({"debounce_seconds": 29}, "debounce must be at least 30 seconds"),
+    ({"debounce_seconds": 10**9}, "debounce must be at most 7 days"),
+    ({"timeout_seconds": 5}, "a timeout is for scheduled runs only"),
+    ({"name": "taken"}, "monitor name already in use: taken"),
+    ({"name": ""}, "the monitor name is empty"),
+    ({"name": "a b"}, 'invalid monitor name "a b"'),
+    ({"name": "x" * 65}, "invalid monitor name"),
+    ({"argv": []}, "there is no command"),
+    ({"argv": [""]}, "there is no command"),
+    ({"argv": ["no-such-program"]}, "there is no program no-such-program"),
+    ({"argv": ["./README.md"]}, "there is no program ./README.md"),
+    ({"argv": ["sleep", "a\0b"]}, "the command holds a NUL byte"),
+    ({"argv": ["sleep", "x" * 70_000]}, "the command is longer than 65536 bytes"),
+    ({"cwd": "/no/such/folder"}, "the cwd is no folder: /no/such/folder"),
+    ({"cwd": "src"}, "the cwd is no absolute path: src"),
+    ({"env": {"A-B": "1"}}, 'invalid variable "A-B"'),
+    ({"env": {"A": "x\0"}}, 'invalid variable "A"'),
+    ({"env": {"THRUM_MONITOR_RUN": "x"}}, "THRUM_MONITOR_RUN is set by thrum itself"),
+    ({"path": "/nowhere"}, "there is no program sleep"),
 )
-def test_bad_input_is_one_line_and_leaves_nothing(
-    kernel: Kernel, rev: Agent, params: dict[str, Any], told: str
-) -> None:
-    if params.get("name") == "taken":
-        start(rev, "taken")
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(kernel: Kernel, rev: Agent) -> None:
+    start(rev, "taken")
     before = rev.call("monitor.list", include_all=True)
-    given = {
+    usual = {
         "name": "new",
         "argv": list(SLEEP),
         "match": "FAIL",
-        "target": "@rev",
+        "target": f"@{rev.name}",
         "cwd": str(rev.repo.path),
         "env": {"TOKEN": "hunter22"},
-        **params,
     }
-
-    with pytest.raises(ThrumError) as error:
-        rev.call("monitor.start", **given)
-
-    assert str(error.value).startswith(told) and "\n" not in str(error.value)
-    after = rev.call("monitor.list", include_all=True)
-    assert [each["id"] for each in after] == [each["id"] for each in before]
+    for params, told in BAD:
+        with pytest.raises(ThrumError) as error:
+            rev.call("monitor.start", **{**usual, **params})
+        assert str(error.value).startswith(told) and "\n" not in str(error.value), params
+    assert rev.call("monitor.list", include_all=True) == before
     assert not durable(kernel)
 
 
@@ -134,7 +120,7 @@ def test_what_is_not_there_and_who_is_nobody_is_told(kernel: Kernel, rev: Agent)
         with pytest.raises(ThrumError, match="id is required"):
             rev.call(f"monitor.{method}")
     with pytest.raises(ThrumError, match="anonymous caller cannot invoke"):
-        kernel.call("monitor.start", name="x", argv=["true"], match="x", target="@rev", cwd="/")
+        kernel.call("monitor.start", name="x", argv=["true"], match="x", target=f"@{rev.name}", cwd="/")
     assert kernel.call("monitor.list") == []
 
 
@@ -184,22 +170,24 @@ def test_a_target_that_is_gone_is_replaced_by_who_looks_after_everybody(kernel: 
     kernel.until(lambda: show(lead, "orphan").get("rerouted_to") == "@lead")
     assert show(lead, "orphan")["target"] == "@gone"
 
-    (kernel.repo.path / ".thrum" / "config.json").write_text('{"permission_supervisors": ["nobody", "@rev"]}')
+    config = {"permission_supervisors": ["nobody", f"@{rev.name}"]}
+    (kernel.repo.path / ".thrum" / "config.json").write_text(json.dumps(config))
     lead.call("monitor.restart", id="orphan")
     kernel.until(rev.inbox)
     assert len(lead.inbox()) == 1
+    kernel.call("agent.delete", caller=lead.caller, name="lead")
 
 
 def test_an_alarm_for_nobody_is_kept_and_shown_until_somebody_comes(kernel: Kernel, rev: Agent) -> None:
-    gone = kernel.agent("gone")
-    start(rev, "lost", "sh", "-c", "sleep 0.5; echo FAIL; sleep 600", target="@gone")
-    kernel.call("agent.delete", caller=gone.caller, name="gone")
+    gone = kernel.agent("away")
+    start(rev, "lost", "sh", "-c", "sleep 0.5; echo FAIL; sleep 600", target="@away")
+    kernel.call("agent.delete", caller=gone.caller, name="away")
     kernel.until(lambda: show(rev, "lost").get("problem"))
     assert (
-        show(rev, "lost")["undelivered"] == 1 and "unknown recipient: @gone" in show(rev, "lost")["problem"]
+        show(rev, "lost")["undelivered"] == 1 and "unknown recipient: @away" in show(rev, "lost")["problem"]
     )
     rev.call("monitor.delete", id="lost")
-    lead = kernel.agent("lead", role="coordinator")
+    lead = kernel.agent("chief", role="coordinator")
     kernel.until(lead.inbox)
     kernel.until(lambda: not kernel.context("monitor").read("SELECT 1 FROM monitor_alarms", local=True))
     assert len(lead.inbox()) == 1
@@ -208,7 +196,7 @@ def test_an_alarm_for_nobody_is_kept_and_shown_until_somebody_comes(kernel: Kern
 def test_nobody_replies_to_a_monitor(kernel: Kernel, rev: Agent) -> None:
     start(rev, "deaf", "sh", "-c", "echo FAIL; sleep 600")
     kernel.until(rev.inbox)
-    (message,) = rev.call("message.list", for_agent="rev")["messages"]
+    (message,) = rev.call("message.list", for_agent=rev.name)["messages"]
     with pytest.raises(ThrumError, match="no-reply"):
         rev.call("message.send", content="on it", reply_to=message["message_id"])
     with pytest.raises(ThrumError, match="unknown recipient: @monitor:deaf"):
@@ -260,7 +248,7 @@ def test_matches_are_listed_newest_first_and_outlive_the_output(kernel: Kernel, 
 
 
 def test_a_retry_of_a_start_finds_the_first(kernel: Kernel, rev: Agent) -> None:
-    params = {"name": "one", "argv": list(SLEEP), "match": "F", "target": "@rev", "cwd": "/"}
+    params = {"name": "one", "argv": list(SLEEP), "match": "F", "target": f"@{rev.name}", "cwd": "/"}
     call = kernel.daemon.dispatcher.call
     first = kernel.run(call("monitor.start", params, caller=rev.caller, request_id="r.1"))
     desk = kernel.context("monitor")

@@ -21,6 +21,7 @@ from thrum_monitor.frames import Forget, Go, Launch, Lines, Matched, Skipped, St
 from thrum_monitor.kept import Kept, Means
 from thrum_monitor.leftovers import Left
 from thrum_monitor.link import Link, RunnerLost
+from thrum_monitor.restarts import Restarts
 from thrum_monitor.run import Run
 from thrum_monitor.runner import ring
 from thrum_monitor.schedule import Schedule, local_zone
@@ -36,9 +37,19 @@ class NotReady(ThrumError):
 
 
 class Keeper:
-    """The service that runs the monitors."""
+    """The service that runs the monitors; for *restarts* and *look_s* see `Means`."""
 
-    def __init__(self, ctx: PluginContext, store: Store, alarms: Alarms) -> None:
+    def __init__(
+        self,
+        ctx: PluginContext,
+        store: Store,
+        alarms: Alarms,
+        *,
+        restarts: Callable[[], Restarts],
+        look_s: float,
+    ) -> None:
+        self._restarts = restarts
+        self._look_s = look_s
         self._ctx = ctx
         self._store = store
         self._alarms = alarms
@@ -198,6 +209,8 @@ class Keeper:
             forget=self._forget,
             kick=self._alarms.kick,
             schedule=self.schedule,
+            restarts=self._restarts,
+            look_s=self._look_s,
         )
 
     def _say(self, order: Launch | Go | Stop) -> None:

@@ -41,6 +41,8 @@ class Means:
         register: makes a run known to whoever hears the runner.
         kick: there are alarms to be sent.
         schedule: reads a cron line.
+        restarts: makes the policy of restarts of one monitor.
+        look_s: how long to sleep at most before looking at the clock again: it may be set, and the machine may sleep.
     """
 
     ctx: PluginContext
@@ -51,6 +53,8 @@ class Means:
     forget: Callable[[Run], None]
     kick: Callable[[], None]
     schedule: Callable[[str], Schedule]
+    restarts: Callable[[], Restarts]
+    look_s: float
 
 
 class Kept:
@@ -61,14 +65,14 @@ class Kept:
         next_run_us: when a scheduled one runs next, microseconds since 1970; None while it does.
     """
 
-    def __init__(self, monitor: Monitor, means: Means, *, restarts: Restarts | None = None) -> None:
+    def __init__(self, monitor: Monitor, means: Means) -> None:
         self.monitor = monitor
         self.next_run_us: int | None = None
         self._means = means
         self._ctx = means.ctx
         self._store = means.store
-        self._restarts = restarts or Restarts()
-        self._teller = Teller(monitor, means.ctx, means.store, means.kick)
+        self._restarts = means.restarts()
+        self._teller = Teller(monitor, means.ctx, means.store, means.kick, look_s=means.look_s)
         self._run: Run | None = None
         self._first: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._keep(), name=f"monitor {monitor.name}")
@@ -148,7 +152,7 @@ class Kept:
         while True:
             self.next_run_us = schedule.after(self._ctx.clock.now_us())
             while (left_us := self.next_run_us - self._ctx.clock.now_us()) > 0:  # noqa: ASYNC110 - clocks are set
-                await asyncio.sleep(min(left_us / 1e6, 30.0))
+                await asyncio.sleep(min(left_us / 1e6, self._means.look_s))
             self.next_run_us = None
             ended = await self._once(
                 timeout_s=self.monitor.timeout_seconds or self._ctx.settings.run_timeout_seconds

@@ -24,13 +24,17 @@ class Teller:
 
     Args:
         kick: there are alarms to be sent.
+        look_s: as of `Means`.
     """
 
-    def __init__(self, monitor: Monitor, ctx: PluginContext, store: Store, kick: Callable[[], None]) -> None:
+    def __init__(
+        self, monitor: Monitor, ctx: PluginContext, store: Store, kick: Callable[[], None], *, look_s: float
+    ) -> None:
         self._monitor = monitor
         self._ctx = ctx
         self._store = store
         self._kick = kick
+        self._look_s = look_s
         self._window = monitor.window
         self._due: tuple[Telling, ...] = ()
         self._skipped = monitor.skipped_bytes
@@ -107,8 +111,7 @@ class Teller:
         """Seconds until there is something to do; None when nothing is in sight."""
         moments = []
         if self._window.ends_us:
-            # Looked at in between: the machine may sleep, or its clock be set.
-            moments.append(min(30.0, (self._window.ends_us - self._now_us) / 1e6))
+            moments.append(min(self._look_s, (self._window.ends_us - self._now_us) / 1e6))
         if self._is_dirty:
             moments.append(self._saved_at + SAVE_S - self._ctx.clock.monotonic())
         return min(moments, default=None)

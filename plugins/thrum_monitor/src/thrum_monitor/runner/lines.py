@@ -28,6 +28,7 @@ class LineReader:
 
     Args:
         shown: gives what is told of a line that matched at a byte.
+        stopwatch: seconds of processor time, by which searching is measured.
 
     Attributes:
         count: lines that matched since `take` was called.
@@ -41,9 +42,11 @@ class LineReader:
         bytes_a_second: int,
         now: float,
         shown: Callable[[bytes, int], str] = excerpt,
+        stopwatch: Callable[[], float] = time.process_time,
     ) -> None:
         self._pattern = pattern
         self._shown = shown
+        self._stopwatch = stopwatch
         self._bytes = Budget(bytes_a_second, bytes_a_second * SAVED_S, now=now)
         self._time = Budget(TIME_SHARE, TIME_SAVED_S, now=now)
         self._rest = b""
@@ -70,9 +73,9 @@ class LineReader:
             self.skipped += end or len(data)
             self._is_lost = not end
             data = data[end:] if end else b""
-        started = time.perf_counter()
+        started = self._stopwatch()
         self._look(data)
-        self._time.take(time.perf_counter() - started)
+        self._time.take(self._stopwatch() - started)
 
     def end(self) -> None:
         """There is no more: the last line may lack its end."""
