@@ -294,12 +294,15 @@ class Evidence:
         means: what showed it, e.g. ``inbox``, ``hook:claude``, ``tmux``.
         message_ids: the messages it proves it for, no others.
         reason: why it failed; empty otherwise.
+        retry_s: of a failed wake: seconds after which to try again when no other rung helps; None: when the ladder is
+            climbed anew anyway.
     """
 
     fact: Literal["injected", "seen", "read", "answered", "failed"]
     means: str
     message_ids: tuple[str, ...]
     reason: str = ""
+    retry_s: float | None = None
 
 
 # --- doctor ----------------------------------------------------------------------------------------------------------

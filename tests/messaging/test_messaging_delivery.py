@@ -70,6 +70,18 @@ async def test_evidence_proves_only_the_messages_it_names(world: World) -> None:
     )
 
 
+async def test_a_plugin_is_told_what_is_unseen_and_unread(world: World) -> None:
+    ids = [await world.send("alice", to="@bob") for _ in range(3)]
+    other = await world.send("bob", to="@alice")
+    await prove(world, "seen", ids[0])
+    await prove(world, "read", ids[1])
+
+    asked = [*ids, other, "msg_x"]
+    found = await world.call("kernel:tmux", "message.unseen", agent_id="bob", message_ids=asked)
+
+    assert found == {"unseen": [ids[2]], "unread": [ids[0], ids[2]]}
+
+
 async def test_failed_shows_its_reason_until_something_better_is_known(world: World) -> None:
     sent = await world.send("alice", to="@bob")
     await prove(world, "injected", sent)
@@ -208,6 +220,31 @@ async def test_next_rung_after_the_deadline_while_not_seen() -> None:
     await ladder.until(2)
 
     assert ladder.wakes[:2] == [("hook", ("m1",)), ("terminal", ("m1",))]
+    await ladder.waker.close()
+
+
+async def test_a_failure_is_tried_again_when_it_says_so_and_no_other_rung_helped() -> None:
+    ladder = Ladder(next_rung_s=600)
+    ladder.answers["hook"] = lambda wake: None
+    ladder.answers["terminal"] = lambda wake: Evidence(
+        "failed", "terminal", wake.message_ids, "a draft", 0.02
+    )
+    await ladder.come(("m1", "normal"))
+    await ladder.until(4)
+
+    assert ladder.wakes[2:4] == [("hook", ("m1",)), ("terminal", ("m1",))]
+    await ladder.waker.close()
+
+
+async def test_what_is_new_does_not_wait_for_the_next_climb() -> None:
+    ladder = Ladder(next_rung_s=0.02)
+    await ladder.come(("m1", "normal"))
+    await ladder.until(2)
+    assert ladder.wakes[-1] == ("terminal", ("m1",)), "all rungs were tried; the next climb is minutes away"
+    await ladder.come(("m2", "normal"))
+    await ladder.until(3)
+
+    assert ladder.wakes[2] == ("hook", ("m2",))
     await ladder.waker.close()
 
 

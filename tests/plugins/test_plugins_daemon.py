@@ -354,6 +354,29 @@ def test_a_wake_rung_is_climbed_and_its_evidence_kept(house: House) -> None:
     wait_for(lambda: "injected" in ada("sent"), True)
 
 
+def test_a_rung_may_answer_later_with_a_coroutine_that_takes_longer_than_a_hook(house: House) -> None:
+    house.site.install(
+        "bell",
+        hooks="""
+        @hookimpl
+        async def thrum_wake(ctx, wake):
+            async def ring():
+                await asyncio.sleep(0.5)
+                return Evidence("injected", "slow bell", wake.message_ids)
+            return ring()
+    """,
+    )
+    house.cli("init", "--non-interactive", "--no-daemon")
+    house.cli("config", "set", "plugins.hook_timeout", "0.2")
+    house.cli("daemon", "start")
+    ada, bob = (house.cli.at(house.repo.worktree(name).path) for name in ("one", "two"))
+    ada("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    bob("quickstart", "bob", "--role", "implementer", "--module", "auth")
+    ada("send", "ring", "--to", "@bob")
+
+    wait_for(lambda: "injected" in ada("sent"), True)
+
+
 def test_a_method_or_command_of_a_plugin_that_is_not_installed_names_what_to_install(house: House) -> None:
     house.start()
     with pytest.raises(AssertionError, match=r"tmux\.create"):

@@ -67,6 +67,9 @@ from thrum_kernel.store import ranges
 
 _log = logging.getLogger(__name__)
 
+WAKE_S = 600.0
+"""So long a rung of the wake ladder may take that answered with a coroutine."""
+
 DEGRADED = "plugin.degraded"
 """Topic: ``{plugin, distribution, hook, error}`` when a hook is switched off."""
 
@@ -437,7 +440,9 @@ class Plugged:
                 return "" if is_some else f"gave no evidence about this wake but {answer!r:.80}"
 
             try:
-                found: Evidence | None = await self.host.hooks.ask(bound, {"wake": wake}, no_evidence)
+                found: Evidence | None = await self.host.hooks.ask(
+                    bound, {"wake": wake}, no_evidence, later_s=WAKE_S
+                )
             except HookFailed:
                 return None
             return found

@@ -50,6 +50,10 @@ class _Climb:
     """By message: how many rungs were tried for it."""
     due: float = 0.0
     """When the next rung may be tried, by the loop's clock."""
+    retry_s: float | None = None
+    """Of the last rungs that were tried: when to try them again, because none of them could do anything yet."""
+    ended: float = 0.0
+    """When rungs were tried last."""
 
     def keep(self, message_ids: set[str]) -> None:
         """Forget what was seen; when nothing that was tried is left, what is new need not wait."""
@@ -111,15 +115,22 @@ class Waker:
                 return
             climb.keep({message.message_id for message in waiting})
             now = asyncio.get_running_loop().time()
-            batches = self._due(waiting, climb, now)
+            due = self._when(waiting, climb)
+            batches = self._due(waiting, climb, is_due=now >= due)
             for batch in batches:
                 await self._climb(incarnation, name, batch, climb)
             if batches:
-                self._set_due(waiting, climb, now)
+                self._set_due(waiting, climb, asyncio.get_running_loop().time())
             else:
-                await self._pause(climb, climb.due - now)
+                await self._pause(climb, due - now)
 
-    def _due(self, waiting: Sequence[Unseen], climb: _Climb, now: float) -> list[list[Unseen]]:
+    def _when(self, waiting: Sequence[Unseen], climb: _Climb) -> float:
+        """When the next rung may be tried: what nothing was tried for yet need not wait for the next climb."""
+        if all(climb.tried.get(message.message_id) for message in waiting):
+            return climb.due
+        return min(climb.due, climb.ended + self._next_rung_s)
+
+    def _due(self, waiting: Sequence[Unseen], climb: _Climb, *, is_due: bool) -> list[list[Unseen]]:
         """What to wake for now, each its own wake: new high ones at once, the others when their time has come."""
         fresh = [
             message
@@ -128,7 +139,7 @@ class Waker:
         ]
         if fresh:
             return [fresh]
-        if now < climb.due:
+        if not is_due:
             return []
         if all(climb.tried.get(message.message_id, 0) >= len(self.rungs) for message in waiting):
             climb.tried.clear()
@@ -143,10 +154,12 @@ class Waker:
 
     def _set_due(self, waiting: Sequence[Unseen], climb: _Climb, now: float) -> None:
         """The time of the next rung, or of the next climb when all rungs were tried."""
+        climb.ended = now
         if now < climb.due:
             return
         done = all(climb.tried.get(message.message_id, 0) >= len(self.rungs) for message in waiting)
-        climb.due = now + (self._again_s if done else self._next_rung_s)
+        again_s = self._again_s if climb.retry_s is None else min(climb.retry_s, self._again_s)
+        climb.due = now + (again_s if done else self._next_rung_s)
 
     async def _climb(self, incarnation: str, name: str, batch: Sequence[Unseen], climb: _Climb) -> None:
         """Try rungs for a batch until one applies."""
@@ -157,6 +170,7 @@ class Waker:
             priority="high" if batch[0].priority == "high" else "normal",
         )
         first = climb.tried.get(batch[0].message_id, 0)
+        climb.retry_s = None
         for number, rung in enumerate(list(self.rungs)[first:], start=first + 1):
             for message_id in wake.message_ids:
                 climb.tried[message_id] = number
@@ -164,7 +178,9 @@ class Waker:
             if evidence is not None:
                 self._record(incarnation, evidence)
                 if evidence.fact != "failed":
+                    climb.retry_s = None
                     return
+                climb.retry_s = evidence.retry_s
 
     async def _pause(self, climb: _Climb, seconds: float) -> None:
         """Wait until something changes, at most so long."""

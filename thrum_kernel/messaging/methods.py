@@ -14,6 +14,7 @@ from thrum_kernel.messaging import groups, model, push, threads
 
 if TYPE_CHECKING:
     from thrum_kernel.messaging.room import Messaging
+    from thrum_kernel.projection.queries import AgentRow
 
 
 class EvidenceParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -33,11 +34,42 @@ def take_evidence(room: Messaging, call: Call, params: EvidenceParams) -> Eviden
     Raises:
         NotFound: no such agent lives here.
     """
-    agent = room.people.find(params.agent_id)
-    if agent.home != room.people.directory.local:
-        raise NotFound("agent", params.agent_id, message=f"@{params.agent_id} does not live here")
+    agent = _resident(room, params.agent_id)
     room.record(agent.incarnation, params.evidence)
     return EvidenceTaken()
+
+
+class UnseenParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Messages to an agent of this daemon."""
+
+    agent_id: str
+    message_ids: tuple[str, ...]
+
+
+class UnseenResult(msgspec.Struct, kw_only=True):
+    """Those that it has not ``seen``, and those it has not ``read``; messages that are gone, or are not to it, are in
+    neither."""
+
+    unseen: list[str]
+    unread: list[str]
+
+
+def unseen(room: Messaging, call: Call, params: UnseenParams) -> UnseenResult:
+    """What of some messages an agent of this daemon has not noticed yet.
+
+    Raises:
+        NotFound: no such agent lives here.
+    """
+    agent = _resident(room, params.agent_id)
+    not_seen, not_read = room.receipts.unnoticed(agent, params.message_ids)
+    return UnseenResult(unseen=not_seen, unread=not_read)
+
+
+def _resident(room: Messaging, name: str) -> AgentRow:
+    agent = room.people.find(name)
+    if agent.home != room.people.directory.local:
+        raise NotFound("agent", name, message=f"@{name} does not live here")
+    return agent
 
 
 def methods(room: Messaging) -> Sequence[Method]:
@@ -132,6 +164,14 @@ def _messages(room: Messaging) -> tuple[Method, ...]:
             handler=partial(take_evidence, room),
             summary="Prove how far deliveries came; for plugins",
             mutates=True,
+            transports=frozenset({"internal"}),
+        ),
+        Method(
+            name="message.unseen",
+            params=UnseenParams,
+            result=UnseenResult,
+            handler=partial(unseen, room),
+            summary="Which of some messages an agent has not noticed yet; for plugins",
             transports=frozenset({"internal"}),
         ),
     )

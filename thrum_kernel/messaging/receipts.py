@@ -83,6 +83,21 @@ class Receipts:
         self._marked()
         return found
 
+    def unnoticed(self, reader: AgentRow, message_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Those of some messages to *reader* that it has neither seen nor read, and those that it has not read."""
+        unseen: list[str] = []
+        unread: list[str] = []
+        for message_id in message_ids:
+            key = queries.message_key(self._ground.cache, message_id)
+            rows = self._ground.cache.read(
+                "SELECT seen_us, read_us FROM delivery WHERE message = ? AND agent = ? AND hidden = 0",
+                (key, reader.id),
+            )
+            for seen_us, read_us in rows:
+                unread += [message_id] if read_us is None else []
+                unseen += [message_id] if read_us is None and seen_us is None else []
+        return unseen, unread
+
     async def journal(self) -> None:
         """Put all marks that are not in the log yet into it, one event as a rule; called before each cut.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -145,14 +145,26 @@ class Hooks:
                 return answer
         return None
 
-    async def ask(self, bound: Bound, arguments: Mapping[str, Any], unfit: Unfit = lambda answer: "") -> Any:
+    async def ask(
+        self,
+        bound: Bound,
+        arguments: Mapping[str, Any],
+        unfit: Unfit = lambda answer: "",
+        *,
+        later_s: float = 0.0,
+    ) -> Any:
         """One plugin's answer.
+
+        Args:
+            later_s: the hook may answer with a coroutine that gives the answer within so many seconds.
 
         Raises:
             HookFailed: it has none; that is counted and logged.
         """
         try:
             answer = await self._call(bound, arguments)
+            if later_s and asyncio.iscoroutine(answer):
+                answer = await self._run(bound, answer, later_s)
             if answer is not None and (why := unfit(answer)):
                 raise HookFailed(why)
         except HookFailed as failure:
@@ -164,12 +176,15 @@ class Hooks:
         return answer
 
     async def _call(self, bound: Bound, arguments: Mapping[str, Any]) -> Any:
-        """Run it as a task of its own: one that ignores its cancellation is left behind."""
-        limit_s = self._timeout_s()
         try:
             work = bound.implementation.function(**bound.arguments(arguments))
         except Exception as error:
             raise HookFailed(told(error)) from error
+        return await self._run(bound, work, self._timeout_s())
+
+    async def _run(self, bound: Bound, work: Coroutine[Any, Any, Any], limit_s: float) -> Any:
+        """Run *work* as a task of its own: one that ignores its cancellation is left behind."""
+        longest_s = self._timeout_s()
         watched = self._watchdog.watched(bound.plugin.label, bound.hook, work)
         task = asyncio.create_task(watched, name=f"{bound.plugin.name} {bound.hook}")
         try:
@@ -178,13 +193,13 @@ class Hooks:
             asyncio.CancelledError
         ):  # by whoever had waited for the answer; the client leaves before a long step ends
             abandon(task)
-            if watched.longest_s > limit_s:
-                self.switch_off(bound, _blocked(limit_s))
+            if watched.longest_s > longest_s:
+                self.switch_off(bound, _blocked(longest_s))
             raise
-        if watched.longest_s > limit_s:
+        if watched.longest_s > longest_s:
             abandon(task)
-            self.switch_off(bound, _blocked(limit_s))
-            raise HookFailed(_blocked(limit_s))
+            self.switch_off(bound, _blocked(longest_s))
+            raise HookFailed(_blocked(longest_s))
         if not done:
             abandon(task)
             raise HookFailed(f"took longer than {limit_s:g} s")

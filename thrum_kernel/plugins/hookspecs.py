@@ -33,7 +33,7 @@ Source: DESIGN.md D6.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -237,13 +237,17 @@ async def thrum_event_committed(ctx: PluginContext, event: Any) -> None:
 
 
 @hookspec
-async def thrum_wake(ctx: PluginContext, wake: Wake) -> Evidence | None:
+async def thrum_wake(
+    ctx: PluginContext, wake: Wake
+) -> Evidence | Coroutine[Any, Any, Evidence | None] | None:
     """One rung of waking a recipient: try to get it noticed.
 
     Called by messaging for an agent of this daemon that has unseen messages; after each rung it waits for them to be
     seen before it tries the next one. Answers what is *proven*: ``injected``, ``seen`` … for exactly the ids it is
     true of, ``failed`` with the reason, or None when this rung does not apply to that agent. Never answer ``seen``
-    because something was sent.
+    because something was sent. A rung that has to wait, for a terminal to be quiet or for proof, answers at once with
+    a coroutine that gives the evidence; that may take ten minutes. What it proves on the way it tells by
+    ``message.evidence``; a failure that may soon be none says in ``Evidence.retry_s`` when to try again.
 
     Fails open: the next rung is tried.
     """

@@ -59,12 +59,14 @@ class Agent:
         self._texts: list[str] = []
         self._last_text = 0.0
         self._frame = 0
+        self._drawn = Scene()
         self.draft = Draft()
         self.drops = Drops(options.drop, options.drops, seed=options.seed)
         self.face = options.face
         self.dialog = ""
         self.busy_s = options.busy_s
         self.queues = options.queues
+        self.paste_s = options.paste_s
         self.verb = "Working"
         self.said: list[str] = ["Welcome. This is a fake agent for tests.", ""]
         self.taken: list[dict[str, Any]] = []
@@ -81,12 +83,16 @@ class Agent:
         return self._work_began is not None
 
     def scene(self) -> Scene:
-        """What is to be drawn now."""
-        self._frame += 1
-        return self.seen()
+        """What is to be drawn now; another frame only when it is another than the last."""
+        now = self.seen()
+        if now != self._drawn:
+            self._frame += 1
+            now.frame = self._frame
+            self._drawn = now
+        return self._drawn
 
     def seen(self) -> Scene:
-        """What was drawn last, as far as the program knows."""
+        """How things look now, under the number of the frame that was drawn last."""
         working_s = -1.0 if self._work_began is None else time.monotonic() - self._work_began
         return Scene(
             face=self.face,
@@ -172,7 +178,7 @@ class Agent:
         if key == "Enter":
             if not self.drops.enter():
                 return
-            if time.monotonic() - self._last_text < self._options.paste_s:
+            if time.monotonic() - self._last_text < self.paste_s:
                 self.draft.insert("\n")
             elif self.draft.text.strip():
                 self._submit(self.draft.take())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from thrum_kernel.testing.fake_runtime.agent import Agent
 from thrum_kernel.testing.fake_runtime.control import Control
-from thrum_kernel.testing.fake_runtime.face import draw
+from thrum_kernel.testing.fake_runtime.face import Drawn, draw
 from thrum_kernel.testing.fake_runtime.keys import Decoder
 from thrum_kernel.testing.fake_runtime.options import Options
 
@@ -43,7 +43,7 @@ class Terminal:
         self._control_path = options.control
         self._agent = Agent(options, cwd=cwd, env=env, later=self._later)
         self._control = Control(self._agent, self._draw)
-        self._frame = 0
+        self._drawn: tuple[os.terminal_size, Drawn] | None = None
 
     def run(self) -> int:
         """Serve until it is told to end or the terminal goes away; gives the status to exit with."""
@@ -77,6 +77,9 @@ class Terminal:
         size = os.get_terminal_size(self._out)
         scene = self._agent.scene()
         drawn = draw(scene, size.columns, size.lines)
+        if (size, drawn) == self._drawn:
+            return scene.frame
+        self._drawn = (size, drawn)
         rows = "".join(f"\x1b[{number};1H{row}\x1b[K" for number, row in enumerate(drawn.rows, start=1))
         cursor = "" if drawn.cursor is None else f"\x1b[{drawn.cursor[1] + 1};{drawn.cursor[0] + 1}H\x1b[?25h"
         data = f"\x1b[?25l{rows}{cursor}".encode()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from thrum_kernel.api import (
     AgentInfo,
     Check,
+    Evidence,
     Hint,
     Method,
     Moment,
@@ -15,6 +16,7 @@ from thrum_kernel.api import (
     PrimeSection,
     Service,
     Tables,
+    Wake,
     hookimpl,
 )
 from thrum_tmux import checks, service
@@ -22,6 +24,7 @@ from thrum_tmux.methods import methods
 from thrum_tmux.restart import section
 from thrum_tmux.session import hinting, records
 from thrum_tmux.session.statuses import Statuses
+from thrum_tmux.wake.rung import Waking
 
 
 @hookimpl
@@ -68,3 +71,9 @@ async def thrum_hints(ctx: PluginContext, moment: Moment) -> Sequence[Hint]:
 async def thrum_agent_facts(ctx: PluginContext, agent: AgentInfo) -> Mapping[str, Any]:
     """Where an agent is shown."""
     return await ctx.shared(Statuses).facts(agent.name)
+
+
+@hookimpl
+async def thrum_wake(ctx: PluginContext, wake: Wake) -> Coroutine[Any, Any, Evidence | None]:
+    """The terminal rung; it waits for a quiet moment and for proof, so it answers later."""
+    return ctx.shared(Waking).wake(wake)

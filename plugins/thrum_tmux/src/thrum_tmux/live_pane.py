@@ -32,6 +32,7 @@ _FACTS: Final = (
     "pane_dead",
     "alternate_on",
     "pane_pid",
+    "session_activity",
     "pane_current_command",
 )
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -78,7 +79,7 @@ class LivePane:
             ("capture-pane", "-p", *aimed, *above),
         )
         values = facts[0].split("\t", len(_FACTS) - 1)
-        x, y, width, height, in_mode, synchronized, dead, alternate, pid = map(_number, values[:-1])
+        x, y, width, height, in_mode, synchronized, dead, alternate, pid = map(_number, values[:-2])
         return Look(
             lines=lines,
             cursor=(x, y),
@@ -91,6 +92,7 @@ class LivePane:
             last_key_s=_last_key_s(clients),
             at=time.monotonic(),
             alternate=bool(alternate),
+            activity=values[-2],
         )
 
     def quiet_s(self) -> float:
@@ -113,8 +115,8 @@ class LivePane:
                 return False
         return True
 
-    async def key(self, name: str, *, only_if: str = "") -> bool:
-        return await self._judged(only_if, ("send-keys", "-t", self.id, "--", name))
+    async def key(self, name: str, *, times: int = 1, only_if: str = "") -> bool:
+        return await self._judged(only_if, ("send-keys", "-N", str(times), "-t", self.id, "--", name))
 
     async def _paste(self, text: str, only_if: str) -> bool:
         """From a buffer of our own, as a terminal pastes: bracketed if the program asked for it."""

@@ -23,6 +23,8 @@ class Look:
             nobody is attached. tmux counts in whole seconds, so it may be up to one second more.
         at: when it was taken, `time.monotonic`.
         alternate: the program draws on the alternate screen.
+        activity: when a person did something in the session last, as tmux's own format ``session_activity`` tells it;
+            empty when that is not asked.
     """
 
     lines: tuple[str, ...]
@@ -36,6 +38,7 @@ class Look:
     last_key_s: float | None
     at: float
     alternate: bool = False
+    activity: str = ""
 
 
 class Pane(Protocol):
@@ -90,6 +93,6 @@ class Pane(Protocol):
         """
         ...
 
-    async def key(self, name: str, *, only_if: str = "") -> bool:
-        """Press a key by tmux's name for it, e.g. ``Enter``; whether it was pressed. See `type`."""
+    async def key(self, name: str, *, times: int = 1, only_if: str = "") -> bool:
+        """Press a key by tmux's name for it, e.g. ``Enter``, so many *times*; whether it was pressed. See `type`."""
         ...

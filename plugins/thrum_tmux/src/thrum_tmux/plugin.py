@@ -18,6 +18,7 @@ MANIFEST = PluginManifest(
     hooks="thrum_tmux.hooks",
     settings="thrum_tmux.settings:Settings",
     sections=("restart", "nudge"),
+    senders=("tmux",),
     capabilities=frozenset({"files", "keystrokes", "processes"}),
     nouns=("restart",),
     hints=("tmux create", "tmux quickstart"),

@@ -24,14 +24,32 @@ class Nudge(BaseModel):
     """When a waiting message may be typed into a pane.
 
     Attributes:
-        chrome_quiet_seconds: how long nothing may have changed in it; below 0: at once.
+        chrome_quiet_seconds: how long a person must have left it alone, and a runtime that takes no input while it
+            works must have shown nothing; below 0: no such time. A draft, a dialog or another program stops a wake
+            whatever this says.
         dispatch_deadline_seconds: how long that is waited for; below 0: not at all.
+        evidence_seconds: how long after Enter the runtime has to show that the message was seen.
+        hook_deadline_seconds: how long a runtime with hooks that works is left to them before it is typed to.
+        storm_wakes: so many wakes without the agent reading anything end its wakes for a while; 0: never.
+        storm_per_minute: agents that write to each other in a circle, each so often a minute, are not woken for a
+            while; 0: never.
+        storm_pause_seconds: that while.
+        working_idle_seconds: an agent whose status is working, and whose terminal shows nothing for so long, is asked
+            to go on; each time later it is twice as long; 0: never.
+        working_idle_times: how often it is asked until its terminal shows something again.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    chrome_quiet_seconds: int = 10
-    dispatch_deadline_seconds: int = 60
+    chrome_quiet_seconds: float = 10
+    dispatch_deadline_seconds: float = 60
+    evidence_seconds: Annotated[float, Field(ge=0)] = 30
+    hook_deadline_seconds: Annotated[float, Field(ge=0)] = 20
+    storm_wakes: Annotated[int, Field(ge=0)] = 10
+    storm_per_minute: Annotated[int, Field(ge=0)] = 12
+    storm_pause_seconds: Annotated[float, Field(gt=0)] = 900
+    working_idle_seconds: Annotated[float, Field(ge=0)] = 300
+    working_idle_times: Annotated[int, Field(ge=0)] = 4
 
 
 class Settings(BaseModel):
