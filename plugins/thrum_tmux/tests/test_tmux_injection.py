@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from thrum_tmux.wake.gate import DRAFT
 from thrum_tmux.wake.injection import NOT_ENTERED, NOT_WHOLE, Typed
-from tmux_wake import LINE, House, house, injection
+from tmux_wake import LINE, House, house, injection, until
 
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
 from thrum_kernel.testing.tmux import TmuxServer
@@ -170,8 +170,7 @@ def test_a_dialog_between_line_and_enter_gets_no_enter(tmux_server: TmuxServer, 
     async def story(here: House, fake: FakeRuntime) -> None:
         pane = await here.pane("ada")
         waiting = asyncio.create_task(injection(pane).run(5))
-        while LINE not in fake.state()["draft"]:
-            await asyncio.sleep(0)
+        await until(lambda: LINE in fake.state()["draft"])
         fake.dialog("tool_confirmation")
         await asyncio.sleep(0.3)
         assert fake.state()["answered"] == [] and not waiting.done()

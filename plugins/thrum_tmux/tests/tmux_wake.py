@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from thrum_tmux.control.reader import Reader
@@ -16,7 +17,7 @@ from thrum_tmux.pane import Look
 from thrum_tmux.screen import patterns
 from thrum_tmux.server import Server
 from thrum_tmux.wake.gate import Place
-from thrum_tmux.wake.injection import Injection, Timing, Typed
+from thrum_tmux.wake.injection import Injection, Timing
 from thrum_tmux.wake.program import foreground
 
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
@@ -67,8 +68,7 @@ class House:
         snapshot = await self.server.now()
         row = snapshot.named(name)
         assert row is not None and snapshot.server is not None
-        while not self.server.is_heard(row.id):
-            await asyncio.sleep(0.01)
+        await until(lambda: self.server.is_heard(row.id))
         return LivePane(self.server, snapshot.server, snapshot.panes_of(row.id)[0])
 
     def keystrokes(self) -> list[list[str]]:
@@ -99,6 +99,14 @@ async def house(tmux: TmuxServer) -> AsyncIterator[House]:
     finally:
         await server.close()
         await asyncio.to_thread(reader.close)
+
+
+async def until(claim: Callable[[], object], *, limit_s: float = 20.0) -> None:
+    """Wait until *claim* holds."""
+    end = time.monotonic() + limit_s
+    while not claim():
+        assert time.monotonic() < end, "it never came true"
+        await asyncio.sleep(0.005)
 
 
 async def runtime_of(look: Look) -> str:
