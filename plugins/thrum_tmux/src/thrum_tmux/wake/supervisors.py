@@ -8,7 +8,7 @@ from typing import Any, Final
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import ThrumError
 
-SENDER: Final = "tmux"
+SENDER: Final = "tmux:wake"
 _DEFAULT: Final = ("coordinator",)
 
 
