@@ -200,7 +200,9 @@ def until_killed(house: House, scenario: str, step: int) -> int:
             seen["counts"] = False
         return seen["steps"]
 
-    return int(in_child(child) or 0)
+    reached = in_child(child)
+    assert reached is None or isinstance(reached, int), reached
+    return reached or 0
 
 
 def problems(house: House, scenario: str) -> list[str]:

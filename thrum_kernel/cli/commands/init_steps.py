@@ -217,6 +217,8 @@ class KernelSteps:
     # --- worktrees ---------------------------------------------------------------------------------------------------
 
     def _ask_worktrees(self, plan: InitPlan) -> Sequence[Question]:
+        if self._run.tree.root.find("worktree") is None:
+            return ()  # nothing here makes any
         return (
             Question(
                 key="worktrees-root",

@@ -1,9 +1,8 @@
-"""What ``thrum doctor`` looks at: worktrees that are half there, and redirects that lead nowhere."""
+"""What ``thrum doctor`` looks at: worktrees that are half there. Their ``.thrum`` the kernel looks at itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from thrum_kernel.api import Check, Finding, PluginContext
@@ -11,10 +10,9 @@ from thrum_kernel.errors import NotARepository, UsageError
 from thrum_worktrees import places, removing
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import Record, records
-from thrum_worktrees.wiring import BEADS, REDIRECT, THRUM, redirected, rewrite
+from thrum_worktrees.wiring import BEADS, REDIRECT, redirected
 
-SUBJECT: Final = "worktrees"
-FIX: Final = "thrum doctor --fix"
+SUBJECT: Final = "linked worktrees"
 
 
 def checks(ctx: PluginContext, *, env: Mapping[str, str]) -> Sequence[Check]:
@@ -30,10 +28,7 @@ def checks(ctx: PluginContext, *, env: Mapping[str, str]) -> Sequence[Check]:
         except NotARepository:
             return [Finding(SUBJECT, "ok", "no git repository, so there are none")]
 
-    def fix(_: object, finding: Finding) -> str:
-        return mend(ground(), finding)
-
-    return (Check(subject=SUBJECT, look=look, fix=fix),)
+    return (Check(subject=SUBJECT, look=look),)
 
 
 def findings(ground: Ground, base: str) -> list[Finding]:
@@ -41,22 +36,8 @@ def findings(ground: Ground, base: str) -> list[Finding]:
     found = list(_of_base(ground, base))
     known = records(ground.git)
     for record in known:
-        found += _of_record(ground, record)
-    number = f"{len(known)} linked worktree{'' if len(known) == 1 else 's'}"
-    return found or [Finding(SUBJECT, "ok", number)]
-
-
-def mend(ground: Ground, finding: Finding) -> str:
-    """Point the redirect of *finding* to the shared ``.thrum``; what was done, empty when that mends nothing.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    for record in records(ground.git):
-        if finding in _of_thrum(ground, record) and finding.remedy == FIX:
-            rewrite(record.path / THRUM, ground.thrum)
-            return f"{record.path / THRUM / REDIRECT} leads to {ground.thrum}"
-    return ""
+        found += _of_record(record)
+    return found or [Finding(SUBJECT, "ok", f"{len(known)}, each with its folder" if known else "none")]
 
 
 def _of_base(ground: Ground, base: str) -> Iterator[Finding]:
@@ -66,7 +47,7 @@ def _of_base(ground: Ground, base: str) -> Iterator[Finding]:
         yield Finding(SUBJECT, "error", str(error), error.hint)
 
 
-def _of_record(ground: Ground, record: Record) -> Iterator[Finding]:
+def _of_record(record: Record) -> Iterator[Finding]:
     name, path = record.path.name, record.path
     if record.is_being_made:
         yield Finding(SUBJECT, "warning", f"{path} is half made", f"thrum worktree create {name}")
@@ -78,20 +59,7 @@ def _of_record(ground: Ground, record: Record) -> Iterator[Finding]:
     elif not _leads_back(record):
         yield Finding(SUBJECT, "error", f"{path} and git have lost each other", f"git worktree repair {path}")
     else:
-        yield from _of_thrum(ground, record)
         yield from _of_beads(record)
-
-
-def _of_thrum(ground: Ground, record: Record) -> Iterator[Finding]:
-    here = record.path / THRUM
-    target = redirected(here)
-    if not target or Path(target).resolve() == ground.thrum:
-        return
-    if Path(target).is_dir():
-        text = f"{here / REDIRECT} leads to {target}, another project than the repository's"
-        yield Finding(SUBJECT, "warning", text, f"rm {here / REDIRECT} && thrum setup {record.path}")
-    else:
-        yield Finding(SUBJECT, "error", f"{here / REDIRECT} leads to {target}, which is not there", FIX)
 
 
 def _of_beads(record: Record) -> Iterator[Finding]:

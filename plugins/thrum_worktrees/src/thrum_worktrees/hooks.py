@@ -36,5 +36,5 @@ def thrum_services(ctx: PluginContext) -> Sequence[Service]:
 
 @hookimpl
 def thrum_checks(ctx: PluginContext) -> Sequence[Check]:
-    """Worktrees that are half there, and redirects that lead nowhere."""
+    """Worktrees that are half there."""
     return checks.checks(ctx, env=os.environ)
