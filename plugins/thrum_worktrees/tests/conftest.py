@@ -9,6 +9,12 @@ from thrum_kernel.testing.harness import Cli, Repo
 
 
 @pytest.fixture
+def isolated_home(isolated_home: dict[str, str]) -> dict[str, str]:
+    """Agents without sessions; `test_worktrees_tmux` has those."""
+    return {**isolated_home, "THRUM_PLUGINS_DISABLE": "tmux"}
+
+
+@pytest.fixture
 def cli(cli: Cli) -> Cli:
     """`cli` that stops when a plugin is broken."""
     return cli.at(cli.cwd, THRUM_PLUGINS_STRICT="1")

@@ -68,7 +68,11 @@ class House:
 
     @contextmanager
     def kernel(self) -> Iterator[Kernel]:
-        with running(self.repo, clock=SystemClock(), env={"THRUM_PLUGINS_STRICT": "1", **os.environ}) as made:
+        with running(
+            self.repo,
+            clock=SystemClock(),
+            env={"THRUM_PLUGINS_STRICT": "1", "THRUM_PLUGINS_DISABLE": "tmux", **os.environ},
+        ) as made:
             yield made
 
     def create(self, kernel: Kernel) -> None:

@@ -14,9 +14,10 @@ import msgspec
 
 from thrum_kernel.api import PluginContext, WorktreeChange
 from thrum_kernel.errors import ThrumError
-from thrum_worktrees import adding, belongings, residents, wiring, work
+from thrum_worktrees import adding, belongings, moving_in, residents, wiring, work
 from thrum_worktrees.adding import Wanted
 from thrum_worktrees.blocking import off_loop
+from thrum_worktrees.moving_in import Moved
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import record_of
 from thrum_worktrees.residents import Newcomer
@@ -95,9 +96,10 @@ class Creation:
     async def _furnish(self, wanted: Wanted, new: Newcomer | None) -> Made:
         try:
             notes = [*wanted.notes, *await self.wire(wanted.path, wanted.branch, new)]
-            session = ""
+            moved = Moved()
             if new is not None:
-                session = await residents.move_in(self.ctx, wanted.path, wanted.name, new)
+                env = self.ground.git.env
+                moved = await moving_in.move_in(self.ctx, wanted.path, wanted.name, new, env=env)
                 await off_loop(self.ctx, belongings.bring, self.ground.thrum, wanted.path, new.name)
         except ThrumError:
             await off_loop(self.ctx, self._take_back, wanted)
@@ -108,8 +110,8 @@ class Creation:
             base=wanted.base_name if wanted.is_new_branch or not wanted.branch else "",
             reused=wanted.is_there,
             agent=new.name if new else "",
-            session=session,
-            notes=tuple(notes),
+            session=moved.session,
+            notes=(*notes, *moved.notes),
         )
 
     async def wire(self, path: Path, branch: str, new: Newcomer | None) -> list[str]:

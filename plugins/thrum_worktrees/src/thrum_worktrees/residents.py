@@ -5,7 +5,6 @@ Source: spec/features.md §6.4, §6.7; spec/decisions.md "Identity".
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -14,8 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from thrum_kernel.api import PluginContext
-from thrum_kernel.errors import MethodNotFound, Refused, ThrumError, UsageError
-from thrum_worktrees.blocking import off_loop
+from thrum_kernel.errors import Refused, ThrumError, UsageError
 from thrum_worktrees.wiring import THRUM
 
 QUARANTINE: Final = ".quarantine"
@@ -148,38 +146,6 @@ def set_strangers_aside(worktree: Path, *, keep: Collection[str]) -> list[str]:
     return moved
 
 
-async def move_in(ctx: PluginContext, worktree: Path, session: str, new: Newcomer) -> str:
-    """Register *new* in *worktree*: in a tmux session of that name where the tmux plugin is there; the session's name.
-
-    Raises:
-        ThrumError: it cannot be registered.
-    """
-    everyone = await residents(ctx)
-    keep = {new.name, *(each.name for each in at(everyone, worktree))}
-    await off_loop(ctx, set_strangers_aside, worktree, keep=keep)
-    given = {"role": new.role, "module": new.module, "intent": new.intent, "runtime": new.runtime}
-    try:
-        made = await ctx.call(
-            "tmux.create",
-            name=session,
-            cwd=str(worktree),
-            agent_name=new.name,
-            force=new.force,
-            **_given(given),
-        )
-        return str(made.get("session") or session)
-    except MethodNotFound:
-        await ctx.call(
-            "agent.register",
-            name=new.name,
-            worktree=str(worktree),
-            force=new.force,
-            agent_pid=0,
-            **_given(given),
-        )
-        return ""
-
-
 async def move_out(ctx: PluginContext, names: Sequence[str], *, keep: bool) -> list[str]:
     """End the agents of a worktree that is gone, or with *keep* only let them leave it; what could not be done."""
     failed = []
@@ -193,14 +159,6 @@ async def move_out(ctx: PluginContext, names: Sequence[str], *, keep: bool) -> l
             if await _is_known(ctx, name):
                 failed.append(f"@{name}: {error}")
     return failed
-
-
-async def end_sessions(ctx: PluginContext, living: Sequence[Resident]) -> None:
-    """End the tmux sessions of agents, where there is somebody who looks after such."""
-    for each in living:
-        if each.session:
-            with contextlib.suppress(ThrumError):  # it ended already, or nobody looks after sessions
-                await ctx.call("tmux.kill", name=each.session.rpartition(":")[0] or each.session)
 
 
 async def _is_known(ctx: PluginContext, name: str) -> bool:
@@ -229,7 +187,3 @@ def _resident(member: Mapping[str, Any]) -> Resident:
 def _has_file(resident: Resident) -> bool:
     place = resident.worktree
     return place is not None and (place / THRUM / "identities" / f"{resident.name}.json").exists()
-
-
-def _given(params: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in params.items() if value}

@@ -14,7 +14,7 @@ from typing import Final
 
 from thrum_kernel.api import PluginContext, WorktreeChange
 from thrum_kernel.errors import Refused
-from thrum_worktrees import belongings, branches, removing, residents, work
+from thrum_worktrees import belongings, branches, moving_in, removing, residents, work
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import Head, Record, checked_out, head_of
@@ -95,7 +95,7 @@ class Teardown:
         notes = await self.ctx.announce(
             WorktreeChange(kind="going", path=record.path, branch=head.branch, agents=agents)
         )
-        await residents.end_sessions(self.ctx, residents.at(everyone, record.path))
+        await moving_in.end_sessions(self.ctx, residents.at(everyone, record.path))
         if not wishes.force:
             await self._until_quiet(record.path)
         details = Details(
