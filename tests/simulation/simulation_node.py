@@ -22,9 +22,11 @@ from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
 from thrum_kernel.agents import Agents
 from thrum_kernel.api import Caller
 from thrum_kernel.bus.dispatch import Dispatcher
+from thrum_kernel.clock import format_us
 from thrum_kernel.commit import Committer
 from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
+from thrum_kernel.daemon.renewing import Doubt, publish_rest
 from thrum_kernel.errors import StoreError
 from thrum_kernel.events import EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES
@@ -42,6 +44,7 @@ from thrum_kernel.sync.exchange import Exchange, Exchanged
 from thrum_kernel.sync.history import History
 from thrum_kernel.sync.ingest import Ingest
 from thrum_kernel.sync.merge import Merger
+from thrum_kernel.sync.namesake import Namesakes
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.purge import PurgeCounts, Purger
 from thrum_kernel.sync.releasing import HeldMethods
@@ -120,7 +123,7 @@ class Machine:
         self.clock = clock
         self.rng = rng
         self.disk = FaultDisk(ROOT)
-        self.daemon = ids.daemon_id(ids.encode_ulid(clock.now_us() // 1000 << 80 | rng.getrandbits(64)))
+        self.daemon = self.new_daemon_id()
         self.dies_in: int | None = None
         self.fails_in: int | None = None
         self.image: FaultDisk | None = None
@@ -132,6 +135,19 @@ class Machine:
         for path, content in zip((self.paths.cache_db, self.paths.local_db), empty_databases(), strict=True):
             path.parent.mkdir()
             path.write_bytes(content)
+
+    def copied(self, folder: Path, *, name: str, clock: NodeClock) -> Machine:
+        """The same machine once more, as a snapshot of it is started elsewhere: one id, two of them."""
+        machine = Machine(folder, name=name, hub=self.hub, clock=clock, rng=self.rng)
+        shutil.rmtree(folder)
+        shutil.copytree(self.folder, folder)
+        machine.disk = self.disk.crashed(self.rng)
+        machine.daemon, machine.refs = self.daemon, dict(self.refs)
+        return machine
+
+    def new_daemon_id(self) -> str:
+        """An id that no daemon has."""
+        return ids.daemon_id(ids.encode_ulid(self.clock.now_us() // 1000 << 80 | self.rng.getrandbits(64)))
 
     def watch(self) -> None:
         """Count the calls of the present disk."""
@@ -233,7 +249,14 @@ class Node:
 
     def _compose_sync(self) -> None:
         machine = self.machine
-        secrets = SecretScan(lambda: SECRETS)
+        self.secrets = secrets = SecretScan(lambda: SECRETS)
+        self.doubt = Doubt(lambda: None)
+        namesakes = Namesakes(
+            self.tree,
+            since=format_us(machine.clock.now_us()),
+            current=lambda: self.committer.writer,
+            found=self.doubt.heed,
+        )
         self.cutter = Cutter(
             self.tree,
             daemon=machine.daemon,
@@ -307,6 +330,7 @@ class Node:
             clock=machine.clock,
             name=machine.name,
             pause=self._pause,
+            watch=namesakes.look,
         )
 
     async def start(self) -> None:
@@ -332,6 +356,17 @@ class Node:
         await self.keeper.close()
         await self.committer.close()
         self.drop()
+
+    async def say_the_rest(self) -> None:
+        """What a daemon does before it gives up its id, as `daemon.process` has it."""
+        await self.messaging.journal_receipts()
+        await self.publisher.cut_now()
+
+    def renew(self) -> None:
+        """Give up the id; the daemon has stopped."""
+        machine = self.machine
+        publish_rest(self.tree, machine.daemon, MESSAGE_TYPES, scan=self.secrets.matched)
+        machine.daemon = machine.new_daemon_id()
 
     def drop(self) -> None:
         """Close the databases; all that is left of a daemon whose power went."""

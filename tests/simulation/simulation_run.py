@@ -78,7 +78,7 @@ def folder_in_memory() -> Iterator[Path]:
 @contextlib.contextmanager
 def _watched(story: Story) -> Iterator[None]:
     """Have what the kernel logs looked at, and shown nowhere."""
-    log, handler = logging.getLogger("thrum_kernel"), Unexpected(story.faults)
+    log, handler = logging.getLogger("thrum_kernel"), Unexpected(story)
     before = log.propagate
     log.propagate = False
     log.addHandler(handler)

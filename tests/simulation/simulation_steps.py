@@ -47,6 +47,7 @@ WEIGHTS = {
     "time": 6.0,
     "keep": 2.0,
     "join": 0.7,
+    "copy": 0.7,
 }
 
 
@@ -151,6 +152,12 @@ class Steps(People):
             await self.travel(new)
             await self.register(new)
 
+    async def copy(self, at: int) -> None:
+        """Somebody starts a snapshot of a machine beside it. Its agents are on both, until one takes a new id."""
+        if len(self.story.machines) < MOST_MACHINES and self.story.machines[at].image is None:
+            self.ledger.moved.update(agent.incarnation for agent in self.locals(at))
+            await self.story.copy_machine(at)
+
     # healing
 
     async def heal(self) -> None:
@@ -163,24 +170,51 @@ class Steps(People):
         for at in range(len(story.nodes)):
             freed = await self.ask(at, "", "sync.release", all=True)
             assert not isinstance(freed, Refusal), f"a release fails though all is healed: {freed.error}"
+        await self._quieten()
+        if self.doubles():
+            await self._part()
+            await self._quieten()
+
+    async def _quieten(self) -> None:
+        story = self.story
         for _ in range(ROUNDS):
             story.clock.pass_s(120.0)  # what is said once a minute is said
             before = story.hub.pushes
-            received = 0
-            for at, node in enumerate(story.nodes):
-                done = await story.attempt(at, node.publish())
-                assert not isinstance(done, Refusal), f"publishing fails though all is healed: {done.error}"
-                found = await story.attempt(at, node.travel())
-                assert not isinstance(found, Refusal), (
-                    f"an exchange fails though all is healed: {found.error}"
-                )
-                assert not isinstance(found, Unknown), "the disk refuses an exchange though all is healed"
-                received += found.received
-                await story.settle()
+            received = sum([await self._exchanged(at) for at in range(len(story.nodes))])
             if story.hub.pushes == before and not received:
+                for node in story.nodes:  # somebody else's roll-up is no news, and leaves something to tidy up
+                    await node.publish()
                 story.note("quiet")
                 return
         story.faults.append(f"{ROUNDS} rounds of exchanges, and somebody still has something to say")
+
+    async def _exchanged(self, at: int) -> int:
+        """How many lines came."""
+        done = await self.story.attempt(at, self.story.nodes[at].publish())
+        assert not isinstance(done, Refusal), f"publishing fails though all is healed: {done.error}"
+        found = await self.story.attempt(at, self.story.nodes[at].travel())
+        assert not isinstance(found, Refusal), f"an exchange fails though all is healed: {found.error}"
+        assert not isinstance(found, Unknown), "the disk refuses an exchange though all is healed"
+        await self.story.settle()
+        return int(found.received)
+
+    def doubles(self) -> list[int]:
+        """Machines that share their id with another."""
+        return [at for at in range(len(self.story.machines)) if self.story.is_double(at)]
+
+    async def _part(self) -> None:
+        """Daemons under one id notice each other as soon as they write and look, if their clocks are right."""
+        for at in self.doubles():
+            self.story.machines[at].clock.skew_s = 0.0
+            await self.story.restart(at)
+            await self._exchanged(at)
+        for _ in range(MOST_MACHINES):
+            for at in self.doubles():
+                await self.register(at)
+            for at in [*self.doubles(), *self.doubles()]:
+                await self._exchanged(at)
+        if self.doubles():
+            self.story.faults.append(f"{self.doubles()} write under one id, and none of them notices")
 
 
 def kept_back(story: Story) -> list[str]:

@@ -17,7 +17,10 @@ from thrum_kernel.store.tree import Line, Tree
 def recent_requests(
     tree: Tree, types: EventTypes, *, daemon_id: str, now_us: int, message_types: Container[str]
 ) -> list[Event]:
-    """Events of this daemon that carry a request id and are younger than ten minutes, oldest first; blocking."""
+    """Events of this daemon that carry a request id and are younger than ten minutes, oldest first; blocking.
+
+    Those that it wrote under an earlier id are among them, and those that are held back.
+    """
     since = format_us(max(0, now_us - KEEP_US))
     found: dict[str, Event] = {}
     for line in _lines(tree, daemon_id, since):
@@ -33,9 +36,12 @@ def recent_requests(
 
 
 def _lines(tree: Tree, daemon_id: str, since: str) -> Iterator[bytes]:
+    own = tree.own_writers() or frozenset()
     for unit in ranges.scan(tree).units:
-        if unit.daemon == daemon_id and unit.header.end >= since:
+        is_ours = unit.daemon == daemon_id or any(window.writer in own for window in unit.windows)
+        if is_ours and unit.header.end >= since:
             yield from (line.line for line in _of_unit(tree, unit))
+    yield from (held.line for held in ranges.read_held(tree))
     for entry in tree.disk.entries(tree.journal):
         if entry.name.endswith(journal.SUFFIX):
             try:
