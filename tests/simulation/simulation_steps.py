@@ -182,7 +182,9 @@ class Steps(People):
             before = story.hub.pushes
             received = sum([await self._exchanged(at) for at in range(len(story.nodes))])
             if story.hub.pushes == before and not received:
-                for node in story.nodes:  # somebody else's roll-up is no news, and leaves something to tidy up
+                for (
+                    node
+                ) in story.nodes:  # somebody else's roll-up is no news, and leaves something to tidy up
                     await node.publish()
                 story.note("quiet")
                 return

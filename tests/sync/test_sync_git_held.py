@@ -87,14 +87,14 @@ def test_a_secret_stays_here_until_it_is_released_and_then_arrives_once(
 
             before = await one.call("message.list", "carol", for_agent="carol")
             done = await one.call("sync.release", "alice", names=[message])
-            assert done == {"released": [event], "already": []}
+            assert done == {"released": [event], "already": [], "names": [message]}
             await meet(one, two)
             assert await two.texts("bob") == [TEXT, "indeed"]
             assert await one.texts("carol") == [TEXT] and await names(one) == []
             assert await one.call("message.list", "carol", for_agent="carol") == before
             assert leaves(origin)
             again = await one.call("sync.release", "alice", names=[message])
-            assert again == {"released": [], "already": [message]}
+            assert again == {"released": [], "already": [message], "names": []}
             await meet(one, two)
             assert await two.texts("bob") == [TEXT, "indeed"]
             await sound(one)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 import sqlite3
 from collections.abc import Callable
@@ -40,7 +41,11 @@ MARKS = ("[", "]")
 TAKE_EVERY_S = 0.5
 """How often the index takes what is new while nobody searches."""
 
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+"""After a failure it is tried again so soon, and at least so often."""
+
 _SNIPPET_WORDS = 24
+_log = logging.getLogger(__name__)
 _TERM = re.compile(r'"([^"]*)"?|(\S+)')
 
 
@@ -105,17 +110,35 @@ class Search:
         """Fill the index, then take what is new whenever `note` says so. A service of the daemon."""
         self._news.set()
         started()
+        pause_s = 0.0
         while True:
             await self._news.wait()
             # A search takes what is new by itself: under traffic one visit a while is enough.
             await asyncio.sleep(TAKE_EVERY_S)
             self._news.clear()
-            try:
-                await self.settle()
-                await self.scrub()
-            except Projecting:
-                await asyncio.sleep(1.0)
+            pause_s = await self._catch_up(pause_s)
+            if pause_s:
+                await asyncio.sleep(pause_s)
                 self._news.set()
+
+    async def _catch_up(self, before_s: float) -> float:
+        """Take what is new; after how many seconds to try again, 0 when it is taken. *before_s* is the last answer.
+
+        A disk that is full, or a file that is locked, is no reason to give up: deleted words would stay in the index.
+        """
+        try:
+            await self.settle()
+            await self.scrub()
+        except Projecting:
+            return FIRST_PAUSE_S
+        except (sqlite3.OperationalError, OSError) as error:
+            if not before_s:
+                _log.warning("the search index cannot be written, and is tried again: %s", error)
+            await self._in_thread(self._close)
+            return min(max(before_s, FIRST_PAUSE_S / 2) * 2, LONGEST_PAUSE_S)
+        if before_s > FIRST_PAUSE_S:
+            _log.info("the search index is written again")
+        return 0.0
 
     async def settle(self) -> None:
         """Take everything that has been projected until now.

@@ -8,7 +8,7 @@ from pathlib import Path
 from thrum_kernel.errors import FileDamaged, FileMissing, StoreError
 from thrum_kernel.store import journal
 from thrum_kernel.store.files import digest
-from thrum_kernel.store.held import read_held
+from thrum_kernel.store.held import read_held, releases
 from thrum_kernel.store.names import parse_name
 from thrum_kernel.store.read import read_events, read_shard
 from thrum_kernel.store.scan import Problem, Scan, scan, strays, walk
@@ -30,7 +30,7 @@ class Checked:
         journals: journals not yet published in full or still written.
         journal_events: events that are only in journals so far.
         quarantined: files in quarantine.
-        held: events that were held back from published files, released ones too.
+        held: events that are held back from published files; released ones count as events alone.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -75,7 +75,8 @@ def check(tree: Tree, *, daemon: str, current: tuple[str, int] = ("", 0)) -> Che
         for line in read_held(tree, checked.problems.append)
         if line.sequence in published.of(line.writer)
     ]
-    checked.held = len(held)
+    let_go = {release.event_id for release in releases(tree)}
+    checked.held = sum(line.event_id not in let_go for line in held)
     checked.events = sum(unit.lines for unit in found.units) + len(held) + checked.journal_events
     checked.windows = len(found.units)
     return checked

@@ -67,8 +67,20 @@ class HeldLine:
     def place(self) -> tuple[str, int]:
         return self.writer, self.sequence
 
+    @property
+    def event_id(self) -> str:
+        """Of its event; empty where the line is none."""
+        with contextlib.suppress(msgspec.MsgspecError):
+            return _decode_id(self.line).event_id
+        return ""
+
+
+class _Named(msgspec.Struct):
+    event_id: str = ""
+
 
 _encode = msgspec.json.Encoder().encode
+_decode_id = msgspec.json.Decoder(_Named).decode
 _decode = msgspec.json.Decoder(HeldHeader).decode
 _decode_release = msgspec.json.Decoder(Release).decode
 

@@ -135,6 +135,15 @@ class Cutter:
         own = [unit for unit in found.units if unit.daemon == self._daemon]
         return sum(len(run) - 1 for run in ranges.plan(own, current=current, fan_in=fan_in))
 
+    def unpublished(self, current: Place) -> int:
+        """How many durable events `cut` would publish; publishes nothing."""
+        with self._opened():
+            missing = [
+                self._coverage.of(place.writer).missing(1, place.sequence)
+                for _, place, _ in self._journals(current)
+            ]
+            return sum(last - first + 1 for spans in missing for first, last in spans)
+
     @property
     def has_purges(self) -> bool:
         """Whether a purge or deletion was cut, or found unfinished, whose text is still in files."""
@@ -270,7 +279,9 @@ class Cutter:
             own = frozenset(window.writer for unit in units for window in unit.windows)
             own -= self.tree.other_writers()
             self.tree.record_writers(own)
-        self._units = [unit for unit in units if all(window.writer in own for window in unit.windows)]
+        # What a copy of this log rolled up under our id holds writers of its own beside ours: it is joined with what
+        # we rolled up, for nobody else may be there any more to do it.
+        self._units = [unit for unit in units if any(window.writer in own for window in unit.windows)]
         return found
 
     def _look_at_held(self) -> None:

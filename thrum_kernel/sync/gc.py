@@ -32,8 +32,8 @@ class GcParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class SyncGc(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What it came to.
 
-    ``published`` events left the journal, ``rolled_up`` tells how many publishes became part of larger ones (or would,
-    with ``dry_run``), ``rerooted`` whether the history began anew, and ``reason`` why it did not; ``local_only`` that
+    ``published`` events left the journal, ``rolled_up`` tells how many publishes became part of larger ones (both: or
+    would, with ``dry_run``), ``rerooted`` whether the history began anew, and ``reason`` why it did not; ``local_only`` that
     there is no remote to do anything with. ``before`` and ``after`` are equal with ``dry_run``.
     """
 
@@ -88,7 +88,7 @@ class Collector:
         reason = self._travel.reason or self._travel.refusal
         return SyncGc(
             dry_run=True,
-            published=0,
+            published=await self._publisher.unpublished(),
             rolled_up=await self._publisher.could_roll_up(),
             rerooted=False,
             local_only=bool(self._travel.reason),

@@ -147,6 +147,11 @@ class Publisher:
             writer, _ = self._committer.durable
             return await _in_thread(self._cutter.could_roll_up, writer, fan_in=PAIRS)
 
+    async def unpublished(self) -> int:
+        """How many events the next publish would publish at least; changes nothing."""
+        async with self._lock:
+            return await _in_thread(self._cutter.unpublished, Place(*self._committer.durable))
+
     async def last_cutoff(self) -> str:
         """The latest cutoff of all purges that this log knows; empty when there was none."""
         async with self._lock:

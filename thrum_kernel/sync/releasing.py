@@ -26,7 +26,7 @@ from thrum_kernel.errors import NotFound, Refused, ThrumError, UsageError
 from thrum_kernel.store.ranges import HeldLine, Release
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.publish import Publisher
-from thrum_kernel.sync.withheld import about, named
+from thrum_kernel.sync.withheld import about, held_names, named
 
 _log = logging.getLogger(__name__)
 
@@ -76,10 +76,14 @@ class ReleaseParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ReleaseResult(msgspec.Struct, kw_only=True):
-    """Ids of the events that travel from now on, and those of the names that had been released before."""
+    """Ids of the events that travel from now on, and those of the names that had been released before.
+
+    ``names`` is what people call the released ones by: as they were asked for, or, with ``all``, as `sync.held` does.
+    """
 
     released: list[str]
     already: list[str]
+    names: list[str] = []
 
 
 class HeldMethods:
@@ -162,7 +166,12 @@ class HeldMethods:
                 await self._let_go(call.caller.agent_id, lines)
         if lines:
             await self._publisher.cut_now()
-        return ReleaseResult(released=[about(line.line).event_id for line in lines], already=already)
+        asked = dict.fromkeys(name for name in params.names if name not in already)
+        return ReleaseResult(
+            released=[about(line.line).event_id for line in lines],
+            already=already,
+            names=list(asked) or held_names(lines),
+        )
 
     async def let_erased_go(self) -> None:
         """Journal again what was held back and was deleted since; awaited before a cut, while nothing is published.

@@ -55,6 +55,9 @@ _DENIED: Final = re.compile(
     re.IGNORECASE,
 )
 _LIMITED: Final = re.compile(r"returned error: 429|rate limit|too many requests", re.IGNORECASE)
+_PROGRESS: Final = re.compile(
+    r"(enumerating|counting|compressing|resolving|unpacking|processing|total|checking)\b.*\d", re.IGNORECASE
+)
 _PROTECTED: Final = re.compile(
     r"protected branch|hook declined|denied by|prohibited|not allowed to push|GH0\d\d|deny updating",
     re.IGNORECASE,
@@ -276,11 +279,28 @@ class Remote:
 
 
 def _reason(said: str) -> str:
-    """The line that tells most, without addresses' passwords."""
+    """The line that tells most, without addresses' passwords: what the host says itself before what git makes of it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = (line for line in lines if any(p.search(line) for p in (_LIMITED, _DENIED, _PROTECTED)))
-    line = next(telling, "") or first_line(said) or "git told no reason"
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", line)
+    by_host = [text for line in lines if (text := _host_said(line))]
+    told = next(filter(_is_telling, by_host), "")
+    if not told and "[remote rejected]" in said:
+        told = next(iter(by_host), "")
+    told = told or next(filter(_is_telling, lines), "") or first_line(said) or "git told no reason"
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", told)
+
+
+def _is_telling(line: str) -> bool:
+    return any(pattern.search(line) for pattern in (_LIMITED, _DENIED, _PROTECTED))
+
+
+def _host_said(line: str) -> str:
+    """What a line says that the host wrote and not git; empty for others, for progress and for lines that only adorn."""
+    if not line.startswith("remote:"):
+        return ""
+    text = line.removeprefix("remote:").strip()
+    for label in ("error: ", "fatal: ", "ERROR: "):
+        text = text.removeprefix(label)
+    return text if any(map(str.isalpha, text)) and not _PROGRESS.match(text) else ""
 
 
 def _configuration(place: Place) -> list[tuple[str, str, str]]:

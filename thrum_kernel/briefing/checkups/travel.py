@@ -11,6 +11,7 @@ from thrum_kernel.api import Check, Finding
 from thrum_kernel.briefing.doctor import Ground
 from thrum_kernel.errors import ThrumError
 from thrum_kernel.settings.core import Sync
+from thrum_kernel.sync.exposure import address_of
 from thrum_kernel.sync.repository import BRANCH
 from thrum_kernel.sync.usage import mib, usage_of
 
@@ -71,7 +72,21 @@ def exposure(ground: Ground) -> Sequence[Finding]:
     status = ground.ask("sync.status") or {}
     if remedy := status.get("remedy"):
         return [Finding("exposure", "warning", str(status.get("local_only_reason") or ""), str(remedy))]
+    remote = str(status.get("remote") or "")
+    if remote and ground.paths is not None and _is_on_disk(ground.paths.repo, remote):
+        return [
+            Finding(
+                "exposure", "ok", f"{remote} lies on this machine's disk: who may read its files reads it"
+            )
+        ]
     return [_exposed(daemon.sync)]
+
+
+def _is_on_disk(repo: Path, remote: str) -> bool:
+    """Whether a remote has no address that a stranger could try."""
+    place = gitdir.locate(repo)
+    urls = git.run(place, "remote", "get-url", "--push", "--all", remote).text.splitlines() if place else ()
+    return bool(urls) and not any(address_of(url).url for url in urls)
 
 
 def _exposed(settings: Sync) -> Finding:

@@ -22,7 +22,7 @@ def sync_lines(found: Entry, view: View) -> list[str]:
                 ("State", str(found.get("sync_state") or "")),
                 ("Remote", str(found.get("remote") or "")),
                 ("Reason", str(found.get("local_only_reason") or found.get("reason") or "")),
-                ("Last sync", last or "never"),
+                ("Last publish" if found.get("local_only") else "Last sync", last or "never"),
                 ("Error", str(found.get("last_error") or "")),
                 *(("Problem", str(problem)) for problem in found.get("problems") or ()),
                 ("Size", _size(found["usage"]) if "usage" in found else ""),
@@ -61,7 +61,7 @@ def held_lines(found: Entry, view: View) -> list[str]:
 
 def released_lines(done: Entry) -> list[str]:
     """What `sync release` let go."""
-    lines = [f"✓ Released: {event_id}" for event_id in done["released"]]
+    lines = [f"✓ Released: {name}" for name in done.get("names") or done["released"]]
     lines += [f"Released before: {name}" for name in done["already"]]
     return lines or ["Nothing is held back."]
 
@@ -94,7 +94,10 @@ def _collected(done: Entry) -> str:
         commits = done["before"]["commits"]
         is_due = commits > 1 and not done.get("reason")
         anew = f", and the history of {counted(commits, 'commit')} would begin anew" if is_due else ""
-        return f"Nothing was changed; {rolled} would become part of larger files{anew}"
+        waiting = (
+            f"{counted(done['published'], 'event')} would be published, " if done.get("published") else ""
+        )
+        return f"Nothing was changed; {waiting}{rolled} would become part of larger files{anew}"
     saved = done["before"]["bytes"] - done["after"]["bytes"]
     told = [f"{_bytes(saved)} saved" if saved > 0 else "nothing to save"]
     told += [f"{rolled} rolled up"] if done.get("rolled_up") else []

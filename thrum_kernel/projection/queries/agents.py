@@ -152,14 +152,15 @@ def resolve_address(cache: Cache, address: str, daemon_id: str, daemon_names: Ma
         AmbiguousName: the bare name fits agents of several other daemons.
     """
     name, _, host = address.removeprefix("@").partition("@")
-    found = agents_named(cache, name)
+    namesakes = found = agents_named(cache, name)
     if host:
         found = [agent for agent in found if host in (agent.home, daemon_names.get(agent.home))]
     local = [agent for agent in found if agent.home == daemon_id]
     if local:
         return local[0]
     if not found:
-        raise UnknownAgent(address.removeprefix("@"), near_names(cache, name))
+        near = [long_name(agent, daemon_names) for agent in namesakes] or near_names(cache, name)
+        raise UnknownAgent(address.removeprefix("@"), near)
     if len(found) > 1:
         raise AmbiguousName(name, [long_name(agent, daemon_names) for agent in found])
     return found[0]
