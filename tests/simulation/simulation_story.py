@@ -188,7 +188,7 @@ class Story:
         """Whatever runs in the background comes to its end; daemons whose power went come back."""
         for at, node in enumerate(self.nodes):
             if self.machines[at].image is None:
-                await node.keeper.close()
+                await node.keeper.settled()
         for at in range(len(self.nodes)):
             if self.machines[at].image is not None:
                 await self.revive(at)

@@ -66,6 +66,7 @@ class ProjectionKeeper:
         self._percent: int | None = 0
         self._lock = asyncio.Lock()
         self._wanted: asyncio.Task[None] | None = None
+        self._is_wanted_again = False
         self._closing = asyncio.Event()
 
     def refusal(self) -> DaemonError | None:
@@ -108,13 +109,18 @@ class ProjectionKeeper:
 
     def want_rebuild(self, why: str) -> None:
         """Make the cache anew soon, in the background."""
+        self._is_wanted_again = True  # a doubt about what one that is under way may have read before
         if self._wanted is None or self._wanted.done():
             _log.warning("the cache is rebuilt: %s", why)
             self._wanted = asyncio.get_running_loop().create_task(self._rebuild_at_last(), name="rebuild")
 
     async def close(self) -> None:
-        """Wait for a rebuild that is under way."""
+        """Wait for a rebuild that is under way, and try none again."""
         self._closing.set()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait for a rebuild that is under way."""
         if self._wanted is not None:
             await asyncio.gather(self._wanted, return_exceptions=True)
 
@@ -122,9 +128,12 @@ class ProjectionKeeper:
         """Make the cache anew, again and again until it is done: nothing that needs it is answered before."""
         pause_s = _FIRST_PAUSE_S
         while not self._closing.is_set():
+            self._is_wanted_again = False
             try:
                 await self._make_anew()
-                return
+                if not self._is_wanted_again:
+                    return
+                continue
             except _REFUSED as error:
                 _log.error("the cache could not be made anew, which is tried again: %s", error)
             with contextlib.suppress(TimeoutError):

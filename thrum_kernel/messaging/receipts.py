@@ -218,17 +218,17 @@ class Receipts:
         return places
 
     def tell_again(self, message_ids: Sequence[str]) -> None:
-        """Put what readers of this machine did with messages into the log once more: the messages have new places."""
+        """Put what readers did here with messages into the log once more: the messages have new places.
+
+        Also what a reader did that has moved away since: nobody else knows of it.
+        """
         cache = self._ground.cache
         found = (queries.message_key(cache, message_id) for message_id in message_ids)
         rows = cache.read(
             "SELECT a.incarnation, 'msg_' || m.ulid, d.read_us, d.seen_us FROM delivery d"
-            " JOIN message m ON m.id = d.message JOIN agent a ON a.id = d.agent JOIN daemon h ON h.id = a.home"
-            " WHERE h.daemon_id = ? AND d.agent <> m.author AND m.id IN (SELECT value FROM json_each(?))",
-            (
-                self._ground.committer.daemon_id,
-                msgspec.json.encode([key for key in found if key is not None]).decode(),
-            ),
+            " JOIN message m ON m.id = d.message JOIN agent a ON a.id = d.agent"
+            " WHERE d.agent <> m.author AND m.id IN (SELECT value FROM json_each(?))",
+            (msgspec.json.encode([key for key in found if key is not None]).decode(),),
         )
         marks: list[_Row] = []
         for incarnation, message_id, read_us, seen_us in rows:
