@@ -21,8 +21,9 @@ from thrum_kernel.projection.db import Cache
 from thrum_kernel.store import ranges
 from thrum_kernel.store.check import check
 
-PRIVATE = ("taken", "places")
-"""What caches may differ in: lines that were purged before they came here leave no place behind."""
+PRIVATE = ("taken", "places", "sessions hidden")
+"""What caches may differ in: lines that were purged before they came here leave no place behind, and no session that
+an earlier cache, which a power cut brought back, hides."""
 
 
 async def violations(story: Story) -> list[str]:

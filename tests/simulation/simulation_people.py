@@ -41,8 +41,11 @@ class People:
     # who is there
 
     def locals(self, at: int) -> list[AgentRow]:
-        """Agents that live on a machine, as its daemon knows, by name."""
-        return sorted(self.story.nodes[at].agents.roster.locals(), key=lambda agent: agent.name)
+        """Agents that live on a machine, as its daemon knows, by name. Of two with one name, as a copy leaves them that
+        registered it as well, the one that the name means."""
+        roster = self.story.nodes[at].agents.roster
+        found = {agent.name: roster.find_local(agent.name) for agent in roster.locals()}
+        return [agent for _, agent in sorted(found.items()) if agent is not None]
 
     def someone(self, at: int) -> AgentRow | None:
         found = self.locals(at)

@@ -17,7 +17,7 @@ Source: DESIGN.md D3; the views' names and columns: spec/kernel.md §3.3.
 
 from __future__ import annotations
 
-SCHEMA = 3
+SCHEMA = 4
 
 APPLICATION_ID = 0x5448524D
 """``THRM``, in the header of our databases: any other value there is another program's file."""

@@ -80,7 +80,8 @@ SELECT w.session_id, a.name AS agent_id, w.context ->> 'branch' AS branch,
     coalesce(w.context -> 'file_changes', '[]') AS file_changes, w.context ->> 'git_updated_at' AS git_updated_at,
     w.context ->> 'current_task' AS current_task, w.context ->> 'task_updated_at' AS task_updated_at,
     w.context ->> 'intent' AS intent, w.context ->> 'intent_updated_at' AS intent_updated_at
-FROM work_context w JOIN agent a ON a.id = w.agent;
+FROM work_context w JOIN agent a ON a.id = w.agent
+WHERE NOT EXISTS (SELECT 1 FROM session s WHERE s.session_id = w.session_id AND s.agent = w.agent AND s.purged = 1);
 
 CREATE VIEW groups AS
 SELECT group_id, name, description, {_time("created_us")} AS created_at, created_by,

@@ -221,7 +221,9 @@ def work_contexts(cache: Cache, *, agent_key: int | None = None) -> dict[int, li
     chosen = "agent = ?" if agent_key is not None else "? IS NULL"
     found: dict[int, list[WorkContext]] = {}
     rows = cache.read(
-        f"SELECT agent, context FROM work_context WHERE {chosen} ORDER BY session_id", (agent_key,)
+        f"SELECT agent, context FROM work_context w WHERE {chosen} AND NOT EXISTS (SELECT 1 FROM session s"
+        " WHERE s.session_id = w.session_id AND s.agent = w.agent AND s.purged = 1) ORDER BY session_id",
+        (agent_key,),
     )
     for agent, context in rows:
         found.setdefault(agent, []).append(msgspec.json.decode(context, type=WorkContext))
