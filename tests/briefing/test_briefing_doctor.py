@@ -443,7 +443,9 @@ def test_little_room_is_told_before_there_is_none(free: int, level: str) -> None
 # --- how far the log goes --------------------------------------------------------------------------------------------
 
 
-def exposed(repo: Repo, sync: dict[str, str], *, held: str = "", local_only: bool = False) -> Finding:
+def exposed(
+    repo: Repo, sync: dict[str, str], *, held: str = "", local_only: bool = False, remote: str = ""
+) -> Finding:
     name = "example.org/acme/project"
     path = repo.path / ".thrum" / "config.json"
     config = json.loads(path.read_bytes())
@@ -451,7 +453,9 @@ def exposed(repo: Repo, sync: dict[str, str], *, held: str = "", local_only: boo
     path.write_text(json.dumps(config))
 
     def ask(method: str, **params: Any) -> Any:
-        return {"local_only_reason": held, "remedy": f"thrum config set a.b {name}"} if held else None
+        if held:
+            return {"local_only_reason": held, "remedy": f"thrum config set a.b {name}"}
+        return {"remote": remote} if remote else None
 
     (found,) = travel.exposure(ground(repo, settings=SettingsFile(path), ask=ask))
     return found
@@ -471,6 +475,8 @@ def test_who_can_read_what_is_pushed_is_told(stopped: Cli, repo: Repo) -> None:
     assert exposed(repo, public | {"public_exposure_override": "example.org/other"}).level == "warning"
     assert exposed(repo, private).text == f"{name} cannot be read by strangers"
     assert "not pushed to" in exposed(repo, {}).text
+    repo.git("remote", "add", "shelf", str(repo.path.parent / "shelf.git"))
+    assert exposed(repo, {}, remote="shelf").text.startswith("shelf lies on this machine's disk")
     held = f"a-sync disabled: repo visibility undetectable (or: thrum config set a.b {name})"
     told = exposed(repo, {}, held=held)
     assert (told.level, told.text, told.remedy) == ("warning", held, f"thrum config set a.b {name}")

@@ -327,3 +327,29 @@ def test_service_indexes_what_it_is_told_of(tmp_path: Path) -> None:
         assert await library.finds("word") == ["word"]
 
     told(tmp_path, story)
+
+
+def test_an_index_that_cannot_be_written_is_tried_again_until_it_can(tmp_path: Path) -> None:
+    async def story(library: Library) -> None:
+        library.log.message(library.alice, [library.bob], "the build is red")
+        library.take()
+        folder = tmp_path / "gone"
+        search = Search(library.cache, folder / "search.db")
+        task = asyncio.create_task(search.run(lambda: None))
+        try:
+            await asyncio.sleep(0)
+            tried = search_module.TAKE_EVERY_S + search_module.FIRST_PAUSE_S / 2
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(task), tried)  # it neither ends nor fails
+            folder.mkdir()
+            for _ in range(1000):
+                if search.percent is None:
+                    break
+                await asyncio.sleep(0.02)
+            assert search.percent is None and (await search.find("red")).total == 1 and not task.done()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await search.close()
+
+    told(tmp_path, story)

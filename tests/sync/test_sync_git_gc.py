@@ -144,8 +144,10 @@ def test_gc_tells_what_there_is_to_do_and_does_it(tmp_path: Path, isolated_home:
             for number in range(5):
                 await one.send("alice", "@alice", f"message {number}")
                 await one.force()
+            await one.send("alice", "@alice", "not published yet")
             tip, files = origin.git("rev-parse", "a-sync"), one.files()
             told = await one.call("sync.gc", "alice", dry_run=True)
+            assert told["published"] >= 1
             assert told["dry_run"] and told["rolled_up"] and not told["rerooted"]
             assert told["before"] == told["after"] and told["before"]["commits"] == 5
             assert origin.git("rev-parse", "a-sync") == tip and one.files() == files
@@ -155,7 +157,7 @@ def test_gc_tells_what_there_is_to_do_and_does_it(tmp_path: Path, isolated_home:
             assert (done["before"]["commits"], done["after"]["commits"]) == (5, 1)
             assert done["after"]["bytes"] < done["before"]["bytes"]
             assert origin.git("rev-list", "--count", "a-sync") == "1"
-            assert len(await one.texts("alice")) == 5 and (await one.call("log.verify"))["ok"]
+            assert len(await one.texts("alice")) == 6 and (await one.call("log.verify"))["ok"]
             again = await one.call("sync.gc", "alice")
             assert not again["rerooted"] and again["reason"] == "the branch has a single commit"
             with pytest.raises(AnonymousCaller):

@@ -91,6 +91,7 @@ def test_a_secret_stays_here_until_it_is_released_and_then_arrives_once(
             await meet(one, two)
             assert await two.texts("bob") == [TEXT, "indeed"]
             assert await one.texts("carol") == [TEXT] and await names(one) == []
+            assert (await one.call("log.verify"))["held"] == 0
             assert await one.call("message.list", "carol", for_agent="carol") == before
             assert leaves(origin)
             again = await one.call("sync.release", "alice", names=[message])
@@ -206,6 +207,35 @@ def test_what_was_deleted_while_it_was_held_back_keeps_nothing_waiting_elsewhere
                 await clone.daemon.keeper.rebuild()
                 assert waiting(clone) == []
                 await sound(clone)
+
+    asyncio.run(story())
+
+
+def test_a_retry_of_what_is_held_back_finds_it_after_any_number_of_restarts(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        here = clone_of(origin, "one")
+        told = []
+        callers: dict[str, Caller] = {}
+        for start in range(
+            3
+        ):  # the second start publishes the rest of the journal, the third reads it no more
+            async with serving(here) as one:
+                if start == 0:
+                    await one.register("alice")
+                    callers = one.callers
+                done = await one.daemon.dispatcher.call(
+                    "message.send",
+                    {"content": TEXT, "to": ["@alice"]},
+                    caller=callers["alice"],
+                    request_id="again",
+                )
+                told.append(done["message_id"])
+                await one.call("sync.held")
+        assert len(set(told)) == 1
 
     asyncio.run(story())
 

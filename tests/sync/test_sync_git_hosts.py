@@ -98,3 +98,24 @@ def test_a_host_that_forbids_rewriting_history_takes_every_push(origin: Repo) ->
         assert remote_files(origin) - {"FORMAT"} == one.files()
 
     asyncio.run(main())
+
+
+def test_what_the_host_says_about_a_refused_push_is_told_before_what_git_makes_of_it(origin: Repo) -> None:
+    hook = origin.path / "hooks/pre-receive"
+    hook.write_text(
+        "#!/bin/sh\necho '=========' >&2\necho 'error: ask the build team before you push' >&2\nexit 1\n"
+    )
+    hook.chmod(0o755)
+
+    async def main() -> None:
+        path = origin.path.parent / "one"
+        origin.git("clone", "-q", str(origin.path), str(path))
+        one = Side(Repo(path, path, origin.env), ONE)
+        await one.house.committer.send("waits")
+        with pytest.raises(RemoteFailed, match="ask the build team before you push") as failed:
+            await one.sync()
+        assert failed.value.kind == "protected" and "=====" not in str(failed.value)
+        hook.unlink()
+        assert (await Side(Repo(path, path, origin.env), ONE).sync()).is_pushed
+
+    asyncio.run(main())
