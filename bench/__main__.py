@@ -18,7 +18,7 @@ from pathlib import Path
 from bench import page
 from bench.figure import Effort, Figure
 
-MODULES = ("cli", "send", "waits", "monitor", "bus", "briefing", "projection", "sync", "idle")
+MODULES = ("cli", "send", "waits", "monitor", "bus", "briefing", "projection", "sync", "idle", "tmux")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -49,8 +49,8 @@ async def _session(ctx: PluginContext, moment: Moment) -> list[Hint]:
 
 async def _worktree(ctx: PluginContext, moment: Moment) -> list[Hint]:
     params = moment.params
-    if params.get("no_agent") or not params.get("cwd"):
-        return []
+    if not all(params.get(key) for key in ("agent", "role", "module")):
+        return []  # a bare session, or the command itself says what is missing
     cwd = _folder(moment)
     place = await ctx.in_thread(checkout, cwd)
     if place is None or place.root != cwd or not (place.is_linked or params.get("main")):
@@ -113,4 +113,4 @@ def _after(moment: Moment) -> list[Hint]:
 
 def _folder(moment: Moment) -> Path:
     base = moment.caller.cwd or Path("/")
-    return (base / str(moment.params["cwd"])).resolve()
+    return (base / str(moment.params.get("cwd") or ".")).resolve()

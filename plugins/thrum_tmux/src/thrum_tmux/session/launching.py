@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Final
 
 from thrum_kernel.api import Call, PluginContext
 from thrum_kernel.errors import Refused
@@ -18,7 +20,9 @@ from thrum_tmux.session.sessions import Sessions
 from thrum_tmux.session.shapes import LaunchParams, LaunchResult
 from thrum_tmux.wake import program
 
-QUICKSTART = "thrum quickstart --name NAME --role ROLE --module MODULE"
+STARTING_S: Final = 2.0
+LOOK_S: Final = 0.1
+QUICKSTART: Final = "thrum quickstart --name NAME --role ROLE --module MODULE"
 
 
 class Launching:
@@ -155,25 +159,34 @@ class Launching:
     async def _check_free(self, found: Found, pane: LivePane) -> None:
         """Only a shell may be given a command, and only one in which nobody scrolls or types along.
 
+        A shell that has only just been started has its terminal a moment later.
+
         Raises:
             Refused: it is something else.
         """
-        look = await pane.look()
-        running = await self._ctx.in_thread(program.foreground, look.pid, look.command, self._ctx.presets())
-        reason = ""
-        if look.dead:
-            reason = "its program ended"
-        elif running.runtime != runtimes.SHELL:
-            reason = f"{running.runtime or look.command} runs there"
-        elif look.in_mode:
-            reason = "somebody scrolls there"
-        elif look.synchronized:
-            reason = "what is typed there goes to other panes too"
+        reason = await self._taken(pane)
+        for _ in range(int(STARTING_S / LOOK_S)):
+            if not reason:
+                return
+            await asyncio.sleep(LOOK_S)
+            reason = await self._taken(pane)
         if reason:
             raise Refused(
                 f'nothing can be launched in session "{found.row.name}": {reason}',
                 hint=f"see for yourself: thrum tmux connect {found.row.name}",
             )
+
+    async def _taken(self, pane: LivePane) -> str:
+        """Why a pane cannot be given a command now; empty when it can."""
+        look = await pane.look()
+        running = await self._ctx.in_thread(program.foreground, look.pid, look.command, self._ctx.presets())
+        if look.dead:
+            return "its program ended"
+        if running.runtime != runtimes.SHELL:
+            return f"{running.runtime or look.command} runs there"
+        if look.in_mode:
+            return "somebody scrolls there"
+        return "what is typed there goes to other panes too" if look.synchronized else ""
 
     async def _kept(
         self, found: Found, pane: LivePane, identity: Identity | None, *, cwd: Path, runtime: str

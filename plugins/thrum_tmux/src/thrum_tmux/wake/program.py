@@ -6,6 +6,7 @@ a runtime may run below a wrapper or an interpreter.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import psutil
 from thrum_kernel.api import RuntimePreset
 
 SHELLS: Final = frozenset({"bash", "sh", "dash", "ash", "zsh", "fish", "ksh"})
+_RUNS: Final = re.compile(r"-[a-zA-Z]*c")
+"""The option of every shell that makes it run one command and end."""
 _INTERPRETERS: Final = ("node", "bun", "deno", "python")
 
 
@@ -53,8 +56,9 @@ def foreground(pane_pid: int, command: str, presets: Sequence[RuntimePreset]) ->
     bare = command.lstrip("-")
     if bare in names:
         return Program(names[bare], 0, None, command)
-    if bare in SHELLS and (not group or [process.pid for process in group] == [pane_pid]):
-        return Program("shell", pane_pid, _cwd(group[0]) if group else None, command)
+    if bare in SHELLS and (not group or _is_prompting(group)):
+        last = group[-1] if group else None
+        return Program("shell", last.pid if last else pane_pid, _cwd(last) if last else None, command)
     return Program("", 0, None, command)
 
 
@@ -97,6 +101,17 @@ def _runtime_of(process: psutil.Process, names: dict[str, str]) -> str:
     if any(word.startswith(_INTERPRETERS) for word in words):
         words += [_base(word).removesuffix(".js") for word in argv[1:2]]
     return next((names[word] for word in words if word in names), "")
+
+
+def _is_prompting(group: Sequence[psutil.Process]) -> bool:
+    """Whether a shell reads its commands from the terminal, also below the one that tmux runs ``default-command`` with."""
+    try:
+        *wrappers, last = [process.cmdline() for process in group]
+    except psutil.Error:
+        return False
+    if any(_base(argv[0]) not in SHELLS for argv in [*wrappers, last] if argv) or not last:
+        return False
+    return all(word.startswith(("-", "+")) and not _RUNS.match(word) for word in last[1:])
 
 
 def _base(word: str) -> str:

@@ -1,0 +1,204 @@
+"""Sessions by the commands, on a real tmux server whose indices begin at 1 and which keeps no unattached session."""
+
+from __future__ import annotations
+
+from tmux_house import House, until
+
+
+def environment(house: House, session: str) -> dict[str, str]:
+    """What programs find that begin in a session now."""
+    house.tmux(
+        "new-window",
+        "-d",
+        "-t",
+        f"={session}:",
+        "-c",
+        "#{session_path}",
+        "-n",
+        "env",
+        "env > env.txt; exec cat",
+    )
+    path = house.tmux("display-message", "-p", "-t", f"={session}:env", "#{pane_current_path}")
+    file = f"{path}/env.txt"
+    until(
+        lambda: (
+            house.tmux("display-message", "-p", "-t", f"={session}:env", "#{pane_current_command}") == "cat"
+        )
+    )
+    with open(file) as lines:  # noqa: PTH123
+        found = dict(line.rstrip("\n").partition("=")[::2] for line in lines)
+    house.tmux("kill-window", "-t", f"={session}:env")
+    return found
+
+
+def test_an_agent_registers_from_inside_its_session(house: House) -> None:
+    house.tmux("set-environment", "-g", "THRUM_SOCKET", "/elsewhere")
+    name = house.fresh()
+
+    worktree = house.create(name, "--intent", 'a=b; "c" $HOME', "--runtime", "fake-agent")
+
+    identity = house.identity(worktree)
+    assert (identity["agent"]["name"], identity["tmux_session"]) == (name, f"{name}:1.1")
+    assert (identity["intent"], identity["preferred_runtime"]) == ('a=b; "c" $HOME', "fake-agent")
+    found = house.status(name)
+    assert found is not None
+    assert (found["state"], found["agent"], found["branch"]) == ("alive", name, name)
+    env = environment(house, name)
+    assert (env["THRUM_NAME"], env["THRUM_INTENT"]) == (name, 'a=b; "c" $HOME')
+    assert "THRUM_SOCKET" not in env
+    assert name in house.heard()
+
+
+def test_a_name_with_dots_is_one_name_everywhere(house: House) -> None:
+    name = house.fresh("a.b.")
+    worktree = house.repo.worktree(name).path
+    words = ("--name", "dotty", "--role", "implementer", "--module", "api")
+
+    house.cli("tmux", "create", name, "--cwd", str(worktree), *words)
+
+    assert house.identity(worktree)["tmux_session"] == f"{name.replace('.', '-')}:1.1"
+    assert "exists" in house.cli.refused("tmux", "create", name, "--cwd", str(worktree), *words)
+    house.cli("tmux", "send", name, "echo 'by the' dotted name")
+    until(lambda: "by the dotted name" in house.cli("tmux", "capture", name))
+    house.cli("tmux", "kill", name)
+    assert "tmux_session" not in house.identity(worktree)
+    assert "dotty" in house.cli("team", "--all")
+
+
+def test_force_makes_a_session_anew(house: House) -> None:
+    name = house.fresh()
+    worktree = house.create(name)
+    before = house.tmux("display-message", "-p", "-t", f"={name}:", "#{session_id}")
+    words = ("--cwd", str(worktree), "--name", name, "--role", "implementer", "--module", "api", "--force")
+
+    house.cli("tmux", "create", name, *words)
+
+    assert house.tmux("display-message", "-p", "-t", f"={name}:", "#{session_id}") != before
+    assert house.identity(worktree)["tmux_session"] == f"{name}:1.1"
+
+
+def test_another_session_for_a_worktree_is_refused(house: House) -> None:
+    name = house.fresh()
+    worktree = house.create(name)
+
+    said = house.cli.refused(
+        "tmux",
+        "create",
+        "other",
+        "--cwd",
+        str(worktree),
+        "--name",
+        name,
+        "--role",
+        "implementer",
+        "--module",
+        "api",
+    )
+
+    assert f'session "{name}" already has {worktree}' in said
+    assert house.status("other") is None
+
+
+def test_a_session_of_somebody_else_is_never_ended(house: House) -> None:
+    name = house.fresh("personal")
+    house.tmux("new-session", "-d", "-s", name, ";", "set-option", "destroy-unattached", "off")
+    worktree = house.repo.worktree(name).path
+    words = ("--name", name, "--role", "implementer", "--module", "api", "--force")
+
+    said = house.cli.refused("tmux", "create", name, "--cwd", str(worktree), *words)
+
+    assert "thrum did not make it" in said
+    assert house.tmux("has-session", "-t", f"={name}") == ""
+    assert "not found" in house.cli.refused("tmux", "kill", name)
+
+
+def test_the_main_checkout_only_when_asked_for(house: House) -> None:
+    words = ("--cwd", str(house.repo.path), "--name", "boss", "--role", "coordinator", "--module", "all")
+
+    said = house.cli.refused("tmux", "create", "main-session", *words)
+    assert "not a git worktree" in said
+    assert house.status("main-session") is None
+
+    house.cli("tmux", "create", "main-session", *words, "--main")
+    found = house.status("main-session")
+    assert found is not None
+    assert found["agent"] == "boss"
+    house.cli("tmux", "kill", "main-session")
+
+
+def test_a_registration_that_fails_leaves_no_session(house: House) -> None:
+    name = house.fresh()
+    worktree = house.repo.worktree(name).path
+
+    said = house.cli.refused(
+        "tmux", "create", name, "--cwd", str(worktree), "--name", "api", "--role", "api", "--module", "api"
+    )
+
+    assert "is the same as its role" in said
+    assert house.status(name) is None
+    assert name not in house.tmux("list-sessions", "-F", "#{session_name}").split("\n")
+
+
+def test_wrong_words_make_nothing(house: House) -> None:
+    before = house.tmux("list-sessions")
+
+    assert "quickstart flags required" in house.cli.refused(
+        "tmux", "create", "x", "--cwd", str(house.repo.path), "--main"
+    )
+    assert "invalid session name" in house.cli.refused("tmux", "create", "...", "--no-agent")
+    assert 'invalid runtime name "a b"' in house.cli.refused("tmux", "launch", "nowhere", "--runtime", "a b")
+    assert "no stored cwd available" in house.cli.refused("tmux", "launch", "nowhere")
+    assert 'session "nowhere" not found' in house.cli.refused("tmux", "send", "nowhere", "x")
+
+    assert house.tmux("list-sessions") == before
+
+
+def test_a_renamed_session_is_the_same_session(house: House) -> None:
+    name = house.fresh()
+    worktree = house.create(name)
+
+    house.tmux("rename-session", "-t", f"={name}", f"{name}-new")
+    house.tmux("move-window", "-s", f"={name}-new:1", "-t", f"={name}-new:7")
+
+    until(lambda: house.identity(worktree)["tmux_session"] == f"{name}-new:7.1")
+    house.cli("tmux", "send", f"{name}-new", "echo still")
+    until(lambda: "still" in house.cli("tmux", "capture", f"{name}-new"))
+    house.cli("tmux", "kill", f"{name}-new")
+
+
+def test_sessions_survive_the_daemon(house: House) -> None:
+    name = house.fresh()
+    worktree = house.create(name)
+
+    house.cli("daemon", "restart")
+
+    until(lambda: name in house.heard())
+    found = house.status(name)
+    assert found is not None
+    assert (found["state"], found["agent"]) == ("alive", name)
+    assert house.identity(worktree)["tmux_session"] == f"{name}:1.1"
+
+
+def test_a_session_that_a_person_ended_is_dead_and_can_be_launched_anew(house: House) -> None:
+    name = house.fresh()
+    worktree = house.create(name)
+
+    house.tmux("kill-session", "-t", f"={name}")
+
+    until(lambda: (house.status(name) or {}).get("state") == "dead")
+    house.cli("tmux", "launch", name, "--runtime", "shell")
+    found = house.status(name)
+    assert found is not None
+    assert (found["state"], found["agent"]) == ("alive", name)
+    assert environment(house, name)["THRUM_HOME"] == str(worktree)
+
+
+def test_a_bare_session_has_no_agent(house: House) -> None:
+    name = house.fresh("bare")
+
+    house.cli("tmux", "create", name, "--no-agent", "--cwd", str(house.repo.path))
+
+    found = house.status(name)
+    assert found is not None
+    assert (found["state"], found.get("agent", "")) == ("alive", "")
+    assert not any(key.startswith("THRUM_") for key in environment(house, name))
