@@ -63,7 +63,7 @@ def test_several_lines_are_one_paste(house: House, fake: FakeRuntime) -> None:
     launched(house, fake, name)
     fake.until(lambda state: state["submitted"])
 
-    house.cli("tmux", "send", name, "-first line;\n  second: é漢字 $HOME \\n")
+    house.cli("tmux", "send", name, "--", "-first line;\n  second: é漢字 $HOME \\n")
 
     fake.until(lambda state: "-first line;\n  second: é漢字 $HOME \\n" in state["submitted"])
     house.cli("tmux", "kill", name)
@@ -73,7 +73,7 @@ def test_a_text_goes_into_a_dialog_but_not_into_another_program(house: House, fa
     name = house.fresh()
     launched(house, fake, name)
     fake.until(lambda state: state["submitted"])
-    fake.dialog("permission")
+    fake.dialog("tool_confirmation")
     assert house.cli.json("tmux", "check-pane", name)["state"] == "permission"
     house.cli("tmux", "send", name, "1")
     fake.until(lambda state: state["owner"] != "dialog")

@@ -64,9 +64,9 @@ class House:
         found: dict[str, Any] = json.loads(file.read_bytes())
         return found
 
-    def screen(self, name: str) -> str:
-        """What the first pane of a session shows."""
-        return self.tmux("capture-pane", "-p", "-t", f"={name}:")
+    def program(self, name: str) -> str:
+        """The program in the foreground of a session's pane."""
+        return self.tmux("display-message", "-p", "-t", f"={name}:", "#{pane_current_command}")
 
     def status(self, name: str) -> dict[str, Any] | None:
         """A session as ``tmux status`` tells of it."""

@@ -20,6 +20,7 @@ from thrum_kernel.api import RuntimePreset
 SHELLS: Final = frozenset({"bash", "sh", "dash", "ash", "zsh", "fish", "ksh"})
 _RUNS: Final = re.compile(r"-[a-zA-Z]*c")
 """The option of every shell that makes it run one command and end."""
+_WITH_VALUE: Final = ("--rcfile", "--init-file", "-o", "+o")
 _INTERPRETERS: Final = ("node", "bun", "deno", "python")
 
 
@@ -111,7 +112,8 @@ def _is_prompting(group: Sequence[psutil.Process]) -> bool:
         return False
     if any(_base(argv[0]) not in SHELLS for argv in [*wrappers, last] if argv) or not last:
         return False
-    return all(word.startswith(("-", "+")) and not _RUNS.match(word) for word in last[1:])
+    options = [word for at, word in enumerate(last) if at and last[at - 1] not in _WITH_VALUE]
+    return all(word.startswith(("-", "+")) and not _RUNS.match(word) for word in options)
 
 
 def _base(word: str) -> str:
