@@ -121,10 +121,16 @@ class Adopt(_Params):
 
 
 class ListTeam(_Params):
-    """Who is in the team. *include_system* adds reserved pseudo-agents."""
+    """Who is in the team.
+
+    Attributes:
+        include_system: reserved pseudo-agents, too.
+        with_work: ask git what they do; else only what was noted last is told of it, at once.
+    """
 
     include_offline: bool = False
     include_system: bool = False
+    with_work: bool = True
 
 
 class StartSession(_Params):

@@ -59,9 +59,10 @@ class TeamMethods:
 
     async def list_team(self, call: Call, params: ListTeam) -> Team:
         """The team: those with an open session, with *include_offline* everyone."""
+        everyone = self.members(self._roster.everyone()) if params.with_work else self.known_members()
         members = [
             member
-            for member in await self.members(self._roster.everyone())
+            for member in await everyone
             if _is_wanted(member, offline=params.include_offline, system=params.include_system)
         ]
         return Team(members=members, shared_messages=self._shared_messages())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from worktrees_ground import Site, commit
 
 from thrum_kernel.errors import GitFailed, Refused
 from thrum_kernel.testing.harness import Failed, Repo
+
+NOBODY = 65534
 
 
 def lost(site: Site, tree: Repo, *, branch_goes: bool = False) -> dict[str, tuple[str, ...]]:
@@ -236,23 +241,73 @@ def test_what_is_written_while_it_goes_brings_it_back(site: Site) -> None:
     assert tree.git("status", "--porcelain") == "?? late.txt"
 
 
-def test_deleting_follows_no_link_and_copes_with_folders_that_may_not_be_written(tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "kept").write_text("kept\n")
-    aside = tmp_path / ".a.going"
-    locked = aside / "cache" / "locked"
-    locked.mkdir(parents=True)
-    (locked / "file").write_text("x\n")
-    (aside / "link").symlink_to(outside)
-    for folder in (locked, aside / "cache"):
-        folder.chmod(0o500)
+@pytest.fixture
+def ordinary() -> Iterator[Path]:
+    """A folder of somebody who may not do everything: what the tests run as, or nobody where that is root."""
+    folder = Path(tempfile.mkdtemp(prefix="thrum-worktrees-"))
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    yield folder
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
+    shutil.rmtree(folder)
 
-    removing.delete(aside)
+
+def as_ordinary(work: Callable[[], object]) -> None:
+    """Do *work* as that somebody, in a process of its own."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001 - told by the status
+            traceback.print_exc()
+        os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_deleting_follows_no_link_and_copes_with_folders_that_may_not_be_written(ordinary: Path) -> None:
+    outside, aside = ordinary / "outside", ordinary / ".a.going"
+
+    def work() -> None:
+        locked = aside / "cache" / "locked"
+        locked.mkdir(parents=True)
+        outside.mkdir()
+        (outside / "kept").write_text("kept\n")
+        (locked / "file").write_text("x\n")
+        (aside / "link").symlink_to(outside)
+        for folder in (locked, aside / "cache", aside, ordinary, outside):
+            folder.chmod(0o500 if folder != ordinary else 0o700)
+        assert removing.delete(aside) == ""
+        assert removing.delete(aside) == ""
+
+    as_ordinary(work)
 
     assert not aside.exists()
     assert (outside / "kept").read_text() == "kept\n"
-    removing.delete(aside)
+    assert outside.stat().st_mode & 0o777 == 0o500
+
+
+def test_what_cannot_be_deleted_is_named(ordinary: Path) -> None:
+    aside = ordinary / "base" / ".a.going"
+
+    def work() -> None:
+        aside.mkdir(parents=True)
+        (aside / "file").write_text("x\n")
+        (ordinary / "base").chmod(0o500)
+        left = removing.delete(aside)
+        assert left == f"{aside}: Permission denied (1 such)", left
+
+    as_ordinary(work)
+
+    assert aside.exists() and not (aside / "file").exists()
+    assert (ordinary / "base").stat().st_mode & 0o777 == 0o500, "what is not ours keeps its mode"
 
 
 def test_another_worktree_inside_keeps_it(site: Site) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from thrum_kernel.errors import GitFailed, Refused
+from thrum_kernel.errors import Refused
 from thrum_worktrees.git import Writer, failed
 from thrum_worktrees.records import Record, record_of
 from thrum_worktrees.work import Loss, told
@@ -74,22 +75,21 @@ def drop_record(writer: Writer, path: Path) -> None:
         raise failed("worktree remove", answer)
 
 
-def delete(aside: Path) -> None:
+def delete(aside: Path) -> str:
     """Delete what was set aside; no link is followed, folders that may not be written are made so.
 
-    Raises:
-        GitFailed: something of it stays.
+    Returns:
+        Why something of it stays; empty when nothing does.
     """
     if not os.path.lexists(aside):
-        return
+        return ""
     left: list[str] = []
 
     def retry(function: Callable[..., Any], path: str, _: object) -> None:
-        parent = os.path.dirname(path)  # noqa: PTH120 - rmtree speaks in names
         try:
-            for each in (parent, path):
-                if not os.path.islink(each) and os.path.isdir(each):  # noqa: PTH114, PTH112
-                    os.chmod(each, stat.S_IRWXU)  # noqa: PTH101
+            for each in (Path(path).parent, Path(path)):
+                if each.is_relative_to(aside) and each.is_dir() and not each.is_symlink():
+                    each.chmod(stat.S_IRWXU)
             if function in (os.rmdir, os.unlink):
                 function(path)
             else:
@@ -97,8 +97,8 @@ def delete(aside: Path) -> None:
         except OSError as error:
             left.append(f"{path}: {error.strerror}")
 
-    shutil.rmtree(aside, onerror=retry)
-    if left:
-        raise GitFailed(
-            "worktree", f"not everything of {aside} could be deleted: {left[0]}", hint=f"rm -r {aside}"
-        )
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(aside, onexc=retry)
+    else:
+        shutil.rmtree(aside, onerror=retry)
+    return f"{left[0]} ({len(left)} such)" if left else ""

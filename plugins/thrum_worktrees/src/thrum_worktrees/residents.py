@@ -92,7 +92,7 @@ def newcomer(name: str, role: str, module: str, *, intent: str, runtime: str, fo
 
 async def residents(ctx: PluginContext) -> list[Resident]:
     """Every agent of this daemon, those that do not run included."""
-    team = await ctx.call("team.list", include_offline=True)
+    team = await ctx.call("team.list", include_offline=True, with_work=False)
     return [
         _resident(member)
         for member in team["members"]

@@ -1,7 +1,7 @@
 """Take a worktree away with the agents in it, losing nothing.
 
 Look what would be lost · tell the other plugins, which end what runs there · note that it is begun · set the folder
-aside · have git forget it · delete it · end its agents · delete the branch. Until the folder is set aside nothing is
+aside · have git forget it · end its agents · delete the branch · delete the files. Until the folder is set aside nothing is
 done; from then on all that is left can be repeated, and is, by the next daemon too.
 """
 
@@ -123,10 +123,10 @@ class Teardown:
         """Do what is left to do for a worktree whose folder was set aside.
 
         Raises:
-            GitFailed: git cannot do its part, or files cannot be deleted; the next try goes on.
+            GitFailed: git cannot do its part; the next try goes on.
         """
         path, details = undertaking.path, undertaking.details
-        await off_loop(self.ctx, self._delete, path)
+        await off_loop(self.ctx, self._drop_record, path)
         notes = await residents.move_out(self.ctx, details.agents, keep=details.keep_agents)
         deleted = ""
         if details.delete_branch:
@@ -135,7 +135,13 @@ class Teardown:
                 deleted = details.branch
             except Refused as error:
                 notes.append(str(error))
-        await self.undertakings.end(path)
+        left = await off_loop(self.ctx, removing.delete, removing.aside_of(path))
+        if left:
+            notes.append(
+                f"{left}; what is left of it is deleted when the daemon starts, or: rm -r {removing.aside_of(path)}"
+            )
+        else:
+            await self.undertakings.end(path)
         return Gone(details.name, path, details.agents, deleted, notes=tuple(notes))
 
     async def _until_quiet(self, path: Path) -> None:
@@ -191,10 +197,9 @@ class Teardown:
         with self.ground.git.alone():
             removing.set_aside(record, look_again)
 
-    def _delete(self, path: Path) -> None:
+    def _drop_record(self, path: Path) -> None:
         with self.ground.git.alone() as writer:
             removing.drop_record(writer, path)
-        removing.delete(removing.aside_of(path))
 
     def _delete_branch(self, details: Details) -> None:
         with self.ground.git.alone() as writer:
