@@ -197,6 +197,8 @@ def test_commits_that_only_a_deleted_folders_record_leads_to_are_not_dropped(sit
 
     assert "leads to 1 commit that nothing else does" in refused(site, "a", branch="")
 
+    site.base.rename(site.base.with_name("away"))
+    assert f"nor is {site.base}" in refused(site, "a", branch="")
     site.repo.git("worktree", "lock", str(tree.path), "--reason", "on a stick")
     assert "is a locked worktree whose folder is not there (on a stick)" in refused(site, "a", branch="")
 

@@ -225,6 +225,23 @@ def test_when_git_cannot_tell_nothing_may_go(site: Site) -> None:
         lost(site, tree)
 
 
+def test_a_name_that_is_no_utf8_can_be_told(site: Site) -> None:
+    tree = site.worktree("a")
+    (tree.path / os.fsdecode(b"\xff.txt")).write_text("x\n")
+
+    assert lost(site, tree) == {"untracked": ("\ufffd.txt",)}
+
+
+def test_a_disk_that_is_not_there_is_no_deleted_folder(site: Site) -> None:
+    tree = site.worktree("a")
+    shutil.rmtree(tree.path)
+    assert lost(site, tree) == {}, "somebody deleted it"
+
+    site.base.rmdir()
+
+    assert set(lost(site, tree)) == {"missing"}
+
+
 def test_what_is_written_while_it_goes_brings_it_back(site: Site) -> None:
     tree = site.worktree("a")
     record = site.record(tree.path)

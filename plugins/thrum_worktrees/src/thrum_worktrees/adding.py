@@ -166,6 +166,11 @@ def _check_record(
                 + (f" ({record.lock})" if record.lock else ""),
                 hint=f"bring it back, or: git worktree unlock {path}",
             )
+        if not path.parent.exists():
+            raise Refused(
+                f"{path} is a worktree whose folder is not there, nor is {path.parent}",
+                hint="bring the disk back that it lies on, or: git worktree prune",
+            )
         lost = branches.only_in(git, [head.commit] if (head := head_of(git, record.folder)).commit else [])
         if lost.count:
             raise Refused(

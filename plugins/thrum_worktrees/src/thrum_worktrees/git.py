@@ -200,6 +200,11 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **quiet, **settings}
 
 
+def shown(text: str) -> str:
+    """*text*, e.g. a path, as it can be told: what is no UTF-8 in it is replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def failed(command: str, answer: Answer) -> GitFailed:
     """The error for an answer that should have been good."""
     lines = [line for line in answer.error.splitlines() if line.startswith(("fatal: ", "error: "))]
@@ -207,7 +212,7 @@ def failed(command: str, answer: Answer) -> GitFailed:
     reason = (
         lines[0].removeprefix("fatal: ").removeprefix("error: ") if lines else f"exit status {answer.status}"
     )
-    return GitFailed(command, reason)
+    return GitFailed(command, shown(reason))
 
 
 def _taken(descriptor: int) -> bool:

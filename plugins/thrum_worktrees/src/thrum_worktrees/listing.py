@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from thrum_worktrees import residents
+from thrum_worktrees.git import shown
 from thrum_worktrees.records import Listed
 from thrum_worktrees.residents import Resident
 
@@ -36,7 +37,7 @@ def rows(worktrees: Sequence[Listed], everyone: Sequence[Resident]) -> list[Row]
 def _row(worktree: Listed, living: Sequence[Resident]) -> Row:
     first = living[0] if living else None
     return Row(
-        path=str(worktree.path),
+        path=shown(str(worktree.path)),
         branch=worktree.branch,
         head=worktree.head,
         agent=first.name if first else "",

@@ -16,7 +16,7 @@ from typing import Final
 
 from thrum_kernel.errors import Refused
 from thrum_worktrees import branches
-from thrum_worktrees.git import Git, failed
+from thrum_worktrees.git import Git, failed, shown
 from thrum_worktrees.records import Record, head_of, records
 
 IsOurs = Callable[[str], bool]
@@ -39,7 +39,8 @@ class Loss:
     """Something that would be gone.
 
     Attributes:
-        kind: ``changed``, ``untracked``, ``hidden``, ``operation``, ``commits``, ``branch`` or ``submodule``.
+        kind: ``changed``, ``untracked``, ``hidden``, ``missing``, ``operation``, ``commits``, ``branch`` or
+            ``submodule``.
         what: in a few words, without the items.
         items: paths, or commits with their first lines.
     """
@@ -56,9 +57,7 @@ class Loss:
         return f"{self.what} ({shown})"
 
 
-def losses(
-    git: Git, record: Record, tree: Path, *, is_ours: IsOurs, branch_goes: bool, files_went: bool = False
-) -> list[Loss]:
+def losses(git: Git, record: Record, tree: Path, *, is_ours: IsOurs, branch_goes: bool) -> list[Loss]:
     """Everything that would be lost.
 
     Args:
@@ -72,6 +71,8 @@ def losses(
     if tree.exists():
         found += _of_files(git, record, tree, is_ours)
         found += _hidden(git, record, tree)
+    elif not tree.parent.exists():
+        found.append(Loss("missing", f"nobody can look into it: {tree.parent} is not there (a disk?)"))
     found += [
         Loss("operation", text) for name, text in _OPERATIONS.items() if (record.folder / name).exists()
     ]
@@ -119,7 +120,7 @@ def _of_files(git: Git, record: Record, tree: Path, is_ours: IsOurs) -> Iterator
         elif entry[:2] in _BEFORE_PATH:
             changed.append(entry.split(" ", _BEFORE_PATH[entry[:2]])[-1])
     for kind, what, paths in (("changed", "changed file", changed), ("untracked", "new file", untracked)):
-        lost = [path for path in paths if not is_ours(path)]
+        lost = [shown(path) for path in paths if not is_ours(path)]
         if lost:
             yield Loss(kind, _counted(len(lost), what), tuple(lost))
 
@@ -143,7 +144,7 @@ def _hidden(git: Git, record: Record, tree: Path) -> Iterator[Loss]:
     for path in paths:
         has = git.look("hash-object", "--", path, record=record.folder, tree=tree)
         if (tree / path).is_symlink() or has.text != known.get(path):
-            lost.append(path)
+            lost.append(shown(path))
     if lost:
         yield Loss("hidden", _counted(len(lost), "changed file") + " that git does not look at", tuple(lost))
 
