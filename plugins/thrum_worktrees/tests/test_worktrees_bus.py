@@ -11,7 +11,7 @@ from thrum_worktrees import removing
 from worktrees_ground import commit
 
 from thrum_kernel.api import Caller
-from thrum_kernel.errors import InvalidName, NotFound, Refused, ThrumError, UsageError
+from thrum_kernel.errors import AnonymousCaller, InvalidName, NotFound, Refused, ThrumError, UsageError
 from thrum_kernel.testing.harness import Repo
 from thrum_kernel.testing.kernel import Kernel
 
@@ -157,6 +157,21 @@ def test_what_stays_whatever_is_asked(kernel: Kernel, base: Path) -> None:
     assert "is checked out at" in refused(kernel, "worktrees.destroy", name="b", delete_branch=True)
     kernel.call("worktrees.destroy", name="b")
     kernel.call("worktrees.destroy", name="a")
+
+
+def test_somebody_who_is_nobody_and_nowhere_is_refused(kernel: Kernel, base: Path) -> None:
+    kernel.call("worktrees.create", name="a")
+    nobody = Caller(kind="anonymous")
+
+    for method, params in (
+        ("create", {"name": "b"}),
+        ("destroy", {"name": "a", "force": True}),
+        ("setup", {"path": str(base / "a")}),
+    ):
+        with pytest.raises(AnonymousCaller, match=f'anonymous caller cannot invoke "worktrees.{method}"'):
+            kernel.call(f"worktrees.{method}", caller=nobody, **params)
+
+    assert [each.name for each in base.iterdir()] == ["a"]
 
 
 def test_one_made_by_hand_is_found_by_its_folder(kernel: Kernel) -> None:

@@ -49,9 +49,11 @@ def test_a_worktree_an_agent_and_its_session_come_and_go(
     assert "1 new file (draft)" in project.refused("worktree", "teardown", "api.v2")
     assert sessions(tmux_server) == [session], "what is refused ends nothing"
     (path / "draft").unlink()
+    project.at(path)("tmux", "create", "bare", "--cwd", str(path), "--no-agent")
+    tmux_server.session("theirs", cwd=str(path))
     project("worktree", "teardown", "api.v2")
 
-    assert sessions(tmux_server) == [] and not path.exists()
+    assert sessions(tmux_server) == ["theirs"] and not path.exists()
     assert project.json("team", "--all")["members"] == []
 
 

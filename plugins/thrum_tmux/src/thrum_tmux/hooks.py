@@ -17,12 +17,13 @@ from thrum_kernel.api import (
     Service,
     Tables,
     Wake,
+    WorktreeChange,
     hookimpl,
 )
 from thrum_tmux import checks, service
 from thrum_tmux.methods import methods
 from thrum_tmux.restart import section
-from thrum_tmux.session import hinting, records
+from thrum_tmux.session import hinting, leaving, records
 from thrum_tmux.session.statuses import Statuses
 from thrum_tmux.wake.rung import Waking
 
@@ -65,6 +66,13 @@ def thrum_checks(ctx: PluginContext) -> Sequence[Check]:
 async def thrum_hints(ctx: PluginContext, moment: Moment) -> Sequence[Hint]:
     """Around ``tmux create``."""
     return await hinting.hints(ctx, moment)
+
+
+@hookimpl
+async def thrum_worktree(ctx: PluginContext, change: WorktreeChange) -> None:
+    """Ends the sessions of a worktree that is about to go."""
+    if change.kind == "going":
+        await leaving.end_sessions(ctx, change.path)
 
 
 @hookimpl

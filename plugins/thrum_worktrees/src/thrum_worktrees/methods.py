@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from thrum_kernel.api import Call, Caller, Method, PluginContext
-from thrum_kernel.errors import IdentityError, NotFound, Refused, ThrumError, UsageError
+from thrum_kernel.errors import AnonymousCaller, IdentityError, NotFound, Refused, ThrumError, UsageError
 from thrum_worktrees import adding, listing, naming, places, residents, traces, wiring
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.creating import Creation
@@ -117,6 +117,7 @@ class WorktreeMethods:
             Refused: something else is in the way.
             GitFailed: git could not do it; nothing is left of the try.
         """
+        _standing(call)
         residents.check_runtime(params.runtime)
         name, branch = self._named(params)
         new = (
@@ -162,6 +163,7 @@ class WorktreeMethods:
             Refused: something would be lost, or it cannot be taken away.
             GitFailed: git could not do its part; the next try goes on.
         """
+        caller = _standing(call)
         naming.check_part(params.name)
         async with self._one_at_a_time:
             ground = await self._ground()
@@ -169,7 +171,7 @@ class WorktreeMethods:
             if begun is not None:
                 return destroyed(await self._teardown(ground).finish(begun))
             record = await off_loop(self._ctx, self._find, ground, params.name)
-            _check_not_inside(_caller(call), record.path, force=params.force)
+            _check_not_inside(caller, record.path, force=params.force)
             wishes = Wishes(params.delete_branch, params.keep_agent, params.force)
             gone = await self._teardown(ground).carry_out(record, params.name, wishes)
         return destroyed(gone)
@@ -181,6 +183,7 @@ class WorktreeMethods:
             NotFound: no worktree of the repository has its root there.
             Refused: its ``.thrum`` is something else.
         """
+        _standing(call)
         residents.check_runtime(params.runtime)
         async with self._one_at_a_time:
             ground = await self._ground()
@@ -290,15 +293,25 @@ class WorktreeMethods:
             await self._resumption(ground).go_on(undertaking)
 
 
-def _caller(call: Call) -> Caller | None:
-    """Who asks; None when that cannot be told."""
+def _standing(call: Call) -> Caller:
+    """Who asks; somebody without a name, too, who stands in a worktree of the project: the person it belongs to.
+
+    Raises:
+        AnonymousCaller: nobody knows who or where.
+        IdentityError: several identities fit, and nobody knows where.
+    """
     try:
-        return call.caller
+        caller = call.caller
     except IdentityError as error:
-        return getattr(error, "caller", None)
+        found = getattr(error, "caller", None)
+        if not isinstance(found, Caller):
+            raise
+        caller = found
+    if caller.kind == "anonymous" and caller.worktree is None:
+        raise AnonymousCaller(call.method)
+    return caller
 
 
-def _check_not_inside(caller: Caller | None, path: Path, *, force: bool) -> None:
-    cwd = caller.cwd if caller is not None else None
-    if cwd is not None and cwd.is_relative_to(path) and not force:
+def _check_not_inside(caller: Caller, path: Path, *, force: bool) -> None:
+    if caller.cwd is not None and caller.cwd.is_relative_to(path) and not force:
         raise Refused(f"you stand in {path}", hint="cd out of it, then retry")
