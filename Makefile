@@ -6,7 +6,7 @@ PY = .venv/bin/python
 setup:
 	@sh scripts/setup.sh
 
-demo: setup          ## two agents in a scratch repository and one in a clone: register, message, reply, wait, sync
+demo: setup          ## two agents in a scratch repository and one in a clone: register, message, reply, wait, a monitor, sync
 	@$(PY) examples/demo.py
 
 test: wheels         ## every check, with counts that end in about ten minutes on two cores

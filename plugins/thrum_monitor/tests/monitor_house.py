@@ -56,16 +56,15 @@ class House:
     cli: Cli
     repo: Repo
 
-    @property
-    def log(self) -> Path:
-        """A file to be watched."""
-        path = self.repo.path.parent / "build.log"
+    def log(self, name: str) -> Path:
+        """The file that a monitor watches."""
+        path = self.repo.path.parent / f"{name}.log"
         path.touch()
         return path
 
-    def write(self, text: str) -> None:
+    def write(self, text: str, *, name: str = "build") -> None:
         """Add a line to the file that is watched."""
-        with self.log.open("a") as file:
+        with self.log(name).open("a") as file:
             file.write(f"{text}\n")
 
     def start(self, name: str, *command: str, match: str = "FAIL", to: str = "@rev", **options: str) -> str:
@@ -92,7 +91,7 @@ class House:
 
     def watch_log(self, name: str = "build", **options: str) -> str:
         """Start a monitor that watches the file."""
-        return self.start(name, "tail", "-n", "0", "-F", str(self.log), **options)
+        return self.start(name, "tail", "-n", "+1", "-F", str(self.log(name)), **options)
 
     def show(self, name: str) -> dict[str, Any]:
         """A monitor as it is."""

@@ -87,13 +87,13 @@ def test_a_program_is_found_by_the_callers_path_and_its_variables_are_passed_on(
 
 
 def test_a_monitor_outlives_its_daemon_and_doctor_tells_of_dead_ones(house: House) -> None:
-    house.watch_log("build")
-    pid = house.show("build")["pid"]
+    house.watch_log("again")
+    pid = house.show("again")["pid"]
     house.cli("daemon", "stop")
     assert not is_running(pid)
     house.cli("daemon", "start")
-    until(lambda: house.show("build").get("pid") not in (None, pid), what="the next start")
-    house.write("FAIL after the restart")
+    until(lambda: house.show("again").get("pid") not in (None, pid), what="the next start")
+    house.write("FAIL after the restart", name="again")
     until(house.texts, what="the alarm")
     looked = house.cli.run("doctor", "--json").out
     assert "1 running" in json.dumps(json.loads(looked))
@@ -103,7 +103,7 @@ def test_a_monitor_outlives_its_daemon_and_doctor_tells_of_dead_ones(house: Hous
     kept.chmod(0o644)
     assert f"{kept} can be read by others" in house.cli.run("doctor").out
     house.cli("inbox")
-    for name in ("build", "secret"):
+    for name in ("again", "secret"):
         house.cli("monitor", "delete", name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from monitor_house import is_running, python, session_of, until
 from monitor_runner import Talk
 from thrum_monitor.frames import Ended, Forget, Go, Launch, Matched, Running, Skipped, Stop
+
+SOAK_S = 600.0 if os.environ.get("THRUM_SOAK") else 2.0
 
 
 @pytest.fixture
@@ -184,3 +187,29 @@ def test_a_bad_launch_is_an_end(talk: Talk) -> None:
     talk.say(Go(run="run_1"))
     talk.say(Stop(run="run_1", grace_s=0))
     assert talk.lines() == []
+
+
+@pytest.mark.soak
+def test_memory_stays_flat_while_output_never_ends(talk: Talk) -> None:
+    """Ten minutes in the soak: a log, an endless line, more than the budget, and a storm of matches, side by side."""
+    steady = "import os,time\nwhile True: os.write(1, b'some line of a log\\n' * 1000); time.sleep(0.02)"
+    endless = steady.replace("\\n'", "'")
+    storm = steady.replace("some line", "FAIL line").replace("1000", "100")
+    flood = steady.replace("; time.sleep(0.02)", "")
+    for number, code in enumerate((steady, endless, storm, flood)):
+        talk.launch(*python(code), run=f"run_{number}", monitor=f"mon_{number}", bytes_a_second=4 << 20)
+    runner = psutil.Process(talk.process.pid)
+    settle(talk, SOAK_S / 10)
+    settled = runner.memory_info().rss
+    settle(talk, SOAK_S)
+    assert runner.memory_info().rss - settled < 4 << 20
+    assert all(is_running(child.pid) for child in runner.children())
+    assert len(runner.children()) == 4
+
+
+def settle(talk: Talk, seconds: float) -> None:
+    """Let everything go on for a while; what the runner says is heard and forgotten."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        talk.listen()
+        talk.words.clear()
