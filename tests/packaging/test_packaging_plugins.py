@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,6 +164,34 @@ def test_a_teams_guard_refuses_from_its_wheel_and_without_it_messages_pass(
         alice(*to_mallory)
 
         assert "psst" in members.agents["mallory"]("inbox")
+
+
+def test_a_monitor_outlives_the_removal_of_its_plugin_and_leaves_nothing_running(
+    environment: Environment, repo: Repo, thrum_spawner: Spawner
+) -> None:
+    command = ("sh", "-c", "echo FAIL; exec sleep 600")
+    start = ("monitor", "start", "--name", "build", "--match", "FAIL", "--to", "@bob", "--", *command)
+    with team(environment.programs, repo, thrum_spawner) as members:
+        alice, bob = members.agents["alice"], members.agents["bob"]
+        with environment.having("thrum-monitor"):
+            alice("daemon", "restart")
+            alice(*start)
+            pid = alice.json("monitor", "show", "build")["pid"]
+            assert "FAIL" in bob("wait", "--timeout", "30s")
+        alice("daemon", "restart")
+
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+        assert "install thrum-monitor" in alice.refused("monitor", "list")
+        members.exchange()
+        assert "FAIL" in bob("inbox")
+        with environment.having("thrum-monitor"):
+            alice("daemon", "restart")
+            deadline = time.monotonic() + 30
+            while not alice.json("monitor", "show", "build").get("suppressed"):  # within the window of before
+                assert time.monotonic() < deadline, "it was not started again"
+            alice("monitor", "delete", "build")
+            assert alice.json("monitor", "list", "--all") == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
