@@ -119,4 +119,7 @@ def _is_plain(value: Any) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
-    return str(value) if isinstance(value, PurePath) else value
+    if isinstance(value, str | PurePath):
+        # Names of files may hold any bytes; what travels is text.
+        return str(value).encode(errors="surrogateescape").decode(errors="replace")
+    return value

@@ -221,9 +221,24 @@ class Inbox:
             hint="leave for_agent out to see messages to anyone",
         )
 
+    def _author(self, name: str) -> AgentRow:
+        """Who wrote: an agent, or a name that writes here without being registered.
+
+        Raises:
+            NotFound: nobody did.
+        """
+        try:
+            return self._people.find(name)
+        except NotFound:
+            local = self._people.directory.local
+            sender = queries.sender_named(self._ground.cache, name.strip().removeprefix("@"), local)
+            if sender is None:
+                raise
+            return sender
+
     def _filter(self, params: ListParams, reader: AgentRow | None) -> Filter:
         return Filter(
-            author=self._people.find(params.author_id).id if params.author_id else None,
+            author=self._author(params.author_id).id if params.author_id else None,
             not_author=reader.id if params.exclude_self and reader is not None else None,
             scope=(params.scope.type, params.scope.value) if params.scope else None,
             ref=(params.ref.type, params.ref.value) if params.ref else None,

@@ -36,7 +36,7 @@ def test_a_line_that_matches_is_a_message_and_a_stop_ends_the_command(house: Hou
     assert not is_running(pid) and not session_of(pid)
     until(lambda: len(house.texts()) == 2, what="what was suppressed")
     assert house.texts() == ["panic: nil", "FAIL again\n(suppressed during last 1m)"]
-    (first, *_) = house.cli.json("inbox", "--unread")["messages"]
+    (first, *_) = house.cli.json("inbox", "--unread", "--from", "@monitor:build")["messages"]
     assert first["agent_id"] == "monitor:build"
     assert house.cli.json("monitor", "list") == []
     assert house.cli.json("monitor", "list", "--all")[0]["status"] == "stopped"
@@ -64,6 +64,7 @@ def test_mistakes_are_one_clear_line(house: House) -> None:
         ((*start, "--debounce", "soon", "--", "true"), 'Error: invalid duration "soon" for --debounce'),
         ((*start, "--env", "NOT_MINE", "--", "true"), "Error: --env NOT_MINE: you have no such variable"),
         ((*start, "--", "no-such-program"), "Error: there is no program no-such-program"),
+        ((*start, "--", "true", "\udcff"), r"Error: b'\xff' is no UTF-8"),
         (("monitor", "stop", "ghost"), "Error: monitor not found: ghost"),
     ):
         assert house.cli.refused(*words).splitlines()[0] == told

@@ -92,6 +92,15 @@ def local_agent(cache: Cache, name: str, daemon_id: str) -> AgentRow | None:
     return next((agent for agent in agents_named(cache, name) if agent.home == daemon_id), None)
 
 
+def sender_named(cache: Cache, name: str, daemon_id: str) -> AgentRow | None:
+    """The name that wrote on this daemon without being registered: the daemon's own, or a plugin's."""
+    rows = cache.read(
+        f"{_AGENT} WHERE a.kind = 'sender' AND a.name = ? AND d.daemon_id = ?",
+        (name, daemon_id),
+    )
+    return _agent(rows[0]) if rows else None
+
+
 def agent_by_incarnation(cache: Cache, incarnation: str) -> AgentRow | None:
     """One incarnation, also when deleted; None when nothing is known of it."""
     rows = cache.read(f"{_AGENT} WHERE a.incarnation = ?", (incarnation,))

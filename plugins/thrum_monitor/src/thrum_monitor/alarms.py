@@ -52,15 +52,18 @@ class Alarms:
 
     async def _send_all(self) -> bool:
         """Whether something could not be sent."""
-        is_left = False
+        failed: dict[str, Exception] = {}
         for alarm in self._store.due():
             try:
-                await self._send(alarm)
+                if alarm.target not in failed:
+                    await self._send(alarm)
+                    continue
             except (ThrumError, sqlite3.Error) as error:
                 self._doubtful.add(alarm.key)
-                is_left = True
-                await self._note(alarm, error)
-        return is_left
+                failed[alarm.target] = error
+            # One that cannot be reached is not tried again for each alarm.
+            await self._note(alarm, failed[alarm.target])
+        return bool(failed)
 
     async def _send(self, alarm: Alarm) -> None:
         rerouted_to: str | None = None

@@ -162,7 +162,7 @@ class Keeper:
             )
 
     def next_run_us(self, monitor: Monitor) -> int | None:
-        """When a scheduled monitor runs next; None when it runs now, or not at all."""
+        """When a monitor is started next; None when it runs now, or is not kept."""
         kept = self._kept.get(monitor.id)
         return kept.next_run_us if kept is not None and not kept.is_over else None
 

@@ -25,6 +25,7 @@ NOT_STARTED: Final = 127
 _TROUBLE_S: Final = 5.0
 """How long to wait after the database failed."""
 _STOP_MARGIN_S: Final = 3.0
+_START_S: Final = 8.0
 
 
 class NotStarted(ThrumError):
@@ -62,7 +63,7 @@ class Kept:
 
     Attributes:
         monitor: its row, as it was when it was last started; what changes meanwhile is in the table.
-        next_run_us: when a scheduled one runs next, microseconds since 1970; None while it does.
+        next_run_us: when it is started next, by its schedule or after it ended; microseconds since 1970, None while it runs.
     """
 
     def __init__(self, monitor: Monitor, means: Means) -> None:
@@ -87,9 +88,15 @@ class Kept:
         """The process id of the first launch; None for a scheduled one.
 
         Raises:
-            NotStarted: it did not become the command.
+            NotStarted: it did not become the command, or not in time.
         """
-        return await asyncio.shield(self._first)
+        try:
+            async with asyncio.timeout(_START_S):
+                return await asyncio.shield(self._first)
+        except TimeoutError:
+            raise NotStarted(
+                "the process that runs the monitors does not answer", hint="thrum daemon restart"
+            ) from None
 
     def matched(self, word: Matched) -> None:
         """Lines of its output matched."""
@@ -131,6 +138,8 @@ class Kept:
             except (ThrumError, sqlite3.Error, OSError) as error:
                 self._ctx.log.error("monitor %s: %s", self.monitor.name, error)
                 self._end_run()
+                if not self._first.done():
+                    self._first.set_exception(NotStarted(str(error)))
                 await asyncio.sleep(_TROUBLE_S)
 
     async def _again_and_again(self) -> None:
@@ -142,7 +151,9 @@ class Kept:
             if delay_s is None:
                 await self._give_up(self._restarts.why(), ended)
                 return
+            self.next_run_us = self._ctx.clock.now_us() + round(delay_s * 1e6)
             await asyncio.sleep(delay_s)
+            self.next_run_us = None
 
     async def _by_schedule(self) -> None:
         schedule = self._means.schedule(self.monitor.schedule)

@@ -255,6 +255,7 @@ class MonitorMethods:
             problem=next((alarm.problem for alarm in due if alarm.problem), ""),
             suppressed=monitor.window.suppressed,
             skipped_bytes=monitor.skipped_bytes,
+            dropped=monitor.dropped,
         )
 
 

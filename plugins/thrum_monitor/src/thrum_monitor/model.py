@@ -56,10 +56,11 @@ class ListParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class MonitorView(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A monitor.
 
-    ``env`` has the names of its variables; their values are never shown. ``reason`` says why it is dead,
+    ``next_run_at`` is when it is started next, by its schedule or because it ended. ``env`` has the names of its variables; their values are never shown. ``reason`` says why it is dead,
     ``rerouted_to`` who gets its alarms while its target is gone, ``undelivered`` how many could not be sent yet and
     ``problem`` why, ``suppressed`` how many matches in the window that is open were not told yet, ``skipped_bytes`` how
-    much of its output was never looked at. ``last_exit_code`` is negative for a signal.
+    much of its output was never looked at, ``dropped`` how many alarms were given up because too many waited for a target
+    that is gone. ``last_exit_code`` is negative for a signal.
     """
 
     id: str
@@ -87,6 +88,7 @@ class MonitorView(msgspec.Struct, kw_only=True, omit_defaults=True):
     problem: str = ""
     suppressed: int = 0
     skipped_bytes: int = 0
+    dropped: int = 0
 
 
 class LogsParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

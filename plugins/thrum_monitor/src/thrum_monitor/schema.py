@@ -40,6 +40,7 @@ TABLES: Final = Tables(
                     run TEXT NOT NULL DEFAULT '',
                     rerouted_to TEXT NOT NULL DEFAULT '',
                     skipped_bytes INTEGER NOT NULL DEFAULT 0,
+                    dropped INTEGER NOT NULL DEFAULT 0,
                     window INTEGER NOT NULL DEFAULT 0,
                     window_ends_us INTEGER NOT NULL DEFAULT 0,
                     suppressed INTEGER NOT NULL DEFAULT 0,

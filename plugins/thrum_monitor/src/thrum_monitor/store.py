@@ -59,6 +59,7 @@ class Monitor:
     run: str = ""
     rerouted_to: str = ""
     skipped_bytes: int = 0
+    dropped: int = 0
     window: Window = field(default_factory=Window)
 
 
@@ -75,6 +76,8 @@ class Alarm:
     problem: str = ""
 
 
+MAX_DUE: Final = 200
+"""Alarms of one monitor that wait for somebody to send them to."""
 _LISTS: Final = ("argv", "env")
 _PLAIN: Final = tuple(each.name for each in fields(Monitor) if each.name not in (*_LISTS, "window"))
 _WINDOW: Final = ("window", "window_ends_us", "suppressed", "first_suppressed")
@@ -150,11 +153,7 @@ class Store:
             if plain:
                 db.execute(f"UPDATE monitors SET {sets} WHERE id = ?", (*plain.values(), monitor))
             for alarm in alarms:
-                due = [getattr(alarm, name) for name in _ALARM]
-                db.execute(
-                    f"INSERT OR IGNORE INTO monitor_alarms ({', '.join(_ALARM)}) VALUES ({', '.join('?' * len(due))})",
-                    due,
-                )
+                _note(db, alarm)
 
         await self._ctx.write(change)
 
@@ -204,6 +203,19 @@ class Store:
 
     async def _write(self, sql: str, *params: Any) -> None:
         await self._ctx.write(lambda db: db.execute(sql, params).rowcount)
+
+
+def _note(db: sqlite3.Connection, alarm: Alarm) -> None:
+    """Write down an alarm, once; where too many wait already it is counted, and the count is shown."""
+    (waiting,) = db.execute(
+        "SELECT count(*) FROM monitor_alarms WHERE monitor = ?", (alarm.monitor,)
+    ).fetchone()
+    if waiting >= MAX_DUE:
+        db.execute("UPDATE monitors SET dropped = dropped + 1 WHERE id = ?", (alarm.monitor,))
+        return
+    due = [getattr(alarm, name) for name in _ALARM]
+    marks = ", ".join("?" * len(due))
+    db.execute(f"INSERT OR IGNORE INTO monitor_alarms ({', '.join(_ALARM)}) VALUES ({marks})", due)
 
 
 def _monitor(row: Sequence[Any]) -> Monitor:
