@@ -1,9 +1,10 @@
-"""A pane with the fake runtime in it, on a real tmux server that keeps the screen of every keystroke of ours."""
+"""Panes with the fake runtime in them, on a real tmux server that notes every keystroke with what it held then."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,6 +30,39 @@ ID = "msg_01JD3Z5T7W9Y1B3D5F7H9K1M3P"
 LINE = f"New message from @ada ({ID}) -- run: thrum inbox"
 FAST = Timing(quiet_s=0.05, steady_s=0.04, echo_s=0.4, enter_delay_s=0.05, entered_s=0.3, look_s=0.05)
 
+_NOTED = (
+    "pane_id",
+    "pane_current_command",
+    "pane_in_mode",
+    "C:Do you want to proceed",
+    "C:trust this folder",
+    "C:Which model shall be used",
+    "hook_arguments",
+    "pane_title",
+)
+_END = "~~"
+
+
+@dataclass(frozen=True, slots=True)
+class Keystroke:
+    """Something that was typed by a command, and what tmux held of the pane as it took it.
+
+    Attributes:
+        what: arguments of ``send-keys``.
+        program: name of the one in the foreground.
+        owner, draft: what the fake runtime had told of itself in the title by then.
+        in_mode: the pane was in copy mode.
+        has_dialog: a dialog was on the screen.
+    """
+
+    pane: str
+    what: str
+    program: str
+    owner: str
+    draft: str
+    in_mode: bool
+    has_dialog: bool
+
 
 @dataclass(slots=True)
 class House:
@@ -41,7 +75,6 @@ class House:
 
     tmux: TmuxServer
     server: Server
-    _audited: int = 0
 
     @contextlib.contextmanager
     def agent(self, name: str, folder: Path, **options: object) -> Iterator[FakeRuntime]:
@@ -50,9 +83,7 @@ class House:
         cwd = folder / f"{name}-cwd"
         cwd.mkdir(exist_ok=True)
         size = ("-x", "100", "-y", "30")
-        self.tmux(
-            "new-session", "-d", "-s", name, *size, "-c", str(cwd), f"{fake.command()}; exec bash --norc"
-        )
+        self.tmux("new-session", "-d", "-s", name, *size, "-c", str(cwd), in_shell(fake))
         self.tmux("set-option", "-t", name, "@thrum-managed", "1")
         self.tmux("set-option", "-t", name, "@thrum-thrum-dir", OURS)
         try:
@@ -71,21 +102,36 @@ class House:
         await until(lambda: self.server.is_heard(row.id))
         return LivePane(self.server, snapshot.server, snapshot.panes_of(row.id)[0])
 
-    def keystrokes(self) -> list[list[str]]:
-        """For each keystroke since the last time, the screen that tmux held as it took it."""
-        names = self.tmux("list-buffers", "-F", "#{buffer_name}").split()
-        screens = [self.tmux("show-buffer", "-b", name).split("\n") for name in reversed(names)]
-        for name in names:
-            self.tmux("delete-buffer", "-b", name)
-        return screens
+    def keystrokes(self) -> list[Keystroke]:
+        """What commands typed since the last time."""
+        told = self.tmux.run("show-options", "-gv", "@noted").stdout.removesuffix("\n")
+        self.tmux("set-option", "-g", "@noted", "")
+        return [_keystroke(each) for each in told.split(_END) if each]
+
+
+def _keystroke(told: str) -> Keystroke:
+    pane, program, in_mode, *dialogs, what, title = told.split("|", len(_NOTED) - 1)
+    owner, draft = "", ""
+    if title.startswith("truth "):
+        _, _, owner, text = title.split(" ", 3)
+        draft = json.loads(text)
+    return Keystroke(
+        pane, what, program, owner, draft, in_mode == "1", any(found != "0" for found in dialogs)
+    )
+
+
+def in_shell(fake: FakeRuntime) -> str:
+    """The command that a pane runs: the fake runtime, and a shell once that ends."""
+    return f"{fake.command()}; printf '\\033]2;a shell\\007'; exec bash --norc"
 
 
 @contextlib.asynccontextmanager
 async def house(tmux: TmuxServer) -> AsyncIterator[House]:
-    """A server where each ``send-keys`` leaves the screen of its pane in a buffer, in the same turn of tmux."""
+    """A server where each ``send-keys`` is noted in the same turn of tmux."""
     tmux("start-server", ";", "set-option", "-g", "exit-empty", "off")
-    tmux("set-option", "-g", "buffer-limit", "100000")
-    tmux("set-hook", "-g", "after-send-keys", "capture-pane")
+    noted = "|".join(f"#{{{name}}}" for name in _NOTED)
+    tmux("set-option", "-g", "@noted", "")
+    tmux("set-hook", "-g", "after-send-keys", f"set-option -agF @noted '{noted}{_END}'")
     reader = Reader()
 
     def is_ours(row: SessionRow) -> bool:

@@ -66,6 +66,7 @@ class Agent:
         self.dialog = ""
         self.busy_s = options.busy_s
         self.queues = options.queues
+        self.keeps_transcript = True
         self.paste_s = options.paste_s
         self.verb = "Working"
         self.said: list[str] = ["Welcome. This is a fake agent for tests.", ""]
@@ -105,7 +106,6 @@ class Agent:
             shows_prompt=not self._is_starting and (self.queues or not self.is_working),
             dialog=self.dialog,
             frame=self._frame,
-            with_truth=self._options.truth,
         )
 
     def say(self, text: str) -> None:
@@ -247,7 +247,8 @@ class Agent:
     def _do(self, text: str) -> None:
         """One turn: hooks, the tool, thinking, and again while the last hook says so."""
         told = self.hooks.run("UserPromptSubmit", prompt=text)
-        self.transcript.user(text)
+        if self.keeps_transcript:
+            self.transcript.user(text)
         for round_ in range(3):
             if told.context:
                 self.transcript.user(told.context, is_meta=True)

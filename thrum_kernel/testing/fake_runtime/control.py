@@ -69,9 +69,9 @@ class Control:
         self._agent.drops.rate, self._agent.drops.kinds = rate, tuple(kinds)
 
     def _set(self, **fields: Any) -> None:
-        """Change how it behaves: ``face``, ``busy_s``, ``queues``, ``paste_s``."""
+        """Change how it behaves: ``face``, ``busy_s``, ``queues``, ``paste_s``, ``keeps_transcript``."""
         for name, value in fields.items():
-            if name not in ("face", "busy_s", "queues", "paste_s"):
+            if name not in ("face", "busy_s", "queues", "paste_s", "keeps_transcript"):
                 raise KeyError(name)
             setattr(self._agent, name, value)
 

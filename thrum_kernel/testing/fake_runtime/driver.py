@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import socket
@@ -94,13 +95,22 @@ class FakeRuntime:
             time.sleep(0.01)
         raise TimeoutError("the fake runtime does not come up")
 
+    def reconnect(self) -> None:
+        """Be connected to a run of it that was started after the last one ended. Raises TimeoutError."""
+        self._disconnect()
+        self.connect()
+
     def close(self) -> None:
         """Let go of it; it goes on."""
+        self._disconnect()
+        self._short.cleanup()
+
+    def _disconnect(self) -> None:
         if self._socket is not None:
-            self._stream.close()
+            with contextlib.suppress(OSError):  # what was not sent is lost with the connection
+                self._stream.close()
             self._socket.close()
             self._socket = None
-        self._short.cleanup()
 
     # --- orders ------------------------------------------------------------------------------------------------------
 

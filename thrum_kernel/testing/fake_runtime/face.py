@@ -1,7 +1,7 @@
 """How the program looks: rows and cursor from what it is about. No I/O.
 
 Three faces, as agents have them: ``rule`` (a prompt between two lines), ``box`` (a frame around it) and ``bare`` (a sign
-and the text). The first row can carry the truth for a test (`Scene.truth`), which no reader of screens may use.
+and the text). The window's title can carry the truth for a test (`Scene.truth`), which no reader of screens sees.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ class Scene:
         shows_prompt: the prompt box is there (also while it works, if it takes input then).
         dialog: name of the question it asks; empty when none.
         frame: counts what was drawn.
-        with_truth: draw the row for tests.
     """
 
     face: Face = "rule"
@@ -50,7 +49,6 @@ class Scene:
     dialog: str = ""
     footer: str = "  ? for shortcuts"
     frame: int = 0
-    with_truth: bool = False
 
     @property
     def owner(self) -> Owner:
@@ -63,7 +61,7 @@ class Scene:
 
     @property
     def truth(self) -> str:
-        """The row for tests: frame, owner, and the draft."""
+        """The title for tests: frame, owner, and the draft."""
         return f"{TRUTH}{self.frame} {self.owner} {json.dumps(self.draft, ensure_ascii=False)}"
 
 
@@ -78,16 +76,15 @@ class Drawn:
 def draw(scene: Scene, columns: int, lines: int) -> Drawn:
     """The screen of *scene* in a window of this size; what does not fit is left out at the top."""
     lower, cursor = _lower(scene, columns)
-    top = [scene.truth] if scene.with_truth else []
-    lower = lower[-max(1, lines - len(top)) :]
-    room = max(0, lines - len(top) - len(lower))
+    lower = lower[-lines:]
+    room = lines - len(lower)
     said = [piece for row in scene.said for piece in _wrapped(row, columns)][-room:] if room else []
-    rows = [_cut(row, columns) for row in (*top, *said, *lower)][:lines]
+    rows = [_cut(row, columns) for row in (*said, *lower)]
     rows += [""] * (lines - len(rows))
     if cursor is None:
         return Drawn(tuple(rows), None)
     x, from_end = cursor
-    y = len(top) + len(said) + len(lower) - from_end
+    y = len(said) + len(lower) - from_end
     return Drawn(tuple(rows), (min(x, columns - 1), max(0, y)))
 
 

@@ -28,7 +28,7 @@ class Options:
         drop, drops, seed: see `drops.Drops`.
         face: how it looks.
         placeholder: what an empty prompt box says.
-        truth: show the row for tests.
+        truth: let the window's title say how things stand (`face.Scene.truth`).
     """
 
     control: Path | None

@@ -41,6 +41,7 @@ class Terminal:
         os.set_blocking(self._woken, False)
         self._decoder = Decoder()
         self._control_path = options.control
+        self._has_title = options.truth
         self._agent = Agent(options, cwd=cwd, env=env, later=self._later)
         self._control = Control(self._agent, self._draw)
         self._drawn: tuple[os.terminal_size, Drawn] | None = None
@@ -82,7 +83,8 @@ class Terminal:
         self._drawn = (size, drawn)
         rows = "".join(f"\x1b[{number};1H{row}\x1b[K" for number, row in enumerate(drawn.rows, start=1))
         cursor = "" if drawn.cursor is None else f"\x1b[{drawn.cursor[1] + 1};{drawn.cursor[0] + 1}H\x1b[?25h"
-        data = f"\x1b[?25l{rows}{cursor}".encode()
+        title = f"\x1b]2;{scene.truth}\x07" if self._has_title else ""
+        data = f"\x1b[?25l{rows}{cursor}{title}".encode()
         while data:
             data = data[os.write(self._out, data) :]
         return scene.frame

@@ -26,6 +26,7 @@ from thrum_tmux.restart import section
 from thrum_tmux.session import hinting, leaving, records
 from thrum_tmux.session.statuses import Statuses
 from thrum_tmux.wake.rung import Waking
+from thrum_tmux.wake.silence import Silence
 
 
 @hookimpl
@@ -42,12 +43,15 @@ def thrum_methods(ctx: PluginContext) -> Sequence[Method]:
 
 @hookimpl
 def thrum_services(ctx: PluginContext) -> Sequence[Service]:
-    """Control clients."""
+    """Control clients, and who is silent though it works."""
 
     async def hear(started: Callable[[], None]) -> None:
         await service.hear(ctx, started)
 
-    return (Service(name="tmux.control", run=hear, stop_time_s=3.0),)
+    return (
+        Service(name="tmux.control", run=hear, stop_time_s=3.0),
+        Service(name="tmux.silence", run=Silence(ctx).watch),
+    )
 
 
 @hookimpl

@@ -9,6 +9,7 @@ from typing import Final
 
 from thrum_kernel.api import Evidence, PluginContext, RuntimePreset, Wake
 from thrum_kernel.errors import ThrumError
+from thrum_tmux.identities import identities
 from thrum_tmux.pane import Look, Pane
 from thrum_tmux.panes import Panes
 from thrum_tmux.screen import patterns
@@ -23,7 +24,7 @@ from thrum_tmux.wake.storm import Breaker, Limits, Storm
 
 MEANS: Final = "tmux"
 RETRY_S: Final = 30.0
-"""A pane that could not be typed into is looked at again after so many seconds."""
+"""A pane that could not be typed into is looked at again after so many seconds, or as many as it was waited for."""
 STEADY_S: Final = 0.2
 """A prompt box must stay the same for so long to be believed."""
 _LOOK_S: Final = 0.5
@@ -57,7 +58,7 @@ class Waking:
         try:
             return await self._typed(wake, pane, nudge)
         except (ThrumError, patterns.PatternBroken) as error:
-            return self._failed(wake, str(error), retry_s=RETRY_S)
+            return self._failed(wake, str(error), retry_s=_retry_s(nudge))
 
     async def _storm(self, wake: Wake, nudge: Nudge) -> Storm | None:
         """Why the agent may not be woken; None when it may."""
@@ -71,10 +72,12 @@ class Waking:
     async def _typed(self, wake: Wake, pane: Pane, nudge: Nudge) -> Evidence:
         """Type the line, and wait for proof."""
         program = await self._program(await pane.look())
-        preset = self._preset(wake.agent_id, program)
+        preset = await self._preset(wake.agent_id, program)
         if preset is None:
             what = program.name or "nothing"
-            return self._failed(wake, f"its runtime does not run in its pane, but {what}", retry_s=RETRY_S)
+            return self._failed(
+                wake, f"its runtime does not run in its pane, but {what}", retry_s=_retry_s(nudge)
+            )
         found = patterns.of(preset)
         if not found.knows_prompt:
             return self._failed(wake, f"nothing is known of the prompt of {preset.display_name}")
@@ -95,14 +98,14 @@ class Waking:
         )
         typed = await injection.run(max(0.0, nudge.dispatch_deadline_seconds))
         if typed.state != "submitted":
-            return self._not_entered(wake, typed)
+            return self._not_entered(wake, typed, nudge)
         return await self._proven(wake, pane, transcripts, before, nudge)
 
-    def _not_entered(self, wake: Wake, typed: Typed) -> Evidence:
+    def _not_entered(self, wake: Wake, typed: Typed, nudge: Nudge) -> Evidence:
         if typed.reason == MOOT:
             return Evidence("injected", MEANS, ())
         standing = "; our line stands in its prompt" if typed.state == "left" else ""
-        return self._failed(wake, f"{typed.reason}{standing}", retry_s=RETRY_S)
+        return self._failed(wake, f"{typed.reason}{standing}", retry_s=_retry_s(nudge))
 
     # --- proof -------------------------------------------------------------------------------------------------------
 
@@ -153,16 +156,17 @@ class Waking:
     async def _runtime_of(self, look: Look) -> str:
         return (await self._program(look)).runtime
 
-    def _preset(self, agent: str, program: Program) -> RuntimePreset | None:
+    async def _preset(self, agent: str, program: Program) -> RuntimePreset | None:
         """The runtime that is to be typed into: the one that runs there; a shell only for an agent that is one."""
         name = program.runtime
-        if name == SHELL and self._registered_runtime(agent) != SHELL:
+        if name == SHELL and await self._own_runtime(agent) != SHELL:
             return None
         return next((preset for preset in self._ctx.presets() if preset.name == name), None)
 
-    def _registered_runtime(self, agent: str) -> str:
-        rows = self._ctx.read("SELECT runtime FROM agents WHERE agent_id = ?", (agent,))
-        return next((runtime for (runtime,) in rows if runtime), "")
+    async def _own_runtime(self, agent: str) -> str:
+        """What the agent was launched as."""
+        found = await identities(self._ctx, name=agent)
+        return next((each.runtime or each.preferred_runtime for each in found), "")
 
     async def _is_noticed(self, agent: str, message_ids: Sequence[str]) -> bool:
         """Whether *agent* has seen or read all of *message_ids*."""
@@ -199,3 +203,7 @@ def _limits(nudge: Nudge) -> Limits:
     return Limits(
         wakes=nudge.storm_wakes, per_minute=nudge.storm_per_minute, pause_s=nudge.storm_pause_seconds
     )
+
+
+def _retry_s(nudge: Nudge) -> float:
+    return max(0.1, min(RETRY_S, nudge.dispatch_deadline_seconds))
