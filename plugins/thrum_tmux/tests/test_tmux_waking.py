@@ -158,3 +158,22 @@ async def _nothing() -> None:
     import asyncio
 
     await asyncio.sleep(0.02)
+
+
+def test_a_worker_whose_terminal_is_silent_is_asked_once_more_and_no_more(open_town: Open) -> None:
+    settings = {"working_idle_seconds": 0.5, "working_idle_times": 1}
+    with open_town(**settings) as here, here.living("bob") as bob, here.living("carol") as carol:
+        carol.fake.dialog("tool_confirmation")
+        for each in (bob, carol):
+            each.agent.call("agent.set-status", agent=each.session, status="working")
+
+        here.kernel.until(lambda: bob.submitted())
+
+        (asked,) = bob.agent.inbox()
+        assert asked.startswith("Your status is working, but your terminal has shown nothing for")
+        assert bob.submitted()[0].startswith("New message from @tmux:wake (msg_")
+        ada = here.kernel.agent("ada")
+        here.becomes(ada, ada.send("later", to="@bob"), "seen")
+        assert len(bob.agent.inbox()) == 2 and carol.agent.inbox() == [], (
+            "who waits for an answer is not asked"
+        )

@@ -79,8 +79,7 @@ class Silence:
             return _OFF_S
         for name in self._asked.keys() - working:
             del self._asked[name]
-        here = {found.row.agent for found in self.ctx.shared(Panes).managed()}
-        waits = [await self._agent(name, nudge) for name in sorted(working & here)]
+        waits = [await self._agent(name, nudge) for name in sorted(working)]
         return max(_SHORTEST_S, min([nudge.working_idle_seconds, *waits]))
 
     async def _agent(self, name: str, nudge: Nudge) -> float:
