@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from thrum_kernel.api import Call, Caller, PluginContext
+from thrum_kernel.api import Call, PluginContext
 from thrum_kernel.errors import Refused, ThrumError, UsageError
 from thrum_tmux import names
 from thrum_tmux.errors import PaneMissing
@@ -20,6 +20,7 @@ from thrum_tmux.session.records import Record
 from thrum_tmux.session.registering import register
 from thrum_tmux.session.sessions import SessionExists, Sessions
 from thrum_tmux.session.shapes import CreateParams, CreateResult
+from thrum_tmux.session.standing import check_standing
 from thrum_tmux.wake import program
 
 BACK_S: Final = 5.0
@@ -46,7 +47,7 @@ class Creating:
         place = await self._ctx.in_thread(checkout, record.cwd)
         if not params.no_agent:
             await self._check_worktree(record.cwd, place, main=params.main)
-        _check_caller(call.caller, record.cwd, place)
+        check_standing(call.caller, place.root if place else record.cwd)
         in_the_way = await self._in_the_way(record, force=params.force)
         await self._check_living(record, in_the_way)
         for found in in_the_way:
@@ -184,22 +185,6 @@ class Creating:
             )
             if running.runtime == SHELL:
                 return
-
-
-def _check_caller(caller: Caller, cwd: Path, place: Checkout | None) -> None:
-    """Somebody who is no agent acts for the worktree that they stand in, no other.
-
-    Raises:
-        Refused: it is another.
-    """
-    if caller.is_known:
-        return
-    mine = caller.worktree
-    if mine is None or (place.root if place else cwd) != mine:
-        raise Refused(
-            f"you are no agent here, and {cwd} is not the worktree you stand in",
-            hint="register first (thrum quickstart), or cd into it",
-        )
 
 
 def _content(identity: Identity) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from thrum_tmux.session.greeting import Greetings
 from thrum_tmux.session.records import Record
 from thrum_tmux.session.sessions import Sessions
 from thrum_tmux.session.shapes import LaunchParams, LaunchResult
+from thrum_tmux.session.standing import check_standing
 from thrum_tmux.wake import program
 
 STARTING_S: Final = 2.0
@@ -129,15 +130,10 @@ class Launching:
         """Who lives there.
 
         Raises:
-            Refused: nobody does (unless a shell is wanted), or several do and nothing tells which; or the caller is no
-                agent and stands elsewhere.
+            Refused: nobody does (unless a shell is wanted), or several do and nothing tells which; or the caller
+                may not have it started.
         """
-        caller = call.caller
-        if not caller.is_known and caller.worktree != cwd:
-            raise Refused(
-                f"you are no agent here, and {cwd} is not the worktree you stand in",
-                hint=f"register first ({QUICKSTART}), or cd into it",
-            )
+        check_standing(call.caller, cwd)
         living = await identities(self._ctx, worktree=cwd)
         wanted = found.row.agent or (record.agent if record else "")
         chosen = [each for each in living if each.name == wanted] or living

@@ -1,0 +1,28 @@
+"""What somebody who is no agent may have done to sessions.
+
+A person who stands in a worktree of the project, with no runtime above them, is one the project belongs to: they make
+worktrees and sessions for agents and start them, wherever those live. A runtime that is no agent here acts for the
+worktree it stands in, no other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thrum_kernel.api import Caller
+from thrum_kernel.errors import Refused
+
+
+def check_standing(caller: Caller, root: Path) -> None:
+    """Whether the caller may have a session made or started in the worktree *root*.
+
+    Raises:
+        Refused: it is nobody here, and stands elsewhere.
+    """
+    is_person = caller.worktree is not None and not caller.runtime_pid
+    if caller.is_known or is_person or caller.worktree == root:
+        return
+    raise Refused(
+        f"you are no agent here, and {root} is not the worktree you stand in",
+        hint="register first (thrum quickstart --name NAME --role ROLE --module MODULE), or cd into it",
+    )
