@@ -219,6 +219,8 @@ class Method:
         while_projecting: answers also while the cache is being rebuilt.
         recall: for a mutating method: ``(call, events) -> result``, the answer that was given when a request with
             these events (oldest first, found by their ``request_id``) was carried out before a restart.
+        resumes: for a mutating method that may take minutes: it keeps how far it came, so when the daemon stops it is
+            cancelled and not waited for, and the next daemon goes on; a client asks again under the same request id.
     """
 
     name: str
@@ -233,6 +235,7 @@ class Method:
     while_projecting: bool = False
     mcp: bool = False
     recall: Callable[[Any, Any], Any] | None = None
+    resumes: bool = False
 
 
 class Api(Protocol):

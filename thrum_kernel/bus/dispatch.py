@@ -131,6 +131,8 @@ class Dispatcher:
         self._idle: asyncio.Event | None = None
         self._polls: set[asyncio.Timeout] = set()
         self._changes: set[asyncio.Task[Any]] = set()
+        self._resumed: set[asyncio.Task[Any]] = set()
+        """Of the changes those that the next daemon goes on with."""
         self.add(describe_method(self))
 
     # --- methods -----------------------------------------------------------------------------------------------------
@@ -224,7 +226,7 @@ class Dispatcher:
         timer = loop.call_later(entry.limit_s, over)
         self._active += 1
         before = under_way.set(call)  # the task takes it along
-        task = self._start(entry.handler(call, params))
+        task = self._start(entry, entry.handler(call, params))
         under_way.reset(before)
         task.add_done_callback(ended)
         return answer
@@ -293,12 +295,17 @@ class Dispatcher:
         return self._draining
 
     async def drain(self, *, limit_s: float = REQUEST_LIMIT_S + 2) -> bool:
-        """Refuse new work, end long polls and wait for what was accepted; False when *limit_s* did not suffice."""
+        """Refuse new work, end long polls and wait for what was accepted; False when *limit_s* did not suffice.
+
+        A change that the next daemon goes on with is not waited for.
+        """
         self._draining = True
         self._idle = asyncio.Event()
         loop_time = asyncio.get_running_loop().time()
         for poll in tuple(self._polls):
             poll.reschedule(loop_time)
+        for change in tuple(self._resumed):
+            change.cancel()
         try:
             async with asyncio.timeout(limit_s):
                 while self._active or self._changes:
@@ -408,20 +415,23 @@ class Dispatcher:
         if not call.request_id:
             if not entry.is_async:
                 return entry.handler(call, params)
-            return await self._wait_for(entry, self._start(_run(entry, call, params)))
+            return await self._wait_for(entry, self._start(entry, _run(entry, call, params)))
         key = key_of(call)
         known = self._answers.find(key)
         if known is None:
             told = self._answers.from_log(entry.method, call)
             if told is not None:
                 return told[0]
-            known = self._start(self._answers.start(key, _run(entry, call, params)))
+            known = self._start(entry, self._answers.start(key, _run(entry, call, params)))
         return await self._wait_for(entry, known) if isinstance(known, asyncio.Task) else known.result
 
-    def _start(self, change: asyncio.Task[Any] | Any) -> asyncio.Task[Any]:
+    def _start(self, entry: _Entry, change: asyncio.Task[Any] | Any) -> asyncio.Task[Any]:
         task = change if isinstance(change, asyncio.Task) else asyncio.get_running_loop().create_task(change)
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
+        if entry.method.resumes:
+            self._resumed.add(task)
+            task.add_done_callback(self._resumed.discard)
         return task
 
     async def _wait_for(self, entry: _Entry, task: asyncio.Task[Any]) -> Any:
@@ -444,6 +454,8 @@ class Dispatcher:
         if not is_done:
             task.add_done_callback(_log_failure)
             raise _too_long(entry)
+        if task.cancelled():
+            raise ShuttingDown
         return task.result()
 
 

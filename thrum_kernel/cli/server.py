@@ -132,9 +132,9 @@ class CommandServer:
         self.threads.shutdown(wait=False, cancel_futures=True)
 
     def is_poll(self, method: str) -> bool:
-        """Whether a method waits for something to happen and changes nothing."""
+        """Whether a method waits for something to happen and changes nothing that the next daemon does not go on with."""
         found = self.dispatcher.method(method)
-        return found is not None and found.long_poll and not found.mutates
+        return found is not None and found.long_poll and (not found.mutates or found.resumes)
 
     @contextlib.contextmanager
     def polling(self, pending: Pending) -> Iterator[None]:

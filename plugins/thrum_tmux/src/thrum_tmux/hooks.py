@@ -23,6 +23,7 @@ from thrum_kernel.api import (
 from thrum_tmux import checks, service
 from thrum_tmux.methods import methods
 from thrum_tmux.restart import section
+from thrum_tmux.restart import service as restart_service
 from thrum_tmux.session import hinting, leaving, records
 from thrum_tmux.session.statuses import Statuses
 from thrum_tmux.wake.rung import Waking
@@ -43,13 +44,17 @@ def thrum_methods(ctx: PluginContext) -> Sequence[Method]:
 
 @hookimpl
 def thrum_services(ctx: PluginContext) -> Sequence[Service]:
-    """Control clients, and who is silent though it works."""
+    """Control clients, restarts, and who is silent though it works."""
 
     async def hear(started: Callable[[], None]) -> None:
         await service.hear(ctx, started)
 
+    async def keep_restarts(started: Callable[[], None]) -> None:
+        await restart_service.keep(ctx, started)
+
     return (
         Service(name="tmux.control", run=hear, stop_time_s=3.0),
+        Service(name="tmux.restart", run=keep_restarts, stop_time_s=3.0),
         Service(name="tmux.silence", run=Silence(ctx).watch),
     )
 

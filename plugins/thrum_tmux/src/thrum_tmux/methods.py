@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from thrum_kernel.api import Method, PluginContext
+from thrum_tmux.restart.restarting import Restarting
+from thrum_tmux.restart.shapes import RestartParams, RestartResult
 from thrum_tmux.session import shapes
 from thrum_tmux.session.checking import Checking
 from thrum_tmux.session.creating import Creating
@@ -36,6 +38,16 @@ def methods(ctx: PluginContext) -> Sequence[Method]:
             mutates=True,
             anonymous=True,
             long_poll=True,
+        ),
+        Method(
+            name="tmux.restart",
+            params=RestartParams,
+            result=RestartResult,
+            handler=ctx.shared(Restarting).restart,
+            summary="Begin a session's runtime anew, and tell it what it was doing",
+            mutates=True,
+            long_poll=True,
+            resumes=True,
         ),
         Method(
             name="tmux.status",

@@ -1,4 +1,4 @@
-"""The commands about snapshots, for the manifest; imports nothing else of ours."""
+"""The commands about restarts and snapshots, for the manifest; imports nothing else of ours."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from thrum_kernel.api import PluginCommand
 _WHERE: Final = "thrum_tmux.restart.commands"
 
 COMMANDS: Final = (
+    PluginCommand(
+        words=("tmux", "restart"),
+        target="thrum_tmux.restart.restart_command:restart",
+        help="Begin a session's runtime anew, and tell it what it was doing",
+        in_daemon=True,
+    ),
     *(
         PluginCommand(
             words=("tmux", "snapshot", word),

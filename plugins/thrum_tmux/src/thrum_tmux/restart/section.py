@@ -41,9 +41,9 @@ async def sections(ctx: PluginContext, agent: AgentInfo) -> list[PrimeSection]:
 
 async def live_session(ctx: PluginContext, agent: AgentInfo) -> str:
     """What tells the session of the agent's living runtime apart; empty when none lives."""
-    member = (await ctx.call("agent.lookup", name=agent.name))["member"] or {}
     who = await ctx.in_thread(subject, agent.name, agent.worktree)
-    return who.session if who.pid and member.get("agent_pid") == who.pid else ""
+    found = ctx.process(who.pid) if who.pid else None
+    return who.session if found is not None and who.started in (0, found.start_time) else ""
 
 
 def _shown(kept: Kept) -> list[PrimeSection]:

@@ -21,6 +21,7 @@ _MORE = (
 )
 _LINE = re.compile(r"\*\*(Session|Saved|Reason|Lines):\*\* ?(.*)")
 _LONGEST_REASON = 200
+_DRAFT = "## Draft that was not sent"
 _HEADER_LINES = 12
 
 
@@ -82,7 +83,7 @@ def rendered(snapshot: Snapshot) -> str:
     for heading, text in (
         ("## Resume plan", snapshot.plan),
         ("## Not answered yet", snapshot.unanswered),
-        ("## Draft that was not sent", snapshot.draft),
+        (_DRAFT, snapshot.draft),
     ):
         if text.strip():
             parts += [heading, text.strip()]
@@ -90,6 +91,17 @@ def rendered(snapshot: Snapshot) -> str:
         parts += ["## Conversation", snapshot.conversation]
     parts += ["---", "\n".join(["For more context:", *(f"- `{command}`" for command in _MORE)])]
     return "\n\n".join(parts) + "\n"
+
+
+def with_draft(text: str, draft: str) -> str:
+    """A snapshot's *text* with a draft that was not sent; unchanged when it holds that already."""
+    section = f"{_DRAFT}\n\n{draft.strip()}"
+    if not draft.strip() or section in text:
+        return text
+    head, found, rest = text.partition("\n## Conversation\n")
+    if found:
+        return f"{head}\n{section}\n{found}{rest}"
+    return f"{text.rstrip()}\n\n{section}\n"
 
 
 def header(text: str) -> Header:

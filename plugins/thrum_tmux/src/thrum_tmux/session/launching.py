@@ -14,7 +14,7 @@ from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
 from thrum_tmux.panes import Found
 from thrum_tmux.session.checkouts import checkout
-from thrum_tmux.session.greeting import Greetings
+from thrum_tmux.session.greeting import REMINDER, Greetings
 from thrum_tmux.session.records import Record
 from thrum_tmux.session.sessions import Sessions
 from thrum_tmux.session.shapes import LaunchParams, LaunchResult
@@ -58,9 +58,19 @@ class Launching:
         return LaunchResult(session=found.row.name, runtime=runtime)
 
     async def start(
-        self, found: Found, pane: LivePane, runtime: str, *, identity: Identity | None, cwd: Path
+        self,
+        found: Found,
+        pane: LivePane,
+        runtime: str,
+        *,
+        identity: Identity | None,
+        cwd: Path,
+        reminder: str = REMINDER,
     ) -> None:
         """Type the command of a runtime into the shell of a pane, and note that it runs there.
+
+        Args:
+            reminder: what it is told when it shows nothing after it was told who it is.
 
         Raises:
             Refused: the pane has another program, or somebody works in it.
@@ -83,7 +93,7 @@ class Launching:
             runtime=runtime,
         )
         if command:
-            self._ctx.shared(Greetings).greet(pane, preset, identity)
+            self._ctx.shared(Greetings).greet(pane, preset, identity, reminder=reminder)
 
     # --- where -------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,262 @@
+"""``tmux restart`` of the fake runtime in a real tmux server, with a real daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from thrum_kernel.testing.fake_runtime import reading
+from thrum_kernel.testing.fake_runtime.driver import FakeRuntime, add_plugin, install_program
+from thrum_kernel.testing.harness import Cli, Repo, clean_environment, launcher, stop_daemon
+from thrum_kernel.testing.spawner import Spawner
+from thrum_kernel.testing.tmux import TmuxServer, tmux_server
+
+PATIENCE_S = 40.0
+
+
+def until(claim: Callable[[], Any], *, what: str) -> Any:
+    """The first true answer of *claim*."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := claim()):
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.05)
+    return found
+
+
+class Fake(FakeRuntime):
+    """The runtime that a session has, whoever started it."""
+
+    def __init__(self, control: Path) -> None:
+        super().__init__(control.parent / "driver")
+        self.control = control
+
+
+class Place:
+    """bob, in a worktree and a session, with the fake runtime."""
+
+    def __init__(self, cli: Cli, repo: Repo, tmux: TmuxServer, folder: Path, control: Path) -> None:
+        self.tmux, self.worktree = tmux, repo.worktree("bob").path
+        self.home = folder / "sessions"
+        self.cli = cli.at(self.worktree)
+        save = (
+            "case \"$PROMPT\" in save*) thrum tmux snapshot save --reason external --plan 'finish f()';; esac"
+        )
+        for name, value in {
+            "CLAUDE_CONFIG_DIR": str(self.home),
+            "FAKE_AGENT_CONTROL": str(control),
+            "FAKE_AGENT_ON_PROMPT": save,
+        }.items():
+            tmux("set-environment", "-g", name, value)
+        hook = {"hooks": [{"type": "command", "command": "thrum prime"}]}
+        (self.worktree / ".claude").mkdir()
+        (self.worktree / ".claude" / "settings.json").write_text(
+            json.dumps({"hooks": {"SessionStart": [hook]}})
+        )
+        self._control = control
+        self.fakes: list[Fake] = []
+        self.cli("tmux", "create", "bob", "--name", "bob", "--role", "implementer", "--module", "main")
+
+    def fake(self) -> Fake:
+        """The runtime that runs now, connected."""
+        fake = Fake(self._control)
+        self.fakes.append(fake)
+        try:
+            fake.connect(limit_s=PATIENCE_S)
+        except TimeoutError:
+            raise AssertionError("\n".join(self.tmux.screen("bob"))) from None
+        return fake
+
+    def running(self) -> Fake:
+        """The runtime, launched if it does not run."""
+        if not psutil.pid_exists(self.identity()["agent_pid"]):
+            self.cli("tmux", "launch", "bob", "--runtime", "fake-agent")
+        fake = self.fake()
+        pid = fake.state()["pid"]  # every question makes it draw: ask rarely, or it is never quiet
+        until(lambda: self.identity()["agent_pid"] == pid, what="the runtime is bob's")
+        self.greeted(fake)
+        fake.until(lambda state: not state["is_working"])
+        return fake
+
+    def greeted(self, fake: Fake) -> None:
+        """Wait until it was told who it is."""
+        path = Path(fake.state()["transcript"])
+
+        def banner() -> bool:
+            found = reading.read(path) if path.exists() else ()
+            return any(entry.kind == "assistant" for entry in found) and "Agent: @bob" in path.read_text()
+
+        until(banner, what="it was greeted")
+
+    def identity(self) -> dict[str, Any]:
+        file = self.worktree / ".thrum" / "identities" / "bob.json"
+        return {"agent_pid": 0, **json.loads(file.read_text())}
+
+    def types(self, fake: Fake, text: str) -> None:
+        """Let a person type *text* and Enter."""
+        self.tmux("send-keys", "-t", "bob", "-l", "--", text)
+        fake.until(lambda state: state["draft"] == text)
+        time.sleep(0.05)  # an Enter at once would be part of a paste
+        self.tmux("send-keys", "-t", "bob", "Enter")
+
+    def says(self, fake: Fake, text: str) -> None:
+        """Let a person type *text* and Enter, and the agent answer."""
+        before = len(fake.state()["submitted"])
+        self.types(fake, text)
+        fake.until(lambda state: len(state["submitted"]) > before and not state["is_working"])
+
+    def told(self, fake: Fake) -> str:
+        """What the hook told the runtime as it began."""
+        path = Path(fake.state()["transcript"])
+
+        def context() -> str:
+            found = reading.read(path) if path.exists() else ()
+            return next((entry.text for entry in found if "Agent: @bob (implementer)" in entry.text), "")
+
+        return str(until(context, what="it read its briefing"))
+
+    @property
+    def snapshot(self) -> Path:
+        return self.worktree / ".thrum" / "restart" / "bob.md"
+
+
+@pytest.fixture(scope="module")
+def place(thrum_spawner: Spawner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One for all tests here, which take it as they find it."""
+    folder = tmp_path_factory.mktemp("restart")
+    (folder / "home").mkdir()
+    env = clean_environment(folder / "home")
+    programs = install_program(folder / "bin").parent
+    # tmux gives a pane the PATH of whoever has it made: the daemon's.
+    path = f"{programs}:{launcher().parent}:{env['PATH']}"
+    repo = Repo.make(folder / "project", env)
+    cli = Cli(thrum_spawner, repo.path, {**env, "THRUM_PLUGINS_STRICT": "1", "PATH": path})
+    with (
+        tempfile.TemporaryDirectory(prefix="thrum-") as short,
+        tmux_server({**env, "TERM": "xterm-256color", "TMUX_TMPDIR": short}) as tmux,
+    ):
+        tmux.begin("set -g default-command 'exec /bin/sh'")  # a login shell would change PATH
+        cli("init", "--non-interactive", "--no-daemon")
+        add_plugin(repo)
+        config = cli.cwd / ".thrum" / "config.json"
+        restart = {"silence_watchdog_seconds": -1, "graceful_timeout": 30}
+        ours = {"tmux": {"socket": str(tmux.path)}, "restart": restart}
+        config.write_text(json.dumps({**json.loads(config.read_text()), **ours}))
+        cli("daemon", "start")
+        made = Place(cli, repo, tmux, folder, Path(short) / "control")
+        yield made
+        tmux.end()
+        for fake in made.fakes:
+            fake.close()
+        stop_daemon(cli)
+
+
+def test_a_forced_restart_gives_the_next_session_conversation_and_draft(place: Place) -> None:
+    old = place.running()
+    place.says(old, "Round it half to even")
+    old.draft("half a tho")
+    pid, tmux = old.state()["pid"], place.tmux
+    before = tmux("list-panes", "-a", "-F", "#{session_id} #{pane_id} #{@thrum-agent} #{@thrum-managed}")
+    tmux("new-window", "-d", "-t", "bob:", "-n", "mine", "sleep 1000")
+    done = place.cli.json("tmux", "restart", "bob", "--force")
+    assert (done["session"], done["runtime"], done["saved_by"]) == ("bob", "fake-agent", "transcript")
+    assert done["draft"] == "half a tho"
+    assert done["snapshot_lines"] > 4
+    assert Path(done["snapshot"]) == place.snapshot
+    new = place.fake()
+    assert new.state()["pid"] != pid
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    told = place.told(new)
+    assert told.startswith("ACTION REQUIRED: your session was restarted (external, saved ")
+    assert "=== USER ===\nRound it half to even\n\n=== ASSISTANT ===" in told
+    assert "## Draft that was not sent\n\nhalf a tho" in told
+    shown = "#{session_id} #{pane_id} #{@thrum-agent} #{@thrum-managed}"
+    assert before in tmux("list-panes", "-a", "-F", shown)
+    assert "mine" in tmux("list-windows", "-t", "bob", "-F", "#{window_name}"), "other windows stay"
+    assert "THRUM_NAME=bob" in tmux("show-environment", "-t", "bob").split("\n")
+    assert tmux("show-options", "-t", "bob", "-q", "-v", "@thrum-restart") == ""
+    now = new.state()["pid"]
+    until(lambda: place.identity()["agent_pid"] == now, what="the new runtime is bob's")
+    assert place.identity()["runtime"] == "fake-agent"
+    assert place.identity()["tmux_session"].startswith("bob:")
+    place.greeted(new)
+    assert [stroke for stroke in new.state()["taken"] if stroke["owner"] != "prompt"] == []
+
+
+def test_an_agent_that_saves_in_time_is_restarted_with_its_plan(place: Place) -> None:
+    old = place.running()
+    results: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: results.append(place.cli.json("tmux", "restart", "bob")))
+    thread.start()
+
+    def asked() -> bool:
+        unread = place.cli.json("inbox", "--unread")["messages"]
+        return any(
+            message["agent_id"] == "system" and "snapshot save" in message["body"]["content"]
+            for message in unread
+        )
+
+    until(asked, what="the agent is asked to save")
+    assert "being restarted already" in place.cli.refused("tmux", "restart", "bob", "--force")
+    place.types(old, "save it")
+    thread.join(PATIENCE_S)
+    (done,) = results
+    assert done["saved_by"] == "agent"
+    assert "## Resume plan\n\nfinish f()" in place.told(place.fake())
+
+
+def test_a_runtime_that_cannot_be_started_leaves_the_snapshot(place: Place) -> None:
+    old = place.running()
+    place.says(old, "Round it")
+    done = place.cli.json("tmux", "restart", "bob", "--force", "--runtime", "nothing-like-it")
+    assert done["runtime"] == "nothing-like-it"
+    assert "Round it" in place.snapshot.read_text()
+    until(
+        lambda: (
+            "restart of session bob failed: nothing-like-it is not running there"
+            in place.cli("daemon", "logs", "-n", "50")
+        ),
+        what="that it failed is told",
+    )
+    again = place.running()
+    assert "Round it" in place.told(again)
+
+
+def test_a_daemon_killed_in_the_middle_goes_on_when_it_is_back(place: Place) -> None:
+    old = place.running()
+    place.says(old, "Round it")
+    place.cli("tmux", "snapshot", "save", "--jsonl", old.state()["transcript"])
+    mark = {"phase": "ending", "agent": "bob", "runtime": "fake-agent", "pid": old.state()["pid"]}
+    daemon = place.cli.json("daemon", "status")["pid"]
+    os.kill(daemon, signal.SIGKILL)
+    place.tmux("set-option", "-t", "bob", "@thrum-restart", json.dumps(mark))
+    place.cli("daemon", "start")
+    until(
+        lambda: old.control.exists() and place.identity()["agent_pid"] not in (0, mark["pid"]),
+        what="it is back",
+    )
+    assert "Round it" in place.told(place.fake())
+    assert place.tmux("show-options", "-t", "bob", "-q", "-v", "@thrum-restart") == ""
+
+
+def test_a_daemon_that_stops_meanwhile_leaves_the_agent_alone_and_says_so(place: Place) -> None:
+    old = place.running()
+    pid = old.state()["pid"]
+    client = place.cli.background("tmux", "restart", "bob", output=place.home / "client")
+    shown = ("show-options", "-t", "bob", "-q", "-v", "@thrum-restart")
+    until(lambda: "saving" in place.tmux(*shown), what="the agent is asked")
+    client.end()  # or it would ask the next daemon again
+    place.cli("daemon", "stop")
+    place.cli("daemon", "start")
+    until(lambda: not place.tmux(*shown), what="the next daemon looked")
+    assert "restart of session bob was given up" in place.cli("daemon", "logs", "-n", "50")
+    assert old.state()["pid"] == pid
