@@ -1,52 +1,18 @@
-"""Worktrees with a real daemon and real git, as a person types it."""
+"""Worktrees with a real daemon and real git, as a person types it. One daemon for the file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.spawner import Spawner
 
-
-@pytest.fixture
-def project(cli: Cli, repo: Repo) -> Iterator[Cli]:
-    """An initialised repository whose daemon runs."""
-    cli("init", "--non-interactive")
-    yield cli
-
-
-@pytest.fixture
-def base(repo: Repo) -> Path:
-    """Where worktrees of the repository go."""
-    return Path(repo.env["HOME"]) / ".thrum" / "worktrees" / repo.path.name
-
-
-def test_a_worktree_comes_and_goes(project: Cli, repo: Repo, base: Path) -> None:
-    said = project(
-        "worktree", "create", "auth", "--name", "impl_a", "--role", "implementer", "--module", "auth"
-    )
-
-    path = base / "auth"
-    assert said.splitlines()[0] == f"✓ Worktree created at {path}"
-    assert "Agent is NOT running yet." in said
-    assert (path / "README.md").read_text() == "# A project\n"
-    assert (path / ".thrum" / "redirect").read_text() == f"{repo.path / '.thrum'}\n"
-    assert repo.git("-C", str(path), "symbolic-ref", "--short", "HEAD") == "feature/auth"
-    assert repo.git("-C", str(path), "status", "--porcelain") == ""
-    assert project.at(path).json("whoami")["agent_id"] == "impl_a"
-
-    gone = project("worktree", "teardown", "auth")
-
-    assert gone.splitlines() == ["Removed identity: impl_a", "✓ Worktree auth removed"]
-    assert [each.name for each in base.iterdir()] == []
-    assert str(path) not in repo.git("worktree", "list")
-    assert "feature/auth" in repo.git("branch", "--list", "feature/auth")
-    assert "impl_a" not in json.dumps(project.json("team", "--all"))
-
-
+AGENT = ("--role", "implementer", "--module", "auth")
 WITNESS = """
 from thrum_kernel.api import API_LEVEL, PluginContext, PluginManifest, WorktreeChange, hookimpl
 
@@ -57,75 +23,197 @@ MANIFEST = PluginManifest(name="witness", summary="Hears of worktrees", api=API_
 async def thrum_worktree(ctx: PluginContext, change: WorktreeChange) -> None:
     with (ctx.paths.thrum / "heard").open("a") as file:
         there = (change.path / ".thrum" / "redirect").exists()
-        print(change.kind, change.path.name, change.branch, *change.agents, change.runtime, there, file=file)
+        print(change.path.name, change.kind, change.branch, *change.agents, change.runtime, there, file=file)
     if change.path.name == "bad":
         raise RuntimeError("not this one")
 """
 
 
-def test_plugins_hear_of_worktrees_and_whoever_fails_is_named(project: Cli, repo: Repo) -> None:
+@dataclass(frozen=True)
+class House:
+    """Where a test stands.
+
+    Attributes:
+        cli: typed in the main checkout by a person who is no agent.
+        repo: the main checkout.
+        base: where its worktrees go.
+    """
+
+    cli: Cli
+    repo: Repo
+    base: Path
+
+    def heard(self, name: str) -> list[str]:
+        """What the witness heard of one worktree."""
+        lines = (self.repo.path / ".thrum" / "heard").read_text().splitlines()
+        return [line.partition(" ")[2] for line in lines if line.startswith(f"{name} ")]
+
+    def names(self) -> list[str]:
+        """Everybody who is registered."""
+        return sorted(each["agent_id"] for each in self.cli.json("team", "--all")["members"])
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    home = folder / "home"
+    home.mkdir()
+    env = {**clean_environment(home), "THRUM_PLUGINS_STRICT": "1", "THRUM_PLUGINS_DISABLE": "tmux"}
+    repo = Repo.make(folder / "project", env)
     (repo.path / ".thrum-plugins").mkdir()
     (repo.path / ".thrum-plugins" / "witness.py").write_text(WITNESS)
-    project("plugin", "trust", "witness")
-    project("config", "set", "plugins.team", '["witness"]')
-    project("daemon", "restart")
-    agent = ("--name", "ada", "--role", "tester", "--module", "auth")
+    cli = Cli(thrum_spawner, repo.path, env)
+    cli("init", "--non-interactive", "--no-daemon")
+    cli("plugin", "trust", "witness")
+    cli("config", "set", "plugins.team", '["witness"]')
+    repo.git("add", ".")
+    repo.git("commit", "-q", "-m", "thrum")
+    cli("daemon", "start")
+    yield House(cli, repo, home / ".thrum" / "worktrees" / "project")
+    stop_daemon(cli)
 
-    project("worktree", "create", "good", *agent, "--runtime", "claude")
-    project("worktree", "create", "bad")
-    warned = project.run("worktree", "teardown", "bad")
-    project("worktree", "teardown", "good")
 
-    assert (repo.path / ".thrum" / "heard").read_text().splitlines() == [
-        "prepared good feature/good ada claude True",
-        "prepared bad feature/bad  True",
-        "going bad feature/bad  True",
-        "going good feature/good ada  True",
+def test_a_worktree_comes_and_goes(house: House) -> None:
+    cli, repo, path = house.cli, house.repo, house.base / "auth"
+
+    said = cli("worktree", "create", "auth", "--name", "ada", *AGENT, "--intent", "tokens")
+
+    assert said.splitlines() == [
+        f"✓ Worktree created at {path}",
+        "  Branch: feature/auth, begun at main",
+        "  Agent: @ada",
+        f"Agent is NOT running yet. Start its runtime in its worktree: cd {path}",
     ]
+    assert (path / "README.md").read_text() == "# A project\n"
+    assert (path / ".thrum" / "redirect").read_text() == f"{repo.path / '.thrum'}\n"
+    assert (path / ".thrum" / "redirect").stat().st_mode & 0o777 == 0o600
+    assert repo.git("-C", str(path), "symbolic-ref", "--short", "HEAD") == "feature/auth"
+    assert repo.git("-C", str(path), "status", "--porcelain") == ""
+    shown = cli.at(path).json("whoami")
+    assert (shown["agent_id"], shown["worktree"], shown["intent"]) == ("ada", str(path), "tokens")
+
+    gone = cli("worktree", "teardown", "auth")
+
+    assert gone.splitlines() == ["Removed identity: ada", "✓ Worktree auth removed"]
+    assert not path.exists() and str(path) not in repo.git("worktree", "list")
+    assert "feature/auth" in repo.git("branch", "--list", "feature/auth")
+    assert "ada" not in house.names()
+
+
+def test_plugins_hear_of_worktrees_and_whoever_fails_is_named(house: House) -> None:
+    house.cli("worktree", "create", "good", "--name", "grace", *AGENT, "--runtime", "claude")
+    house.cli("worktree", "create", "bad")
+    warned = house.cli.run("worktree", "teardown", "bad")
+    house.cli("worktree", "teardown", "good")
+
+    assert house.heard("good") == [
+        "prepared feature/good grace claude True",
+        "going feature/good grace  True",
+    ]
+    assert house.heard("bad") == ["prepared feature/bad  True", "going feature/bad  True"]
     assert warned.status == 0 and "witness" in warned.err and "not this one" in warned.err
 
 
-def test_list_has_who_lives_where(project: Cli, repo: Repo, base: Path) -> None:
-    project("worktree", "create", "auth", "--name", "impl_a", "--role", "implementer", "--module", "auth")
-    project("worktree", "create", "loose", "--detach")
+def test_list_and_team_tell_who_is_where_and_who_has_what(house: House) -> None:
+    cli, base = house.cli, house.base
+    cli("worktree", "create", "web", "--name", "wilma", *AGENT)
+    cli("worktree", "create", "loose", "--detach")
+    head = house.repo.git("rev-parse", "HEAD")
 
-    head = repo.git("rev-parse", "HEAD")
-    assert project.json("worktree", "list") == [
-        {"path": str(repo.path), "branch": "main", "head": head},
+    rows = cli.json("worktree", "list")
+    assert rows[0] == {"path": str(house.repo.path), "branch": "main", "head": head}
+    assert [row for row in rows if "agent" in row] == [
         {
-            "path": str(base / "auth"),
-            "branch": "feature/auth",
+            "path": str(base / "web"),
+            "branch": "feature/web",
             "head": head,
-            "agent": "impl_a",
+            "agent": "wilma",
             "status": "active",
-        },
-        {"path": str(base / "loose"), "branch": "", "head": head},
+        }
     ]
-    table = project("worktree", "list").splitlines()
-    assert table[0].split() == ["WORKTREE", "BRANCH", "HEAD", "AGENT", "STATUS"]
-    assert table[2].split() == [str(base / "auth"), "feature/auth", head[:7], "@impl_a", "active"]
-    assert table[3].split()[1:] == ["(detached)", head[:7]]
+    assert {"path": str(base / "loose"), "branch": "", "head": head} in rows
+    table = [line.split() for line in cli("worktree", "list").splitlines()]
+    assert table[0] == ["WORKTREE", "BRANCH", "HEAD", "AGENT", "STATUS"]
+    assert [str(base / "web"), "feature/web", head[:7], "@wilma", "active"] in table
+    assert [str(base / "loose"), "(detached)", head[:7]] in table
+
+    (base / "web" / "page.html").write_text("x\n")
+    assert "@wilma is editing page.html" in cli("who-has", "page.html")
+    (member,) = (each for each in cli.json("team")["members"] if each["agent_id"] == "wilma")
+    assert (member["worktree"], member["branch"]) == ("web", "feature/web")
+    cli.at(base / "web")("send", "hello from the worktree", "--to", "@wilma")
+    (base / "web" / "page.html").unlink()
+    gone = cli.json("worktree", "teardown", "web", "--delete-branch")
+    assert gone == {
+        "name": "web",
+        "worktree_path": str(base / "web"),
+        "removed_identities": ["wilma"],
+        "deleted_branch": "feature/web",
+    }
+    assert "No agents are currently editing" in cli("who-has", "page.html")
+    cli("worktree", "teardown", "loose")
 
 
-def test_create_with_json_is_one_object(project: Cli, base: Path) -> None:
-    made = project.json("worktree", "setup", "auth", "-b", "topic")
+def test_create_with_json_is_one_object(house: House) -> None:
+    made = house.cli.json("worktree", "setup", "alias", "-b", "topic")
+
     assert {key: made[key] for key in made if key != "hints"} == {
-        "worktree_path": str(base / "auth"),
+        "worktree_path": str(house.base / "alias"),
         "branch": "topic",
     }
+    again = house.cli("worktree", "create", "alias", "-b", "topic", "--base", "main")
+    assert again.startswith(f"✓ Worktree at {house.base / 'alias'} is there already\n")
+    house.cli("worktree", "teardown", "alias", "--delete-branch")
 
 
-def test_teardown_keeps_what_is_in_no_commit(project: Cli, repo: Repo, base: Path) -> None:
-    project("worktree", "create", "auth")
-    (base / "auth" / "new.txt").write_text("work\n")
-    (base / "auth" / "README.md").write_text("changed\n")
+def test_teardown_keeps_what_is_in_no_commit(house: House) -> None:
+    path = house.base / "draft"
+    house.cli("worktree", "create", "draft", "--name", "dora", *AGENT)
+    (path / "new.txt").write_text("work\n")
+    (path / "README.md").write_text("changed\n")
 
-    said = project.refused("worktree", "teardown", "auth")
+    said = house.cli.refused("worktree", "teardown", "draft", "--keep-agent")
 
-    assert "1 changed file (README.md); 1 new file (new.txt)" in said
-    assert (base / "auth" / "new.txt").read_text() == "work\n"
-    assert (base / "auth" / "README.md").read_text() == "changed\n"
-    forced = project("worktree", "teardown", "auth", "--force")
+    assert said.splitlines()[0] == (
+        "Error: worktree draft has work that would be lost: 1 changed file (README.md); 1 new file (new.txt)"
+    )
+    assert (path / "new.txt").read_text() == "work\n" and (path / "README.md").read_text() == "changed\n"
+    assert house.cli.at(path).json("whoami")["agent_id"] == "dora"
+    assert house.heard("draft") == ["prepared feature/draft dora  True"], "nobody was told of a going"
+    forced = house.cli("worktree", "teardown", "draft", "--force")
     assert "Thrown away: 1 changed file\n  README.md\n" in forced
     assert "Thrown away: 1 new file\n  new.txt\n" in forced
-    assert not (base / "auth").exists()
+    assert not path.exists()
+
+
+def test_setup_wires_a_worktree_that_somebody_made(house: House, tmp_path: Path) -> None:
+    cli, path = house.cli, tmp_path / "by-hand"
+    house.repo.git("worktree", "add", "-q", "-b", "by-hand", str(path))
+
+    assert cli("setup", str(path)) == f"✓ {path} shares {house.repo.path / '.thrum'}\n"
+
+    assert house.heard("by-hand") == ["prepared by-hand  True"]
+    assert cli("setup", str(path)) == f"✓ {path} shares already {house.repo.path / '.thrum'}\n"
+    cli.at(path)("quickstart", "hand", *AGENT)
+    assert cli("worktree", "teardown", "by-hand").splitlines()[0] == "Removed identity: hand"
+
+
+def test_what_is_mistyped_is_one_line_and_changes_nothing(house: House) -> None:
+    before = house.repo.git("for-each-ref"), house.repo.git("worktree", "list")
+    for words, said in (
+        (("create", "a/b"), 'invalid worktree name "a/b": must not contain /, \\ or parent references'),
+        (("create", "x", "--detach", "-b", "y"), "--branch and --detach are mutually exclusive"),
+        (("create", "x", "--name", "ada"), "an agent needs --name, --role and --module"),
+        (("create", "x", "--base", "nope"), "commit not found: nope"),
+        (("create", "x", "-b", "main"), f"branch main is checked out at {house.repo.path}"),
+        (("create", "x", "--runtime", "a b"), 'invalid runtime name "a b"'),
+        (("create",), "missing argument: NAME"),
+        (("create", "x", "--nope"), "unknown flag: --nope"),
+        (("teardown", "nothing"), "worktree not found: nothing"),
+        (("teardown", "project"), "worktree not found: project"),
+    ):
+        assert house.cli.refused("worktree", *words).startswith(f"Error: {said}"), words
+        assert house.cli.run("worktree", *words, "--json").out == "", words
+
+    assert (house.repo.git("for-each-ref"), house.repo.git("worktree", "list")) == before
+    assert json.loads(house.cli("doctor", "--json"))
