@@ -227,6 +227,44 @@ def test_a_hook_that_fails_five_times_is_switched_off_until_it_is_enabled(house:
     assert house.cli.json("team")["members"][0]["facts"] == {"mood": "fine"}
 
 
+MAKER = """
+from thrum_kernel.api import WorktreeChange
+
+@hookimpl
+def thrum_methods(ctx):
+    class No(msgspec.Struct): "Nothing."
+    async def tell(call, params):
+        change = WorktreeChange(kind="prepared", path=ctx.paths.repo, branch="main", agents=("ada",))
+        return list(await ctx.announce(change))
+    return [Method("maker.tell", No, list, tell, "Tell of a worktree", anonymous=True)]
+"""
+HEARER = """
+@hookimpl
+async def thrum_worktree(ctx, change):
+    with (ctx.paths.thrum / "heard").open("a") as file:
+        print(ctx.name, change.kind, change.branch, *change.agents, file=file)
+    if ctx.name == "broken":
+        raise RuntimeError("cannot hear")
+"""
+
+
+def test_everybody_hears_of_a_worktree_and_who_cannot_is_told_to_whoever_made_it(house: House) -> None:
+    house.site.install("maker", hooks=MAKER)
+    house.site.install("broken", hooks=HEARER)
+    house.site.install("hearer", hooks=HEARER)
+    house.start()
+
+    (failed,) = house.call("maker.tell")
+
+    heard = house.repo.path / ".thrum" / "heard"
+    assert heard.read_text() == "broken prepared main ada\nhearer prepared main ada\n"
+    assert "acme-broken" in failed and "RuntimeError: cannot hear" in failed
+    for _ in range(5):
+        (failed,) = house.call("maker.tell")
+    assert "acme-broken" in failed and "was not told" in failed
+    assert heard.read_text().count("broken") == 5 and heard.read_text().count("hearer") == 6
+
+
 GUARD = """
 @hookimpl
 def thrum_guard_scope(ctx):
