@@ -247,6 +247,16 @@ def test_matches_are_listed_newest_first_and_outlive_the_output(kernel: Kernel, 
     )
 
 
+def test_a_briefing_tells_an_agent_of_its_monitors(kernel: Kernel, rev: Agent) -> None:
+    other = kernel.agent("other")
+    assert "Monitors:" not in rev.call("prime.show")["text"]
+    start(rev, "mine", "sh", "-c", "sleep 600\nexit 3")
+    start(other, "theirs")
+    told = rev.call("prime.show")["text"]
+    assert "Monitors: 1" in told and f"  mine → @{rev.name}: running, sh -c 'sleep 600 exit 3'\n" in told
+    assert "theirs" not in told
+
+
 def test_a_retry_of_a_start_finds_the_first(kernel: Kernel, rev: Agent) -> None:
     params = {"name": "one", "argv": list(SLEEP), "match": "F", "target": f"@{rev.name}", "cwd": "/"}
     call = kernel.daemon.dispatcher.call

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from thrum_kernel.api import Check, Method, PluginContext, Service, Tables, hookimpl
-from thrum_monitor import checks
+from thrum_kernel.api import (
+    AgentInfo,
+    Check,
+    Method,
+    PluginContext,
+    PrimeSection,
+    Service,
+    Tables,
+    hookimpl,
+)
+from thrum_monitor import briefing, checks
 from thrum_monitor.desk import Desk
 from thrum_monitor.keeper import STOP_TIME_S
 from thrum_monitor.methods import methods
@@ -32,6 +41,12 @@ def thrum_services(ctx: PluginContext) -> Sequence[Service]:
         Service("monitor.alarms", desk.alarms.run),
         Service("monitor.keeper", desk.keeper.run, stop_time_s=STOP_TIME_S),
     )
+
+
+@hookimpl
+async def thrum_prime(ctx: PluginContext, agent: AgentInfo) -> Sequence[PrimeSection]:
+    """The monitors that concern an agent."""
+    return briefing.section(agent, ctx.shared(Desk).store.monitors())
 
 
 @hookimpl

@@ -149,17 +149,8 @@ class Keeper:
     async def stop(self, monitor: Monitor) -> None:
         """Keep it no more: its command has ended when this returns."""
         kept = self._kept.pop(monitor.id, None)
-        if kept is None:
-            return
-        run = await kept.stop()
-        if run is None:
-            return
-        self._runs.pop(run.id, None)
-        ended = run.ended
-        if ended is not None:
-            await self._store.change(
-                monitor.id, pid=None, last_exit_code=ended.status, last_exit_at=self._store.now()
-            )
+        if kept is not None:
+            await kept.stop()
 
     def next_run_us(self, monitor: Monitor) -> int | None:
         """When a monitor is started next; None when it runs now, or is not kept."""

@@ -106,26 +106,23 @@ class Kept:
         """Output was thrown away."""
         self._teller.skipped(word.count)
 
-    async def stop(self) -> Run | None:
-        """End the command with all that belongs to it; gives its last run.
-
-        What was suppressed is told.
-        """
-        run = await self.cancel()
-        grace_s = self._ctx.settings.stop_grace_seconds + _STOP_MARGIN_S
-        if run is not None and run.is_alive:
+    async def stop(self) -> None:
+        """End the command with all that belongs to it; what was suppressed is told."""
+        run = self._run
+        was_alive = run is not None and run.is_alive
+        await self.cancel()
+        if run is not None and was_alive:
             with contextlib.suppress(TimeoutError, RunnerLost):
-                async with asyncio.timeout(grace_s):
-                    await run.until_ended()
+                async with asyncio.timeout(self._ctx.settings.stop_grace_seconds + _STOP_MARGIN_S):
+                    await self._note_end(await run.until_ended())
+            self._means.forget(run)
         await self._teller.close()
-        return run
 
-    async def cancel(self) -> Run | None:
-        """Keep it no more; its command is asked to end. Gives its last run."""
+    async def cancel(self) -> None:
+        """Keep it no more; its command is asked to end."""
         self._task.cancel()
         await asyncio.wait((self._task,))
         await self._teller.save()
-        return self._run
 
     # --- keeping -----------------------------------------------------------------------------------------------------
 
@@ -209,12 +206,13 @@ class Kept:
                 secrets=[env[name] for name in monitor.env],
             )
         )
-        with contextlib.suppress(TimeoutError):
-            if await run.until_waiting():
-                await self._release(run)
+        if await run.until_waiting():
+            await self._release(run)
+        try:
             async with asyncio.timeout(timeout_s):
                 return await run.until_ended()
-        return None
+        except TimeoutError:
+            return None
 
     async def _release(self, run: Run) -> None:
         """Write down who it is, then let it become the command."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from thrum_monitor.runner.ended import how_it_ended
@@ -20,12 +20,13 @@ def row(monitor: dict[str, Any]) -> str:
     elif monitor.get("next_run_at"):
         state += f" (next run {monitor['next_run_at']})"
     told = f"{_MARKS[monitor['status']]} {monitor['name']}  {state}  → {monitor['target']}"
-    return f"{told}  {command(monitor)}"
+    return f"{told}  {command(monitor['argv'])}"
 
 
-def command(monitor: dict[str, Any]) -> str:
-    """What it runs, as one would type it."""
-    return shlex.join(monitor["argv"])
+def command(argv: Sequence[str], *, most: int = 80) -> str:
+    """What it runs, as one would type it, in one line of *most* characters."""
+    line = " ".join(shlex.join(argv).split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def details(monitor: dict[str, Any]) -> Iterator[str]:
@@ -39,7 +40,7 @@ def details(monitor: dict[str, Any]) -> Iterator[str]:
 def _facts(monitor: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Status", monitor["status"] + (f" (PID {monitor['pid']})" if monitor.get("pid") else "")
     yield "Reason", monitor.get("reason", "")
-    yield "Command", command(monitor)
+    yield "Command", command(monitor["argv"], most=1000)
     yield "Cwd", monitor["cwd"]
     yield "Env", ", ".join(f"{name}={value}" for name, value in monitor["env"].items())
     yield "Match", monitor["match"]
