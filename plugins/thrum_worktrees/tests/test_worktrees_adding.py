@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from thrum_worktrees import adding, naming, places
-from thrum_worktrees.adding import Wanted
+from thrum_worktrees.planning import Wanted, Wish, plan
 from thrum_worktrees.records import Head, head_of, record_of
 from worktrees_ground import Site, commit
 
@@ -23,9 +23,7 @@ PATIENCE_S = 20.0
 
 def planned(site: Site, name: str, *, branch: str = "?", base: str = "", has_begun: bool = False) -> Wanted:
     branch = f"feature/{name}" if branch == "?" else branch
-    return adding.plan(
-        site.ground, site.base / name, name=name, branch=branch, base=base, has_begun=has_begun
-    )
+    return plan(site.ground, Wish(name, site.base / name, branch, base), has_begun=has_begun)
 
 
 def add(site: Site, wanted: Wanted) -> Repo:
@@ -273,6 +271,15 @@ def test_what_a_kill_left_half_made_is_gone_on_with(site: Site, tmp_path: Path) 
     assert tree.git("status", "--porcelain").splitlines() == ["M a-first.txt", "?? new.txt"]
     assert (path / "a-first.txt").read_text() == (path / "new.txt").read_text() == "somebody's own\n"
     assert record_of(site.ground.git, path) is not None and site.record(path).lock is None
+
+
+def test_what_was_begun_with_another_branch_is_not_gone_on_with(site: Site, tmp_path: Path) -> None:
+    path = half_made(site, tmp_path)
+
+    with pytest.raises(ThrumError, match="unexpected branch: it has branch feature/a, wanted was other"):
+        planned(site, "a", branch="other", has_begun=True)
+
+    assert site.record(path).is_being_made
 
 
 def test_what_a_person_left_half_made_is_theirs(site: Site, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ Each step can be repeated; what cannot be finished is taken back, if this call b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +14,10 @@ import msgspec
 from thrum_kernel.api import PluginContext, WorktreeChange
 from thrum_kernel.errors import ThrumError
 from thrum_worktrees import adding, belongings, moving_in, residents, wiring, work
-from thrum_worktrees.adding import Wanted
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.moving_in import Moved
 from thrum_worktrees.places import Ground
+from thrum_worktrees.planning import Wanted, Wish, plan
 from thrum_worktrees.records import record_of
 from thrum_worktrees.residents import Newcomer
 from thrum_worktrees.settings import Worktrees
@@ -70,17 +69,15 @@ class Creation:
     runtime: str = ""
     tries: int = 0
 
-    async def carry_out(self, plan: Callable[[bool], Wanted], path: Path, new: Newcomer | None) -> Made:
-        """Make the worktree at *path*.
-
-        Args:
-            plan: what is to be done, given whether we began before; blocking.
+    async def carry_out(self, wish: Wish, new: Newcomer | None) -> Made:
+        """Make the worktree that is asked for, and let *new* move in.
 
         Raises:
             ThrumError: it cannot be made; what this call began is gone again.
         """
-        begun = self.undertakings.of(path)
-        wanted = await off_loop(self.ctx, plan, begun is not None and begun.kind == "create")
+        path, begun = wish.path, self.undertakings.of(wish.path)
+        has_begun = begun is not None and begun.kind == "create"
+        wanted = await off_loop(self.ctx, plan, self.ground, wish, has_begun=has_begun)
         if new is not None:
             await residents.check_room(self.ctx, path, new)
         await self.undertakings.begin(Undertaking(path, "create", self._details(wanted, new)))

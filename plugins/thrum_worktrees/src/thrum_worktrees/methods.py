@@ -11,11 +11,12 @@ from typing import Final
 
 from thrum_kernel.api import Call, Caller, Method, PluginContext
 from thrum_kernel.errors import AnonymousCaller, IdentityError, NotFound, Refused, ThrumError, UsageError
-from thrum_worktrees import adding, listing, naming, places, residents, traces, wiring
+from thrum_worktrees import listing, naming, places, residents, traces, wiring
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.creating import Creation
 from thrum_worktrees.git import Git
 from thrum_worktrees.places import Ground
+from thrum_worktrees.planning import Wish
 from thrum_worktrees.records import Record, head_of, listed, record_of, records, resolved
 from thrum_worktrees.requests import (
     Created,
@@ -138,12 +139,8 @@ class WorktreeMethods:
             await self._clear(ground, path)
             creation = self._creation(ground, params.runtime)
 
-            def plan(has_begun: bool) -> adding.Wanted:
-                return adding.plan(
-                    ground, path, name=name, branch=branch, base=params.base, has_begun=has_begun
-                )
-
-            made = await creation.carry_out(plan, path, new)
+            wish = Wish(name, path, branch, params.base)
+            made = await creation.carry_out(wish, new)
         return Created(
             name=name,
             worktree_path=str(made.path),

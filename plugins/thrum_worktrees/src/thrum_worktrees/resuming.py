@@ -7,7 +7,6 @@ record of the worktree; before that at most its branch was made, which goes agai
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,11 +14,11 @@ import msgspec
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import ThrumError
-from thrum_worktrees import adding, branches, removing
-from thrum_worktrees.adding import Wanted
+from thrum_worktrees import branches, removing
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.creating import Creation
 from thrum_worktrees.places import Ground
+from thrum_worktrees.planning import Wish
 from thrum_worktrees.records import checked_out, record_of
 from thrum_worktrees.residents import Newcomer
 from thrum_worktrees.settings import Worktrees
@@ -81,22 +80,8 @@ class Resumption:
             details.runtime,
             details.tries + 1,
         )
-        await creation.carry_out(self._plan(undertaking), path, _newcomer(undertaking))
-
-    def _plan(self, undertaking: Undertaking) -> Callable[[bool], Wanted]:
-        details = undertaking.details
-
-        def plan(has_begun: bool) -> Wanted:
-            return adding.plan(
-                self.ground,
-                undertaking.path,
-                name=details.name,
-                branch=details.branch,
-                base=details.commit,
-                has_begun=has_begun,
-            )
-
-        return plan
+        wish = Wish(details.name, path, details.branch, details.commit)
+        await creation.carry_out(wish, _newcomer(undertaking))
 
     def _drop_branch(self, undertaking: Undertaking) -> None:
         details = undertaking.details
