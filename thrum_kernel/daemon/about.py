@@ -66,6 +66,7 @@ class About:
         if self._daemon.travel.last_error:
             found.append(f"sync: {self._daemon.travel.last_error}")
         found += [f"sync: {problem}" for problem in self._daemon.travel.problems]
+        found += self._daemon.mender.problems
         if self._daemon.opened.recovered.torn:
             found.append(
                 f"{len(self._daemon.opened.recovered.torn)} journal(s) ended in bytes that were never acknowledged; "

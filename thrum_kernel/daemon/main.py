@@ -59,7 +59,7 @@ from thrum_kernel.daemon.recent import recent_requests
 from thrum_kernel.daemon.renewing import Doubt
 from thrum_kernel.daemon.sharing import GitWay, SharingEvents
 from thrum_kernel.daemon.status import StatusMethods
-from thrum_kernel.daemon.travelling import travel_of
+from thrum_kernel.daemon.travelling import own_repository, travel_of
 from thrum_kernel.errors import DaemonError, Projecting, ThrumError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
@@ -83,6 +83,7 @@ from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.gc import Collector
 from thrum_kernel.sync.history import History
 from thrum_kernel.sync.log import LogMethods
+from thrum_kernel.sync.mending import Mender
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.purge import PurgeCounts, Purger
 from thrum_kernel.sync.releasing import HeldMethods
@@ -253,6 +254,12 @@ class Daemon:
             doubt=self.doubt,
             history=self.history,
         )
+        self.mender = Mender(
+            tree=opened.tree,
+            repository=own_repository(opened, os.environ),
+            still=self.travel.still,
+            mended=self.keeper.catch_up,
+        )
         self.sharing = Sharing(
             SharedTexts(opened.tree),
             GitWay(
@@ -281,6 +288,7 @@ class Daemon:
             held=lambda: held_names(self.cutter.held),
             held_back=self.about.held_back,
             purged_before=lambda: self.cutter.known_cutoff,
+            damaged=lambda: self.mender.problems,
         )
         self.purger = self._make_purger()
         self.retention = Retention(
@@ -295,6 +303,7 @@ class Daemon:
             self.messaging.rebuilt,
             self.agents.world.invalidate,
             self.search.note,
+            lambda: self.mender.notice() if self.keeper.problems else None,
             self.publisher.poke,  # of what was durable but not projected nobody was told
         ]
         self.tokens = Tokens(opened.local, clock, incarnation_of=self.asked.incarnation_of)
@@ -358,7 +367,9 @@ class Daemon:
                 register_user=self.asked.register_user,
             ),
             self.sync,
-            Collector(publisher=self.publisher, travel=self.travel, usage=self.sync.usage),
+            Collector(
+                publisher=self.publisher, travel=self.travel, usage=self.sync.usage, mend=self.mender.look
+            ),
             LogMethods(
                 tree=self.opened.tree,
                 daemon=self.opened.daemon_id,
@@ -366,6 +377,7 @@ class Daemon:
                 message_types=self.message_types,
                 rebuild=self._project_aside,
                 quiet=self.publisher.quiet,
+                noticed=self.mender.notice,
             ),
             self.held,
             self.purger,
@@ -410,6 +422,7 @@ class Daemon:
             *self.publisher.services(),
             *self.travel.services(),
             *self.retention.services(),
+            *self.mender.services(),
             *self.agents.services(),
             Service(name="kernel.search", run=self.search.run),
             Service(name="kernel.watch", run=self._watch),

@@ -150,3 +150,10 @@ def travel_of(
 
     settings.changed.append(reconsider)
     return travel
+
+
+def own_repository(opened: Opened, environ: Mapping[str, str]) -> Repository:
+    """Our own repository, for whoever looks into it beside the exchange; while nothing is exchanged."""
+    where = opened.paths
+    runner = Runner(where.repository, where.published, environ=environ)
+    return Repository(where.repository, where.published, runner=runner)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from thrum_kernel.errors import FileDamaged, FileMissing, StoreError
@@ -84,36 +86,39 @@ def check(tree: Tree, *, daemon: str, current: tuple[str, int] = ("", 0)) -> Che
 
 def _check_unit(tree: Tree, unit: Unit, checked: Checked) -> None:
     checked.daemons.add(unit.daemon)
-    _check_file(tree, unit.path, unit.digest, checked)
-    try:
-        read_events(tree, unit)
-    except FileDamaged as error:
-        checked.problems.append(Problem("damaged", str(unit.path), error.reason))
-    except FileMissing:
-        pass  # `_check_file` told it
+    if _check_file(tree, unit.path, unit.digest, checked):
+        _check_lines(unit.path, partial(read_events, tree, unit), checked)
     for shard in unit.header.shards:
         path = unit.shard_path(shard)
-        _check_file(tree, path, shard.digest, checked)
-        try:
-            read_shard(tree, unit, shard)
-        except FileDamaged as error:
-            checked.problems.append(Problem("damaged", str(path), error.reason))
-        except FileMissing:
-            pass
+        if _check_file(tree, path, shard.digest, checked):
+            _check_lines(path, partial(read_shard, tree, unit, shard), checked)
 
 
-def _check_file(tree: Tree, path: Path, expected: str, checked: Checked) -> None:
+def _check_lines(path: Path, read: Callable[[], object], checked: Checked) -> None:
+    """Whether a file with the right bytes holds what its first line tells."""
+    try:
+        read()
+    except FileDamaged as error:
+        checked.problems.append(Problem("damaged", str(path), error.reason))
+    except FileMissing:
+        checked.problems.append(Problem("missing", str(path), "went while it was looked at"))
+
+
+def _check_file(tree: Tree, path: Path, expected: str, checked: Checked) -> bool:
+    """Whether a file is there with the bytes that its name tells."""
     try:
         data = tree.disk.read(tree.published / path)
     except FileMissing:
         checked.problems.append(Problem("missing", str(path), "is listed by its unit but not there"))
-        return
+        return False
     except StoreError as error:
         checked.problems.append(Problem("unreadable", str(path), str(error)))
-        return
+        return False
     checked.files += 1
     if digest(data) != expected:
         checked.problems.append(Problem("damaged", str(path), "its bytes are not those that its name tells"))
+        return False
+    return True
 
 
 def _check_own(tree: Tree, found: Scan, daemon: str, checked: Checked) -> None:

@@ -21,6 +21,7 @@ import msgspec
 from thrum_kernel.errors import FileDamaged, FileMissing
 from thrum_kernel.store import journal
 from thrum_kernel.store.cut import shard_of
+from thrum_kernel.store.files import digest
 from thrum_kernel.store.held import read_held
 from thrum_kernel.store.journal import JournalHeader
 from thrum_kernel.store.names import Window
@@ -52,14 +53,14 @@ def read_events(tree: Tree, unit: Unit) -> list[Line]:
         FileMissing: it is gone.
         FileDamaged: it does not hold what its first line tells.
     """
-    lines = _split(tree, unit.path)
+    lines = _split(tree, unit.path, unit.digest)
     return _place(unit.path, lines[1:], unit.header.windows)
 
 
 def read_shard(tree: Tree, unit: Unit, shard: ShardEntry) -> list[Line]:
     """The lines of one of the unit's message files; raises as `read_events`."""
     path = unit.shard_path(shard)
-    lines = _split(tree, path)
+    lines = _split(tree, path, shard.digest)
     if len(unit.windows) == 1:
         return _place(path, lines, (Slice(*unit.windows[0], shard.lines),))
     if not lines:
@@ -214,8 +215,11 @@ class _Reader:
         return bool(shard_of(line, self._message_types)) == (kind == "messages")
 
 
-def _split(tree: Tree, path: Path) -> list[bytes]:
+def _split(tree: Tree, path: Path, named: str) -> list[bytes]:
+    """The lines of a file whose bytes are those that it is *named* after: a changed text is no text of ours."""
     data = tree.disk.read(tree.published / path)
+    if digest(data) != named:
+        raise FileDamaged(path, "its bytes are not those that its name tells")
     if not data.endswith(b"\n") and data:
         raise FileDamaged(path, "its last line is not whole")
     return data.split(b"\n")[:-1]

@@ -54,6 +54,7 @@ class Tree:
         self.writers = sync / "writers"
         self.others = sync / "writers.others"
         self.released = sync / "released"
+        self.lost = sync / "lost"
         self._sync = sync
         self.folders = Folders(disk, sync)
 
@@ -138,6 +139,16 @@ class Tree:
         if news:
             self._write_names(self.others, known | news)
         return news
+
+    def given_up(self) -> frozenset[str]:
+        """Published files that nobody waits for any more: see `sync.lost`."""
+        if self.disk.size(self.lost) is None:
+            return frozenset()
+        return frozenset(self.disk.read(self.lost).decode(errors="replace").split())
+
+    def give_up(self, paths: Iterable[str]) -> None:
+        """Note durably that nobody waits for these published files any more."""
+        self._write_names(self.lost, self.given_up() | frozenset(paths))
 
     def _write_names(self, path: Path, names: Iterable[str]) -> None:
         data = "".join(f"{name}\n" for name in sorted(names)).encode()

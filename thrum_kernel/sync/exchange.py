@@ -23,6 +23,7 @@ from thrum_kernel.store.scan import Problem
 from thrum_kernel.store.units import Unit
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.history import History, numbered
+from thrum_kernel.sync.lost import Lost
 from thrum_kernel.sync.merge import FORMAT, Changes, Merged, Merger
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.remote import Raced, RemoteFailed
@@ -67,6 +68,7 @@ class Exchanged:
         has_begun_anew: whether the history was begun anew.
         kept: why it was not although it was due; empty when it was, or was not due.
         problems: what is wrong with the other side's files.
+        given_up: files that nobody waits for any more, since that was asked for.
     """
 
     received: int = 0
@@ -74,6 +76,7 @@ class Exchanged:
     has_begun_anew: bool = False
     kept: str = ""
     problems: list[Problem] = field(default_factory=list)
+    given_up: list[Lost] = field(default_factory=list)
 
 
 class _Made(NamedTuple):
@@ -147,11 +150,17 @@ class Exchange:
         """What the remote said when it did not let the history begin anew, while it is not asked again; else empty."""
         return self._history.refusal(self.remote.name)
 
-    async def run(self, *, anew: bool = False) -> Exchanged:
+    @property
+    def missed(self) -> list[Lost]:
+        """What keeps the history from beginning anew, as far as that was looked at: files that nobody can give."""
+        return self._merger.missed()
+
+    async def run(self, *, anew: bool = False, forget_lost: bool = False) -> Exchanged:
         """Do it.
 
         Args:
             anew: let the history begin anew, whatever the policy says.
+            forget_lost: with *anew*: also when a file is missed that an older commit may hold.
 
         Raises:
             RemoteFailed: the remote cannot be asked, or does not take what is pushed.
@@ -164,7 +173,7 @@ class Exchange:
             for number in range(TRIES):
                 if number:
                     await self._pause(random.uniform(0.5, 1.5) * FIRST_PAUSE_S * 2 ** min(number, 5))
-                if await self._once(done, anew):
+                if await self._once(done, anew, forget_lost):
                     return done
         except GitFailed as error:
             await self._doubt(error)
@@ -184,7 +193,7 @@ class Exchange:
         self.tip = ""
         _log.warning("our own repository is damaged and is made anew; it is kept in %s: %s", aside, error)
 
-    async def _once(self, done: Exchanged, anew: bool) -> bool:
+    async def _once(self, done: Exchanged, anew: bool, forget_lost: bool) -> bool:
         """One round; False when somebody else pushed meanwhile."""
         if not self._repository.is_linked:
             await self._start_over()
@@ -205,7 +214,7 @@ class Exchange:
             await self._look_at(())  # whatever comes under our id comes from now on
         self.has_news = False  # what comes from here on may miss this commit
         try:
-            commit = await self._publish(tip, done, anew)
+            commit = await self._publish(tip, done, anew, forget_lost)
         except BaseException as error:
             self.has_news = True
             if isinstance(error, Raced):
@@ -250,10 +259,10 @@ class Exchange:
         """Whether a purge waits for the history to begin anew, and nothing is known against it."""
         return self._history.is_owed and not self.refusal and not self._against()
 
-    async def _publish(self, tip: str, done: Exchanged, anew: bool) -> str:
+    async def _publish(self, tip: str, done: Exchanged, anew: bool, forget_lost: bool) -> str:
         """Make the remote's branch hold what is here; the commit that it has then."""
         commits = await self._in_thread(lambda: self._repository.number(tip))
-        made = await self._begin_anew(tip, commits, done, anew=anew)
+        made = await self._begin_anew(tip, commits, done, anew=anew, forget_lost=forget_lost)
         if made is None:
             made = await self._commit(lambda: self._made(tip, commits))
             if made.commit not in ("", tip):
@@ -263,12 +272,16 @@ class Exchange:
             await self._in_thread(lambda: self._note(made))
         return made.commit
 
-    async def _begin_anew(self, tip: str, commits: int, done: Exchanged, *, anew: bool) -> _Made | None:
+    async def _begin_anew(
+        self, tip: str, commits: int, done: Exchanged, *, anew: bool, forget_lost: bool
+    ) -> _Made | None:
         """Replace the branch by one commit with all that is in it and here; None when that is not due, or refused."""
         why = "asked for" if anew else self._history.why(self.remote.name, commits)
         if not why or not tip:
             return None
         made = await self._commit(lambda: self._made_anew(tip, commits))
+        if forget_lost:
+            done.given_up += await self._in_thread(self._merger.give_up)
         done.kept = self._against()
         if done.kept:
             return None
@@ -288,11 +301,8 @@ class Exchange:
 
     def _against(self) -> str:
         """Why the older commits of the branch must stay; empty when they need not."""
-        if self._merger.problems:
-            return f"something on {BRANCH} could not be taken: {self._merger.problems[0].path}"
-        if self._merger.lacking:
-            return f"a file that is listed is neither here nor on {BRANCH}: {self._merger.lacking[0]}"
-        return ""
+        missed = self._merger.missed()
+        return f"{missed[0].why}: {missed[0].path}" if missed else ""
 
     async def _start_over(self) -> None:
         """The repository or the files were taken away, or never made: what is missing comes back from the remote."""

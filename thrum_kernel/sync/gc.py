@@ -18,15 +18,25 @@ from thrum_kernel.api import Call, Method
 from thrum_kernel.errors import ThrumError
 from thrum_kernel.sync.exchange import Exchanged
 from thrum_kernel.sync.loop import Travel
+from thrum_kernel.sync.lost import Lost
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.usage import Usage
 
 
 class GcParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """``dry_run``: tell what there is to do, and change nothing."""
+    """``dry_run``: tell what there is to do, and change nothing. ``forget_lost``: let the history begin anew though
+    files are missed that nobody can give any more."""
 
     dry_run: bool = False
+    forget_lost: bool = False
     caller_agent_id: str = ""
+
+
+class LostFile(msgspec.Struct, kw_only=True):
+    """A published file that nobody can give, and how many events it held; 0 where nothing tells."""
+
+    path: str
+    events: int
 
 
 class SyncGc(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -34,7 +44,8 @@ class SyncGc(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     ``published`` events left the journal, ``rolled_up`` tells how many publishes became part of larger ones (both: or
     would, with ``dry_run``), ``rerooted`` whether the history began anew, and ``reason`` why it did not; ``local_only`` that
-    there is no remote to do anything with. ``before`` and ``after`` are equal with ``dry_run``.
+    there is no remote to do anything with. ``before`` and ``after`` are equal with ``dry_run``. ``lost`` are the files
+    that are missed, and keep the history from beginning anew; with ``forget_lost`` those that were given up.
     """
 
     dry_run: bool
@@ -45,6 +56,7 @@ class SyncGc(msgspec.Struct, kw_only=True, omit_defaults=True):
     before: Usage
     after: Usage
     reason: str | msgspec.UnsetType = msgspec.UNSET
+    lost: list[LostFile] = []
 
 
 class Collector:
@@ -53,14 +65,21 @@ class Collector:
     Args:
         publisher, travel: of this daemon.
         usage: what the log takes up now.
+        mend: makes good what can be made good of damaged files.
     """
 
     def __init__(
-        self, *, publisher: Publisher, travel: Travel, usage: Callable[[], Awaitable[Usage]]
+        self,
+        *,
+        publisher: Publisher,
+        travel: Travel,
+        usage: Callable[[], Awaitable[Usage]],
+        mend: Callable[[], Awaitable[object]],
     ) -> None:
         self._publisher = publisher
         self._travel = travel
         self._usage = usage
+        self._mend = mend
         self._lock = asyncio.Lock()
 
     def methods(self) -> Sequence[Method]:
@@ -81,7 +100,7 @@ class Collector:
         if params.dry_run:
             return await self._preview()
         async with self._lock:
-            return await self._collect()
+            return await self._collect(forget_lost=params.forget_lost)
 
     async def _preview(self) -> SyncGc:
         usage = await self._usage()
@@ -95,13 +114,16 @@ class Collector:
             before=usage,
             after=usage,
             reason=reason or msgspec.UNSET,
+            lost=_told(self._travel.missed),
         )
 
-    async def _collect(self) -> SyncGc:
+    async def _collect(self, *, forget_lost: bool) -> SyncGc:
+        if forget_lost:
+            await self._mend()  # what is not lost after all
         before = await self._usage()
         published = await self._publisher.cut_now()
         rolled_up = await self._publisher.roll_up_all()
-        done, reason = await self._begin_anew()
+        done, reason = await self._begin_anew(forget_lost=forget_lost)
         try:
             await self._travel.clear_out()
         except ThrumError as error:
@@ -115,15 +137,20 @@ class Collector:
             before=before,
             after=await self._usage(),
             reason=reason or msgspec.UNSET,
+            lost=_told(done.given_up if forget_lost else self._travel.missed),
         )
 
-    async def _begin_anew(self) -> tuple[Exchanged, str]:
+    async def _begin_anew(self, *, forget_lost: bool) -> tuple[Exchanged, str]:
         """Let the history begin anew; and why that was not done."""
         try:
-            done = await self._travel.begin_anew()
+            done = await self._travel.begin_anew(forget_lost=forget_lost)
         except ThrumError as error:
             return Exchanged(), str(error)
         reason = self._travel.reason or done.kept
         if not reason and not done.has_begun_anew:
             reason = "the branch has a single commit"
         return done, reason
+
+
+def _told(lost: Sequence[Lost]) -> list[LostFile]:
+    return [LostFile(path=each.path, events=each.lines) for each in lost]

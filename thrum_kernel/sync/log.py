@@ -125,6 +125,7 @@ class LogMethods:
         message_types: the types that lie in message files.
         rebuild: projects batches of lines into a temporary database and gives a `sqlite3.Connection` to it.
         quiet: while it is entered nothing is published; without it a check may take a roll-up for damage.
+        noticed: called when a check found files that are damaged or gone.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class LogMethods:
         message_types: Container[str],
         rebuild: Rebuild,
         quiet: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        noticed: Callable[[], None] = lambda: None,
     ) -> None:
         self._tree = tree
         self._daemon = daemon
@@ -143,6 +145,7 @@ class LogMethods:
         self._message_types = message_types
         self._rebuild = rebuild
         self._quiet = quiet
+        self._noticed = noticed
 
     def methods(self) -> Sequence[Method]:
         """``log.verify``, ``log.show``, ``log.replay``."""
@@ -181,6 +184,8 @@ class LogMethods:
     async def _verify(self, call: Call, params: VerifyParams) -> VerifyResult:
         async with self._quiet():
             found = await asyncio.to_thread(check, self._tree, daemon=self._daemon, current=self._durable())
+        if any(problem.kind in ("damaged", "missing") for problem in found.problems):
+            self._noticed()
         problems = [LogProblem(kind=kind, path=path, problem=text) for kind, path, text in found.problems]
         return VerifyResult(
             ok=all(problem.kind == "quarantined" for problem in problems),

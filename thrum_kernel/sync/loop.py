@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from thrum_kernel.gitdir import Place
 from thrum_kernel.settings.document import Setting
 from thrum_kernel.sync.exchange import Exchange, Exchanged
 from thrum_kernel.sync.exposure import Gate, Refusal
+from thrum_kernel.sync.lost import Lost
 from thrum_kernel.sync.polling import Polling
 from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
@@ -92,6 +93,7 @@ class Travel:
         self._held_off = Refusal()
         self._is_ending = False
         self._tried_s = 0.0
+        self._quiet = publisher.quiet
         publisher.on_changed.append(self.heard)
 
     @property
@@ -185,15 +187,26 @@ class Travel:
             finally:
                 self.heard()
 
-    async def begin_anew(self) -> Exchanged:
-        """Exchange now, and let the history begin anew, whatever the policy says.
+    @property
+    def missed(self) -> list[Lost]:
+        """Files that nobody can give, which keep the history from beginning anew."""
+        return self._exchange.missed if self._exchange is not None else []
+
+    async def begin_anew(self, *, forget_lost: bool = False) -> Exchanged:
+        """Exchange now, and let the history begin anew, whatever the policy says; see `Exchange.run`.
 
         Raises:
             ThrumError: it failed; `last_error` says so too.
         """
-        task = asyncio.ensure_future(self._exchange_once(ask_again=True, anew=True))
+        task = asyncio.ensure_future(self._exchange_once(ask_again=True, anew=True, forget_lost=forget_lost))
         task.add_done_callback(self._forced_is_over)
         return await asyncio.shield(task)  # the exchange goes on when the caller goes away
+
+    @contextlib.asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Nothing is exchanged meanwhile, and nothing is published, rolled up or purged."""
+        async with self._lock, self._quiet():
+            yield
 
     async def clear_out(self) -> None:
         """Let our own repository go of all that the branch does not need; of all of it, where nothing travels.
@@ -232,13 +245,17 @@ class Travel:
             early_s = self._tried_s + OFTEN_ENOUGH_S - self._clock.monotonic()
             await asyncio.sleep(max(0.0, min(early_s, timeout_s or 0.0)))
 
-    async def _exchange_once(self, *, ask_again: bool, anew: bool = False) -> Exchanged:
+    async def _exchange_once(
+        self, *, ask_again: bool, anew: bool = False, forget_lost: bool = False
+    ) -> Exchanged:
         """Exchange; *ask_again* which remote and who can read it, *anew* lets the history begin anew."""
         async with self._lock:
             self._tried_s = self._clock.monotonic()
             try:
                 exchange = await self._ready(anew=ask_again)
-                done = await exchange.run(anew=anew) if exchange is not None else Exchanged()
+                done = Exchanged()
+                if exchange is not None:
+                    done = await exchange.run(anew=anew, forget_lost=forget_lost)
             except ThrumError as error:
                 self._failed(str(error))
                 raise

@@ -28,6 +28,7 @@ from thrum_kernel.store.scan import Problem, Scan, covered, scan, strays
 from thrum_kernel.store.shared import Copy, SharedTexts, copies_in, sharing_changes, take_copies
 from thrum_kernel.store.tree import READER, Tree
 from thrum_kernel.store.units import Unit, decode_unit
+from thrum_kernel.sync.lost import Lost, missed
 from thrum_kernel.sync.present import Present
 from thrum_kernel.sync.seams import BlobReader, Snapshots
 from thrum_kernel.sync.union import is_events_path, is_log_path, paths_of, surplus, wanted, whole
@@ -125,6 +126,17 @@ class Merger:
     def problems(self) -> list[Problem]:
         """What was wrong with the files of the tip that was merged last, and is not mended yet."""
         return list(self._told.values())
+
+    def missed(self) -> list[Lost]:
+        """What the tip or a list names and nobody can give, less what somebody gave up."""
+        return missed(self._tree, self.problems, self.lacking)
+
+    def give_up(self) -> list[Lost]:
+        """Wait no longer for what is missed; what that is."""
+        found = self.missed()
+        if found:
+            self._tree.give_up(each.path for each in found)
+        return found
 
     def start_over(self) -> None:
         """Published files, or our repository, were taken away: believe nothing about them."""

@@ -31,6 +31,9 @@ REF: Final = f"refs/heads/{BRANCH}"
 _AHEAD: Final = 32
 """Blobs that are asked for before they are needed: their names fit into a pipe that nobody reads from."""
 
+_VERSIONS: Final = 16
+"""Commits that are looked into for what a path once was."""
+
 GC_AT: Final = 2000
 """Loose objects from which on our own gc packs them."""
 
@@ -77,7 +80,12 @@ class Repository:
     @property
     def is_linked(self) -> bool:
         """Whether `prepare` was called, and neither the repository nor its work tree was taken away since."""
-        return self._is_ready and (self.folder / "HEAD").exists() and (self.work_tree / ".git").exists()
+        return self._is_ready and self.is_there
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is one, linked to its work tree; `prepare` would make it."""
+        return (self.folder / "HEAD").exists() and (self.work_tree / ".git").exists()
 
     def is_sound(self) -> bool:
         """Whether every object that a reference needs is there; a repository that is not there is sound."""
@@ -139,6 +147,23 @@ class Repository:
             found = (self._changed(found, known, commit) if known else None) or self._list(commit)
             self._listed = commit, found
         return found
+
+    def versions(self, path: str) -> list[str]:
+        """The blobs that *path* has in the commits that are here, those of newer commits first, each once; few.
+
+        A commit that takes the path away is passed over, and so is what cannot be read.
+        """
+        listed = self._runner.run(
+            "rev-list", "--all", f"--max-count={_VERSIONS}", "--", path, cwd=self.work_tree
+        )
+        tips = self._runner.run("for-each-ref", "--format=%(objectname)", cwd=self.work_tree)
+        found: dict[str, None] = {}
+        for commit in (*tips.text.split(), *listed.text.split()):
+            entry = self._runner.run("ls-tree", "-z", "--full-tree", commit, "--", path, cwd=self.work_tree)
+            fields = entry.out.partition(b"\t")[0].split(b" ")
+            if entry.ok and len(fields) == 3 and fields[1] == b"blob":
+                found.setdefault(fields[2].decode())
+        return list(found)
 
     @contextlib.contextmanager
     def blobs(self) -> Iterator[Blobs]:

@@ -127,6 +127,7 @@ class SyncMethods:
         held: names of what looks like a secret and does not travel.
         held_back: sentences about what the projection holds back.
         purged_before: the latest cutoff of the purges that were looked at, or empty.
+        damaged: sentences about published files that are damaged here and could not be made good.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class SyncMethods:
         held: Callable[[], Sequence[str]],
         held_back: Callable[[], Sequence[str]],
         purged_before: Callable[[], str],
+        damaged: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._publisher = publisher
         self._travel = travel
@@ -155,6 +157,7 @@ class SyncMethods:
         self._held = held
         self._kept_back = held_back
         self._purged_before = purged_before
+        self._damaged = damaged
 
     def methods(self) -> Sequence[Method]:
         """``sync.status``, ``sync.force``, ``sync.replace``."""
@@ -234,7 +237,7 @@ class SyncMethods:
             purged_before=self._purged_before() or msgspec.UNSET,
             history_kept=self._history_kept() or msgspec.UNSET,
             retention_days=self._retention_days(),
-            problems=self._travel.problems,
+            problems=[*self._travel.problems, *self._damaged()],
             held_back=self._held_back(),
             warnings=self._warnings(usage),
             held=list(self._held()),

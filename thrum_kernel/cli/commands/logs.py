@@ -118,12 +118,17 @@ def gc(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what there is to do, and change nothing.")
     ] = False,
+    forget_lost: Annotated[
+        bool,
+        typer.Option(
+            "--forget-lost", help="Begin the history anew though files are missed that nobody has any more."
+        ),
+    ] = False,
 ) -> Pending:
     """Make the log as small as it can be: roll up, begin the history of the branch anew, let go of the old one."""
     run = run_of(ctx)
-    return Pending(
-        "sync.gc", {"dry_run": dry_run}, finish=lambda done: show(run, done, collected_lines(done))
-    )
+    asked = {"dry_run": dry_run, **({"forget_lost": True} if forget_lost else {})}
+    return Pending("sync.gc", asked, finish=lambda done: show(run, done, collected_lines(done, forget_lost)))
 
 
 def held(ctx: typer.Context) -> None:

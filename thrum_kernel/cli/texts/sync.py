@@ -78,14 +78,19 @@ def forced_line(done: Entry) -> str:
     return f"{said} ({told})" if told else said
 
 
-def collected_lines(done: Entry) -> list[str]:
-    """What `sync gc` came to, before and after."""
+def collected_lines(done: Entry, forget_lost: bool = False) -> list[str]:
+    """What `sync gc` came to, before and after, and which files are lost."""
     before, after = done["before"], done["after"]
     parts = ("published", "repository", "journal")
     rows = [[part, _part(before[part]), "" if done["dry_run"] else _part(after[part])] for part in parts]
     rows.append(["commits", str(before["commits"]), "" if done["dry_run"] else str(after["commits"])])
     heading = ["", "now", ""] if done["dry_run"] else ["", "before", "after"]
-    return [_collected(done), *columns([heading, *rows], indent="  "), *_kept(done)]
+    return [
+        _collected(done),
+        *columns([heading, *rows], indent="  "),
+        *_kept(done),
+        *_lost(done, forget_lost),
+    ]
 
 
 def _collected(done: Entry) -> str:
@@ -109,6 +114,19 @@ def _kept(done: Entry) -> list[str]:
     if done.get("local_only"):
         return [f"No remote part: {done.get('reason', '')}"]
     return [f"History kept: {done['reason']}"] if done.get("reason") else []
+
+
+def _lost(done: Entry, forget_lost: bool) -> list[str]:
+    lost: Sequence[Entry] = done.get("lost") or ()
+    if not lost:
+        return []
+    files = counted(len(lost), "published file")
+    is_over = forget_lost and not done["dry_run"]
+    head = f"Given up: {files}, of which no copy is left here or on the remote:"
+    if not is_over:
+        head = f"Missed: {files}; if no clone has them any more: thrum sync gc --forget-lost"
+    rows = [[str(each["path"]), counted(each["events"], "event") if each["events"] else ""] for each in lost]
+    return [head, *columns(rows, indent="  ")]
 
 
 def _size(usage: Entry) -> str:
