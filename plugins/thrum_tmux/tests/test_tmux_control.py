@@ -44,7 +44,8 @@ async def hearing(tmux: TmuxServer, *, use_control: bool = True) -> AsyncIterato
     try:
         await server.refresh()
         if use_control:
-            await until(lambda: all(server.is_heard(row) for row in server.known.sessions))
+            ours = [row.id for row in server.known.sessions.values() if is_ours(row)]
+            await until(lambda: all(map(server.is_heard, ours)))
         yield server
     finally:
         await server.close()

@@ -69,7 +69,7 @@ class PaneMissing(NotFound):
     """
 
     def __init__(self, pane: str) -> None:
-        super().__init__("pane", pane, hint="thrum tmux status")
+        super().__init__("pane", pane, hint="thrum tmux launch NAME takes another pane of the session")
 
     def __str__(self) -> str:
         return f"pane {self.name} is gone"

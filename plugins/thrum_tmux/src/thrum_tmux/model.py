@@ -13,14 +13,16 @@ MANAGED: Final = "@thrum-managed"
 THRUM_DIR: Final = "@thrum-thrum-dir"
 AGENT: Final = "@thrum-agent"
 PANE: Final = "@thrum-pane"
-"""Options of a session: that Thrum keeps it, for which ``.thrum``, for whom, and the pane that is the agent's."""
+RECORD: Final = "@thrum-record"
+"""Options of a session: that Thrum keeps it, for which ``.thrum``, for whom, the pane that is the agent's, and the name
+under which this machine remembers how it was made."""
 
 OLDEST_CONTROL: Final = (3, 2)
 """The first tmux whose control clients can be attached as we need it."""
 
 _SEPARATOR: Final = "\t"
 _SERVER: Final = ("pid", "start_time", "version", "socket_path")
-_SESSION: Final = ("session_id", MANAGED, AGENT, PANE, "session_created", "session_name", THRUM_DIR)
+_SESSION: Final = ("session_id", MANAGED, AGENT, PANE, RECORD, "session_created", "session_name", THRUM_DIR)
 _OF_PANE: Final = (
     "pane_id",
     "session_id",
@@ -52,6 +54,7 @@ class SessionRow:
         thrum_dir: the ``.thrum`` whose daemon keeps it; empty when Thrum does not.
         agent: who lives in it; empty when nobody does.
         agent_pane: id of the agent's pane; empty when none was noted.
+        record: the name under which it is remembered; another than *name* when a person renamed it.
         created: seconds since 1970.
     """
 
@@ -60,6 +63,7 @@ class SessionRow:
     thrum_dir: str = ""
     agent: str = ""
     agent_pane: str = ""
+    record: str = ""
     created: int = 0
 
 
@@ -150,13 +154,16 @@ def _format(names: Iterable[str]) -> str:
 
 
 def _session(line: str) -> SessionRow:
-    identifier, managed, agent, pane, created, name, thrum_dir = line.split(_SEPARATOR, len(_SESSION) - 1)
+    identifier, managed, agent, pane, record, created, name, thrum_dir = line.split(
+        _SEPARATOR, len(_SESSION) - 1
+    )
     return SessionRow(
         id=identifier,
         name=name,
         thrum_dir=thrum_dir if managed == "1" else "",
         agent=agent if managed == "1" else "",
         agent_pane=pane if managed == "1" else "",
+        record=record if managed == "1" else "",
         created=int(created),
     )
 

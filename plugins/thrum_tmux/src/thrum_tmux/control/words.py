@@ -12,6 +12,7 @@ _ESCAPED: Final = {
     "\\": "\\\\",
     '"': '\\"',
     "$": "\\$",
+    "~": "\\~",
     "\n": "\\n",
     "\r": "\\r",
     "\t": "\\t",
@@ -32,7 +33,7 @@ def quoted(word: str) -> str:
     """
     if any(character < " " and character not in _ESCAPED for character in word):
         raise ValueError("a control character cannot stand in a command")
-    # Within double quotes a tilde, a brace, a hash, a semicolon and a percent sign mean themselves.
+    # Within double quotes a brace, a hash, a semicolon and a percent sign mean themselves.
     return '"' + "".join(_ESCAPED.get(character, character) for character in word) + '"'
 
 

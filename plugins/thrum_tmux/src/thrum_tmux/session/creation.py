@@ -57,6 +57,7 @@ def commands(record: Record, *, thrum_dir: Path, unwanted: Iterable[str]) -> lis
         ("set-option", *here, model.MANAGED, "1"),
         ("set-option", *here, model.THRUM_DIR, str(thrum_dir)),
         ("set-option", *here, model.AGENT, record.agent),
+        ("set-option", *here, model.RECORD, record.name),
         ("set-option", "-F", *here, model.PANE, "#{pane_id}"),
         ("set-option", *here, "set-titles", "on"),
         ("set-option", *here, "set-titles-string", title.replace("#", "##")),
@@ -65,14 +66,20 @@ def commands(record: Record, *, thrum_dir: Path, unwanted: Iterable[str]) -> lis
     ]
 
 
-def adoption(session: str, pane: str, *, agent: str, thrum_dir: Path) -> list[Words]:
-    """The commands that make a session ours which thrum did not make."""
+def adoption(session: str, pane: str, *, agent: str, record: str, thrum_dir: Path) -> list[Words]:
+    """The commands that make a session ours which thrum did not make, or note that its agent has another pane.
+
+    Args:
+        session, pane: their ids.
+        record: the name under which it is remembered.
+    """
     here = ("-t", session)
     return [
         ("set-option", *here, "destroy-unattached", "off"),
         ("set-option", *here, model.MANAGED, "1"),
         ("set-option", *here, model.THRUM_DIR, str(thrum_dir)),
         ("set-option", *here, model.AGENT, agent),
+        ("set-option", *here, model.RECORD, record),
         ("set-option", *here, model.PANE, pane),
     ]
 

@@ -23,6 +23,7 @@ from thrum_tmux.live_pane import LivePane
 from thrum_tmux.panes import Panes
 from thrum_tmux.screen import patterns
 from thrum_tmux.screen.reading import read, squeezed
+from thrum_tmux.session.repairing import Repairing
 from thrum_tmux.wake import program
 
 READY_S: Final = 60.0
@@ -93,6 +94,7 @@ class Greetings:
                         pane.session,
                     )
                     return
+            self._ctx.shared(Repairing).noticed()  # it runs: which process it is can be seen now
             await self._remind(pane, preset, reminder)
         except ThrumError as error:
             self._ctx.log.warning("%s in %s cannot be told who it is: %s", preset.name, pane.session, error)

@@ -101,6 +101,7 @@ class Launching:
         """The session, made anew where this machine remembers how."""
         found = await self._sessions.find_any(name)
         if found is not None:
+            self._sessions.check_ours(found)
             return found
         record = self._sessions.records.named(name)
         if record is None or not record.cwd.is_dir():
@@ -111,12 +112,11 @@ class Launching:
         return await self._sessions.make(record)
 
     async def _pane(self, found: Found) -> LivePane:
-        """The pane of its agent; of a session that thrum did not make, the one that is active."""
+        """The pane of its agent; where it is gone, or thrum did not make the session, the one that is active."""
         if self._sessions.panes.is_ours(found.row):
             pane = await self._sessions.panes.of_session(found.row.name)
-            if pane is None:
-                raise PaneMissing(found.row.agent_pane or found.row.name)
-            return pane
+            if pane is not None:
+                return pane
         ((active,),) = await found.server.ask(("display-message", "-p", "-t", found.row.id, "#{pane_id}"))
         known = found.server.known
         if active not in known.panes or known.server is None:

@@ -14,7 +14,7 @@ import psutil
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import ThrumError
-from thrum_tmux import runtimes
+from thrum_tmux import model, runtimes
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.model import PaneRow
 from thrum_tmux.panes import Found, Panes
@@ -33,12 +33,16 @@ class Repairing:
         self._ctx = ctx
         self._panes = ctx.shared(Panes)
         self._records = ctx.shared(Records)
-        self._names: dict[tuple[str, str], str] = {}
         self._changed = asyncio.Event()
+
+    def noticed(self) -> None:
+        """Something may be other than it was noted."""
+        self._changed.set()
 
     async def run(self) -> None:
         """Repair whenever something changed, until cancelled."""
-        self._panes.on_change.append(self._changed.set)
+        self._panes.on_change.append(self.noticed)
+        end = self._ctx.subscribe("agent.register", lambda _: self.noticed())
         try:
             while True:
                 with contextlib.suppress(ThrumError):
@@ -47,7 +51,8 @@ class Repairing:
                 await asyncio.sleep(SETTLE_S)
                 self._changed.clear()
         finally:
-            self._panes.on_change.remove(self._changed.set)
+            end()
+            self._panes.on_change.remove(self.noticed)
 
     async def repair(self) -> None:
         """Set everything right now. Raises ThrumError where the identities cannot be read."""
@@ -59,24 +64,25 @@ class Repairing:
             if identity is not None:
                 await self._repair(found, identity)
         kept = {found.row.agent for found in self._panes.managed()}
-        for identity in everyone:
-            if identity.name not in kept and identity.tmux_session and identity.is_running:
-                await self._adopt(identity)
+        strays = [each for each in everyone if each.name not in kept and each.session and each.is_running]
+        if strays:
+            await self._panes.look()
+        for identity in strays:
+            await self._adopt(identity)
 
     # --- a session of ours -------------------------------------------------------------------------------------------
 
     async def _renamed(self) -> None:
-        """A session keeps its id when a person renames it."""
-        names = {
-            (found.server.socket, f"{_life(found)}{found.row.id}"): found.row.name
-            for found in self._panes.managed()
-        }
-        for key, name in names.items():
-            before = self._names.get(key, name)
-            if before != name:
-                self._ctx.log.info("session %s is called %s now", before, name)
-                await self._records.rename(before, name, key[0])
-        self._names = names
+        """A session keeps its options when a person renames it, while we run or not."""
+        for found in self._panes.managed():
+            row = found.row
+            if row.record in ("", row.name):
+                continue
+            self._ctx.log.info("session %s is called %s now", row.record, row.name)
+            await self._records.rename(row.record, row.name, found.server.socket)
+            with contextlib.suppress(ThrumError):
+                await found.server.ask(("set-option", "-t", row.id, model.RECORD, row.name), near=row.id)
+                await found.server.refresh()
 
     async def _repair(self, found: Found, identity: Identity) -> None:
         pane = found.server.known.panes.get(found.row.agent_pane)
@@ -104,7 +110,11 @@ class Repairing:
 
     async def _move(self, found: Found, pane: PaneRow, identity: Identity) -> None:
         commands = creation.adoption(
-            found.row.id, pane.id, agent=identity.name, thrum_dir=self._ctx.paths.thrum
+            found.row.id,
+            pane.id,
+            agent=identity.name,
+            record=found.row.name,
+            thrum_dir=self._ctx.paths.thrum,
         )
         with contextlib.suppress(ThrumError):
             await found.server.ask(*commands, near=found.row.id)
@@ -141,7 +151,11 @@ class Repairing:
             with contextlib.suppress(ThrumError):
                 await server.ask(
                     *creation.adoption(
-                        session.id, pane.id, agent=identity.name, thrum_dir=self._ctx.paths.thrum
+                        session.id,
+                        pane.id,
+                        agent=identity.name,
+                        record=session.name,
+                        thrum_dir=self._ctx.paths.thrum,
                     )
                 )
                 await self._records.keep(_record(session.name, server.socket, identity))
@@ -171,11 +185,6 @@ def is_below(root: int, pid: int) -> bool:
     except psutil.Error:
         return False
     return False
-
-
-def _life(found: Found) -> str:
-    server = found.server.known.server
-    return f"{server.pid}:{server.started}:" if server is not None else ""
 
 
 def _record(name: str, socket: str, identity: Identity) -> Record:

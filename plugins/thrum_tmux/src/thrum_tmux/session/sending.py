@@ -20,6 +20,7 @@ from thrum_tmux.session.shapes import CaptureParams, CaptureResult, NameParams, 
 from thrum_tmux.wake import program
 
 MOST_LINES: Final = 10_000
+_WAITS_S: Final = (0.1, 0.4, 1.0)
 
 
 class Sending:
@@ -43,13 +44,7 @@ class Sending:
         pane = await self._pane_of(found)
         preset = await self._preset(found)
         async with self._sessions.panes.typing(pane.id):
-            look = await pane.look()
-            reason = _unreachable(look) or ("" if params.force else await self._in_the_way(look, preset))
-            if reason:
-                raise Refused(
-                    f'nothing was sent to session "{found.row.name}": {reason}',
-                    hint="--force types all the same" if not _unreachable(look) else "",
-                )
+            await self._check_free(found, pane, preset, force=params.force)
             await pane.type(params.text)
             if params.enter:
                 await asyncio.sleep(preset.enter_delay_s)
@@ -100,6 +95,24 @@ class Sending:
         living = await identities(self._ctx, name=found.row.agent) if found.row.agent else []
         runtime = living[0].runtime if living else ""
         return runtimes.preset_of(runtime or runtimes.SHELL, self._ctx.presets())
+
+    async def _check_free(self, found: Found, pane: LivePane, preset: RuntimePreset, *, force: bool) -> None:
+        """Wait a moment for what goes away by itself: a program that ends, a line that is just being entered.
+
+        Raises:
+            Refused: it stays.
+        """
+        for wait_s in (*_WAITS_S, 0):
+            look = await pane.look()
+            unreachable = _unreachable(look)
+            reason = unreachable or ("" if force else await self._in_the_way(look, preset))
+            if not reason:
+                return
+            await asyncio.sleep(wait_s)
+        raise Refused(
+            f'nothing was sent to session "{found.row.name}": {reason}',
+            hint="" if unreachable else "--force types all the same",
+        )
 
     async def _in_the_way(self, look: Look, preset: RuntimePreset) -> str:
         """Why a text would not come to the agent alone; empty when it would. A dialog is no reason."""

@@ -59,7 +59,7 @@ class Sessions:
         if found is not None:
             return found
         server = self.panes.server
-        await server.now()
+        await server.refresh()  # that another daemon keeps a session now is told by nothing
         row = server.known.named(name) or server.known.named(_sanitised(name))
         return Found(server, row) if row is not None else None
 
@@ -71,8 +71,9 @@ class Sessions:
 
     def record_of(self, found: Found) -> Record | None:
         """How a session was made, as far as this machine remembers."""
+        name = found.row.record or found.row.name
         remembered = (each for each in self.records.all() if each.socket == found.server.socket)
-        return next((each for each in remembered if each.name == found.row.name), None)
+        return next((each for each in remembered if each.name == name), None)
 
     async def make(self, record: Record) -> Found:
         """Make the session that *record* describes, on the server that it names.
@@ -102,17 +103,27 @@ class Sessions:
             Refused: another project keeps it.
         """
         row = found.row
-        if row.thrum_dir and not self.panes.is_ours(row):
-            raise Refused(
-                f'session "{row.name}" belongs to another project: {row.thrum_dir}',
-                hint="create one of this project: thrum tmux create NAME",
-            )
+        self.check_ours(found)
         await found.server.ask(
-            *creation.adoption(row.id, pane.id, agent=agent, thrum_dir=self._ctx.paths.thrum)
+            *creation.adoption(
+                row.id, pane.id, agent=agent, record=record.name, thrum_dir=self._ctx.paths.thrum
+            )
         )
         await self.records.keep(record)
         await found.server.refresh()
         return Found(found.server, found.server.known.sessions[row.id])
+
+    def check_ours(self, found: Found) -> None:
+        """Refuse a session that another project keeps.
+
+        Raises:
+            Refused: one does.
+        """
+        if found.row.thrum_dir and not self.panes.is_ours(found.row):
+            raise Refused(
+                f'session "{found.row.name}" belongs to another project: {found.row.thrum_dir}',
+                hint="create one of this project: thrum tmux create NAME",
+            )
 
     async def end(self, found: Found, *, forget: bool = True) -> None:
         """End a session and all that runs in it; one that is gone already is no error.
@@ -128,7 +139,7 @@ class Sessions:
             if not str(error).startswith("can't find session"):
                 raise
         if forget:
-            await self.records.forget(found.row.name, found.server.socket)
+            await self.records.forget(found.row.record or found.row.name, found.server.socket)
         await found.server.refresh()
 
     def new_record(self, name: str, cwd: Path, **fields: Any) -> Record:

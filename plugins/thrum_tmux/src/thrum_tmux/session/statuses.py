@@ -11,6 +11,7 @@ from typing import Any
 from thrum_kernel.api import Call, PluginContext
 from thrum_tmux.identities import Identity, identities
 from thrum_tmux.panes import Found
+from thrum_tmux.session.repairing import Repairing
 from thrum_tmux.session.sessions import Sessions
 from thrum_tmux.session.shapes import SessionView, State, StatusParams, StatusResult
 
@@ -32,6 +33,8 @@ class Statuses:
         names = {each.row.name for each in found}
         views += [_gone(each) for each in everyone if each.session and each.session not in names]
         views = [view for view in views if not view.name.startswith("-")]
+        if any(view.state == "stale" for view in views):
+            self._ctx.shared(Repairing).noticed()  # a person may have started the runtime again
         return StatusResult(sessions=sorted(views, key=lambda view: view.name), trouble=self._trouble())
 
     async def facts(self, agent: str) -> Mapping[str, Any]:
