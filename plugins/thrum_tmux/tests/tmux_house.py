@@ -75,8 +75,16 @@ class House:
 
     def heard(self) -> list[str]:
         """Sessions that a control client of the daemon hears."""
-        lines = self.tmux("list-clients", "-F", "#{client_control_mode} #{session_name}").split("\n")
-        return [line.partition(" ")[2] for line in lines if line.startswith("1 ")]
+        return self._shown("1")
+
+    def people(self) -> list[str]:
+        """Sessions that a person's terminal shows."""
+        return self._shown("0")
+
+    def _shown(self, kind: str) -> list[str]:
+        # A server without sessions refuses to tell that it has no clients.
+        lines = self.tmux.run("list-clients", "-F", "#{client_control_mode} #{session_name}").stdout
+        return [line.partition(" ")[2] for line in lines.split("\n") if line.startswith(f"{kind} ")]
 
 
 def until(claim: Callable[[], object], *, limit_s: float = PATIENCE_S) -> None:
