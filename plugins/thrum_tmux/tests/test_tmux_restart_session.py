@@ -22,6 +22,7 @@ from thrum_kernel.testing.spawner import Spawner
 from thrum_kernel.testing.tmux import TmuxServer, tmux_server
 
 PATIENCE_S = 40.0
+MARK = ("show-options", "-t", "bob", "-q", "-v", "@thrum-restart")
 
 
 def until(claim: Callable[[], Any], *, what: str) -> Any:
@@ -45,11 +46,13 @@ class Place:
     """bob, in a worktree and a session, with the fake runtime."""
 
     def __init__(self, cli: Cli, repo: Repo, tmux: TmuxServer, folder: Path, control: Path) -> None:
-        self.tmux, self.worktree = tmux, repo.worktree("bob").path
+        self.tmux, self.project, self.worktree = tmux, repo.path, repo.worktree("bob").path
         self.home = folder / "sessions"
         self.cli = cli.at(self.worktree)
+        # What an agent does that is asked to save: it reads its mail, and saves with a plan.
         save = (
-            "case \"$PROMPT\" in save*) thrum tmux snapshot save --reason external --plan 'finish f()';; esac"
+            'case "$PROMPT" in "New message from @system"*) thrum inbox --unread;'
+            " thrum tmux snapshot save --reason external --plan 'finish f()';; esac"
         )
         for name, value in {
             "CLAUDE_CONFIG_DIR": str(self.home),
@@ -124,6 +127,12 @@ class Place:
 
         return str(until(context, what="it read its briefing"))
 
+    def set_restart(self, **values: object) -> None:
+        """Change settings of the section ``restart``."""
+        config = self.project / ".thrum" / "config.json"
+        value = json.loads(config.read_text())
+        config.write_text(json.dumps({**value, "restart": {**value["restart"], **values}}))
+
     @property
     def snapshot(self) -> Path:
         return self.worktree / ".thrum" / "restart" / "bob.md"
@@ -149,7 +158,8 @@ def place(thrum_spawner: Spawner, tmp_path_factory: pytest.TempPathFactory) -> I
         add_plugin(repo)
         config = cli.cwd / ".thrum" / "config.json"
         restart = {"silence_watchdog_seconds": -1, "graceful_timeout": 30}
-        ours = {"tmux": {"socket": str(tmux.path)}, "restart": restart}
+        nudge = {"chrome_quiet_seconds": 0}
+        ours = {"tmux": {"socket": str(tmux.path)}, "restart": restart, "nudge": nudge}
         config.write_text(json.dumps({**json.loads(config.read_text()), **ours}))
         cli("daemon", "start")
         made = Place(cli, repo, tmux, folder, Path(short) / "control")
@@ -183,7 +193,7 @@ def test_a_forced_restart_gives_the_next_session_conversation_and_draft(place: P
     assert before in tmux("list-panes", "-a", "-F", shown)
     assert "mine" in tmux("list-windows", "-t", "bob", "-F", "#{window_name}"), "other windows stay"
     assert "THRUM_NAME=bob" in tmux("show-environment", "-t", "bob").split("\n")
-    assert tmux("show-options", "-t", "bob", "-q", "-v", "@thrum-restart") == ""
+    assert tmux(*MARK) == ""
     now = new.state()["pid"]
     until(lambda: place.identity()["agent_pid"] == now, what="the new runtime is bob's")
     assert place.identity()["runtime"] == "fake-agent"
@@ -192,26 +202,35 @@ def test_a_forced_restart_gives_the_next_session_conversation_and_draft(place: P
     assert [stroke for stroke in new.state()["taken"] if stroke["owner"] != "prompt"] == []
 
 
-def test_an_agent_that_saves_in_time_is_restarted_with_its_plan(place: Place) -> None:
+def test_an_agent_that_is_asked_saves_and_goes_on_without_a_key_pressed(place: Place) -> None:
     old = place.running()
+    place.says(old, "Round it half to even")
     results: list[dict[str, Any]] = []
     thread = threading.Thread(target=lambda: results.append(place.cli.json("tmux", "restart", "bob")))
     thread.start()
-
-    def asked() -> bool:
-        unread = place.cli.json("inbox", "--unread")["messages"]
-        return any(
-            message["agent_id"] == "system" and "snapshot save" in message["body"]["content"]
-            for message in unread
-        )
-
-    until(asked, what="the agent is asked to save")
+    until(lambda: place.tmux(*MARK), what="the restart began")
     assert "being restarted already" in place.cli.refused("tmux", "restart", "bob", "--force")
-    place.types(old, "save it")
     thread.join(PATIENCE_S)
     (done,) = results
-    assert done["saved_by"] == "agent"
-    assert "## Resume plan\n\nfinish f()" in place.told(place.fake())
+    assert done["saved_by"] == "agent", done
+    new = place.fake()
+    told = place.told(new)
+    assert "## Resume plan\n\nfinish f()" in told
+    assert "Round it half to even" in told
+    assert place.cli.json("inbox", "--unread")["messages"] == [], "the next session has nothing to do with it"
+    place.greeted(new)
+    assert [stroke for stroke in new.state()["taken"] if stroke["owner"] != "prompt"] == []
+
+
+def test_an_agent_that_does_not_save_in_time_is_asked_no_more(place: Place) -> None:
+    old = place.running()
+    place.set_restart(graceful_timeout=1)
+    old.dialog("tool_confirmation")  # so that it cannot be woken
+    done = place.cli.json("tmux", "restart", "bob")
+    place.set_restart(graceful_timeout=30)
+    assert (done["saved_by"], done["why"]) == ("transcript", "the agent did not save in time")
+    assert "Agent: @bob" in place.told(place.fake())
+    assert place.cli.json("inbox", "--unread")["messages"] == []
 
 
 def test_a_runtime_that_cannot_be_started_leaves_the_snapshot(place: Place) -> None:
@@ -245,18 +264,17 @@ def test_a_daemon_killed_in_the_middle_goes_on_when_it_is_back(place: Place) -> 
         what="it is back",
     )
     assert "Round it" in place.told(place.fake())
-    assert place.tmux("show-options", "-t", "bob", "-q", "-v", "@thrum-restart") == ""
+    assert place.tmux(*MARK) == ""
 
 
 def test_a_daemon_that_stops_meanwhile_leaves_the_agent_alone_and_says_so(place: Place) -> None:
     old = place.running()
     pid = old.state()["pid"]
     client = place.cli.background("tmux", "restart", "bob", output=place.home / "client")
-    shown = ("show-options", "-t", "bob", "-q", "-v", "@thrum-restart")
-    until(lambda: "saving" in place.tmux(*shown), what="the agent is asked")
+    until(lambda: "saving" in place.tmux(*MARK), what="the agent is asked")
     client.end()  # or it would ask the next daemon again
     place.cli("daemon", "stop")
     place.cli("daemon", "start")
-    until(lambda: not place.tmux(*shown), what="the next daemon looked")
+    until(lambda: not place.tmux(*MARK), what="the next daemon looked")
     assert "restart of session bob was given up" in place.cli("daemon", "logs", "-n", "50")
     assert old.state()["pid"] == pid

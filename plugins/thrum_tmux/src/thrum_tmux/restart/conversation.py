@@ -23,7 +23,9 @@ from thrum_kernel.api import TranscriptEntry
 _MARKS = {"user": "=== USER ===", "assistant": "=== ASSISTANT ==="}
 _LIKE_A_MARK = re.compile(r"^=== (?:USER|ASSISTANT) ===", re.MULTILINE)
 _CONTROL = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-_WAKE = re.compile(r"New message from @|\d+ new messages from @|[/$]thrum[:-]|thrum prime$")
+_OURS = re.compile(
+    r"(?:# )?New message from @|\d+ new messages from @|[/$]thrum[:-]|thrum prime$|printf '%s\\n' 'Agent: @"
+)
 """How input begins that asks for nothing of its own: what thrum types, and its runtimes' commands."""
 
 
@@ -82,12 +84,17 @@ def conversation(entries: Iterable[TranscriptEntry], limits: Limits) -> Conversa
         [f"[Conversation continued from earlier — truncated to last {limits.lines} lines]"] if is_cut else []
     )
     shown = [f"{_MARKS[kind]}\n{text}" for kind, text in kept]
-    asked = [text for text in unanswered if not _WAKE.match(text)]
+    asked = [text for text in unanswered if not is_ours(text)]
     return Conversation(
         text="\n\n".join([*note, *shown]) if shown else "",
         unanswered=_tail("\n\n".join(asked), limits),
         is_cut=is_cut,
     )
+
+
+def is_ours(text: str) -> bool:
+    """Whether input is nobody's wish but thrum's: a wake, the banner, a command of its kit."""
+    return _OURS.match(text.lstrip()) is not None
 
 
 def _fitting(blocks: Sequence[tuple[str, str]], limits: Limits) -> list[tuple[str, str]]:

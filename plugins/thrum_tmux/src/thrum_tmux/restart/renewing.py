@@ -57,12 +57,14 @@ class Renewing:
             PaneMissing, TmuxError, ServerSilent: as `Refused`, for tmux's reasons.
         """
         try:
-            found, pane = await self._fresh(found, mark, identity)
-            await self.note(found, replace(mark, phase=marks.LAUNCHING))
-            current = (await identities(self._ctx, name=identity.name))[:1] or [identity]
-            await self._ctx.shared(Launching).start(
-                found, pane, mark.runtime, identity=current[0], cwd=identity.worktree, reminder=REMINDER
-            )
+            # Nobody types into the pane meanwhile: a wake meant for the runtime would go to its shell.
+            async with self._sessions.panes.typing(found.row.agent_pane):
+                found, pane = await self._fresh(found, mark, identity)
+                await self.note(found, replace(mark, phase=marks.LAUNCHING))
+                current = (await identities(self._ctx, name=identity.name))[:1] or [identity]
+                await self._ctx.shared(Launching).start(
+                    found, pane, mark.runtime, identity=current[0], cwd=identity.worktree, reminder=REMINDER
+                )
         except ThrumError as problem:
             await self.note(found, None)
             raise await self._told(found, who, problem) from problem

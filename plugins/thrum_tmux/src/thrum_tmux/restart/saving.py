@@ -22,6 +22,8 @@ from thrum_tmux.restart.subject import Subject
 from thrum_tmux.restart.transcripts import NoTranscript
 
 SENDER = "system"
+SCOPE = "restart"
+"""Of the requests to save, so that one can be withdrawn."""
 LOOK_S = 0.25
 """Between two looks for the agent's snapshot, while it is awaited."""
 RECENT_S = 600
@@ -69,18 +71,39 @@ class Saving:
             seconds=f"{limit_s:g}",
             clock=datetime.now().astimezone().isoformat(timespec="seconds"),
         )
+        scope = {"type": SCOPE, "value": f"{who.agent}-{asked_us}"}
         try:
-            await self._ctx.send(text, to=f"@{who.agent}", sender=SENDER, priority="high")
+            message = await self._ctx.send(
+                text, to=f"@{who.agent}", sender=SENDER, priority="high", scopes=[scope]
+            )
         except ThrumError as error:
             self._ctx.log.warning("@%s cannot be asked to save: %s", who.agent, error)
             return None
+        kept = await self._awaited(who, asked_us, limit_s)
+        try:
+            await self._settle(who, message, scope, is_done=kept is not None)
+        except ThrumError as error:
+            self._ctx.log.warning("the request to @%s stays in its inbox: %s", who.agent, error)
+        return None if kept is None else _saved("agent", kept)
+
+    async def _awaited(self, who: Subject, asked_us: int, limit_s: float) -> Kept | None:
         end = time.monotonic() + limit_s
         while time.monotonic() < end and self.is_alive(who):
             kept = await self._find(who)
             if kept is not None and kept.saved_us > asked_us:
-                return _saved("agent", kept)
+                return kept
             await asyncio.sleep(LOOK_S)
         return None
+
+    async def _settle(self, who: Subject, message: str, scope: dict[str, str], *, is_done: bool) -> None:
+        """The next session is not to be woken for what was asked of this one: done, it was read; else it is withdrawn."""
+        if is_done:
+            proof = {"fact": "read", "means": "snapshot", "message_ids": [message]}
+            await self._ctx.call("message.evidence", agent_id=who.agent, evidence=proof)
+        else:
+            await self._ctx.call(
+                "message.deleteByScope", scope_type=scope["type"], scope_value=scope["value"]
+            )
 
     async def already(self, who: Subject) -> Saved | None:
         """A snapshot that the agent saved a moment ago and that nobody was shown; None when there is none."""
