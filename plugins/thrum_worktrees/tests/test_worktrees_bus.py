@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,30 @@ def test_one_made_by_hand_is_found_by_its_folder(kernel: Kernel) -> None:
 
     assert gone["worktree_path"] == str(made.path) and not made.path.exists()
     assert kernel.repo.git("branch", "--list", "by-hand") == ""
+
+
+def test_what_git_cannot_tell_goes_only_by_force(kernel: Kernel, base: Path) -> None:
+    kernel.call("worktrees.create", name="a")
+    (kernel.repo.path / ".git" / "worktrees" / "a" / "index").write_bytes(b"damaged")
+
+    assert "git status failed" in refused(kernel, "worktrees.destroy", name="a")
+    assert (base / "a" / "README.md").exists()
+    gone = kernel.call("worktrees.destroy", name="a", force=True)
+
+    assert [each["kind"] for each in gone["thrown_away"]] == ["unknown"] and not (base / "a").exists()
+
+
+def test_one_whose_folder_is_gone_is_forgotten(kernel: Kernel, base: Path) -> None:
+    kernel.call("worktrees.create", name="a", **ADA)
+    kernel.call("worktrees.create", name="b", detach=True)
+    commit(Repo(base / "b", kernel.repo.path, kernel.repo.env), "one")
+    for name in ("a", "b"):
+        shutil.rmtree(base / name)
+
+    assert kernel.call("worktrees.destroy", name="a")["removed_identities"] == ["ada"]
+
+    assert "1 commit on no branch" in refused(kernel, "worktrees.destroy", name="b")
+    assert kernel.repo.git("worktree", "list").count("\n") == 1 and names(kernel) == []
 
 
 def test_a_folder_in_the_way_of_the_teardown_stops_it(kernel: Kernel, base: Path) -> None:

@@ -251,7 +251,7 @@ def test_what_is_written_while_it_goes_brings_it_back(site: Site) -> None:
         return work.losses(site.ground.git, record, aside, is_ours=lambda path: False, branch_goes=False)
 
     with pytest.raises(Refused, match=r"meanwhile: 1 new file \(late.txt\)"):
-        removing.set_aside(record, look_again)
+        removing.set_aside(record, look_again, force=False)
 
     assert (tree.path / "late.txt").read_text() == "late\n"
     assert not removing.aside_of(tree.path).exists()

@@ -26,8 +26,10 @@ from thrum_worktrees.requests import (
     NoParams,
     SetUp,
     SetupParams,
+    created,
     destroyed,
 )
+from thrum_worktrees.residents import Newcomer
 from thrum_worktrees.resuming import Resumption
 from thrum_worktrees.settings import Worktrees
 from thrum_worktrees.tearing_down import Teardown, Wishes
@@ -121,36 +123,14 @@ class WorktreeMethods:
         _standing(call)
         residents.check_runtime(params.runtime)
         name, branch = self._named(params)
-        new = (
-            None
-            if params.job
-            else residents.newcomer(
-                params.agent,
-                params.role,
-                params.module,
-                intent=params.intent,
-                runtime=params.runtime,
-                force=params.force,
-            )
-        )
+        new = _newcomer(params)
         async with self._one_at_a_time:
             ground = await self._ground()
             path = await off_loop(self._ctx, self._path, ground, name)
             await self._clear(ground, path)
             creation = self._creation(ground, params.runtime)
-
-            wish = Wish(name, path, branch, params.base)
-            made = await creation.carry_out(wish, new)
-        return Created(
-            name=name,
-            worktree_path=str(made.path),
-            branch=made.branch,
-            base=made.base,
-            reused=made.reused,
-            agent=made.agent,
-            session=made.session,
-            notes=list(made.notes),
-        )
+            made = await creation.carry_out(Wish(name, path, branch, params.base), new)
+        return created(name, made)
 
     async def destroy(self, call: Call, params: DestroyParams) -> Destroyed:
         """Take a worktree away.
@@ -288,6 +268,14 @@ class WorktreeMethods:
         undertaking = self._undertakings.of(path)
         if undertaking is not None and undertaking.kind == "teardown":
             await self._resumption(ground).go_on(undertaking)
+
+
+def _newcomer(params: CreateParams) -> Newcomer | None:
+    """Who is to live there; nobody in a worktree for a job."""
+    if params.job:
+        return None
+    who = (params.agent, params.role, params.module)
+    return residents.newcomer(*who, intent=params.intent, runtime=params.runtime, force=params.force)
 
 
 def _standing(call: Call) -> Caller:

@@ -5,18 +5,17 @@ Source: spec/features.md §6.4; seed 000, "Worktree Management".
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from thrum_kernel.api import PluginContext
-from thrum_kernel.errors import MethodNotFound, ThrumError
+from thrum_kernel.errors import MethodNotFound
 from thrum_worktrees import residents
 from thrum_worktrees.blocking import off_loop
-from thrum_worktrees.residents import Newcomer, Resident
+from thrum_worktrees.residents import Newcomer
 
 NO_TMUX: Final = "tmux is not installed: the agent has no session"
 
@@ -57,14 +56,6 @@ async def move_in(
     given = _given(new) | {"force": new.force or own is not None}  # own: a try that was cut short
     made = await ctx.call("tmux.create", name=session, cwd=str(worktree), agent_name=new.name, **given)
     return Moved(str(made["session"]))
-
-
-async def end_sessions(ctx: PluginContext, living: Sequence[Resident]) -> None:
-    """End the tmux sessions of agents."""
-    for each in living:
-        if each.session:
-            with contextlib.suppress(ThrumError):  # it ended already, or nobody looks after sessions
-                await ctx.call("tmux.kill", name=each.session.rpartition(":")[0] or each.session)
 
 
 async def _sessions(ctx: PluginContext) -> list[dict[str, Any]] | None:

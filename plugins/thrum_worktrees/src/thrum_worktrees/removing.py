@@ -26,11 +26,12 @@ def aside_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.going")
 
 
-def set_aside(record: Record, look_again: Callable[[Path], list[Loss]]) -> Path:
-    """Rename the worktree's folder; where it is now.
+def set_aside(record: Record, look_again: Callable[[Path], list[Loss]], *, force: bool) -> list[Loss]:
+    """Rename the worktree's folder; what is lost with it.
 
     Args:
-        look_again: what would be lost, given where the files are; something means that they go back.
+        look_again: what would be lost, given where the files are now.
+        force: also when something is lost; else the files go back.
 
     Raises:
         Refused: it cannot be renamed, or something would be lost; the worktree is as it was.
@@ -40,22 +41,32 @@ def set_aside(record: Record, look_again: Callable[[Path], list[Loss]]) -> Path:
         raise Refused(f"{aside} is in the way", hint=f"look at it, then: rm -r {aside}")
     try:
         record.path.rename(aside)
-    except FileNotFoundError:
-        return aside
+    except FileNotFoundError:  # somebody deleted it: what git knows of it is left
+        return look_again(record.path)
     except OSError as error:
         raise Refused(f"{record.path} cannot be taken away: {error.strerror}") from error
     try:
         found = look_again(aside)
     except BaseException:
-        aside.rename(record.path)
+        _put_back(aside, record.path)
         raise
-    if found:
-        aside.rename(record.path)
+    if found and not force:
+        _put_back(aside, record.path)
         raise Refused(
             f"something was written into {record.path} meanwhile: {told(found)}",
             hint="end what works there, commit it, then retry; --force throws it away",
         )
-    return aside
+    return found
+
+
+def _put_back(aside: Path, path: Path) -> None:
+    try:
+        aside.rename(path)
+    except OSError as error:
+        raise Refused(
+            f"{path}: its files are in {aside} and cannot be moved back: {error.strerror}",
+            hint=f"mv {aside} {path}",
+        ) from error
 
 
 def drop_record(writer: Writer, path: Path) -> None:

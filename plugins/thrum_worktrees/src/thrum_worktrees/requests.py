@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from thrum_worktrees.creating import Made
 from thrum_worktrees.tearing_down import Gone
 
 
@@ -109,6 +110,20 @@ class SetUp(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 class NoParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Nothing."""
+
+
+def created(name: str, made: Made) -> Created:
+    """A creation as its answer."""
+    return Created(
+        name=name,
+        worktree_path=str(made.path),
+        branch=made.branch,
+        base=made.base,
+        reused=made.reused,
+        agent=made.agent,
+        session=made.session,
+        notes=list(made.notes),
+    )
 
 
 def destroyed(gone: Gone) -> Destroyed:

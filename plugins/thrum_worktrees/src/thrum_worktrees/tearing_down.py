@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from thrum_kernel.api import PluginContext, WorktreeChange
-from thrum_kernel.errors import Refused
-from thrum_worktrees import belongings, branches, moving_in, removing, residents, work
+from thrum_kernel.errors import GitFailed, Refused
+from thrum_worktrees import belongings, branches, removing, residents, work
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import Head, Record, checked_out, head_of
@@ -88,36 +88,37 @@ class Teardown:
         lost = await off_loop(self.ctx, self._losses, record, record.path, wishes)
         if lost and not wishes.force:
             raise _would_be_lost(name, lost)
-        everyone = await residents.residents(self.ctx)
-        agents = await self._agents(record.path, everyone)
-        if not wishes.force:
-            _check_quiet([each for each in residents.at(everyone, record.path) if not each.session])
-        notes = await self.ctx.announce(
-            WorktreeChange(kind="going", path=record.path, branch=head.branch, agents=agents)
-        )
-        await moving_in.end_sessions(self.ctx, residents.at(everyone, record.path))
-        if not wishes.force:
-            await self._until_quiet(record.path)
-        details = Details(
-            name=name,
-            branch=head.branch,
-            agents=agents,
-            keep_agents=wishes.keep_agents,
-            delete_branch=wishes.delete_branch and bool(head.branch),
-            commit=head.commit,
-        )
-        saved = agents if wishes.keep_agents else ()
-        if await off_loop(self.ctx, belongings.keep, record.path, self.ground.thrum, saved):
-            notes = [*notes, f"what they saved is kept in {self.ground.thrum} for their next worktree"]
-        undertaking = Undertaking(record.path, "teardown", details)
+        agents, notes = await self._clear_out(record, head, wishes)
+        undertaking = Undertaking(record.path, "teardown", _details(name, head, agents, wishes))
         await self.undertakings.begin(undertaking)
         try:
-            await off_loop(self.ctx, self._set_aside, record, wishes)
+            lost = await off_loop(self.ctx, self._set_aside, record, wishes)
         except BaseException:
             await self.undertakings.end(record.path)
             raise
         gone = await self.finish(undertaking)
         return replace(gone, lost=tuple(lost), notes=(*notes, *gone.notes))
+
+    async def _clear_out(
+        self, record: Record, head: Head, wishes: Wishes
+    ) -> tuple[tuple[str, ...], list[str]]:
+        """Have what runs there ended, and keep what is to stay; who lives there, and what whoever asked should know.
+
+        Raises:
+            Refused: somebody goes on running there.
+        """
+        everyone = await residents.residents(self.ctx)
+        agents = await self._agents(record.path, everyone)
+        if not wishes.force:
+            _check_quiet([each for each in residents.at(everyone, record.path) if not each.session])
+        going = WorktreeChange(kind="going", path=record.path, branch=head.branch, agents=agents)
+        notes = list(await self.ctx.announce(going))
+        if not wishes.force:
+            await self._until_quiet(record.path)
+        saved = agents if wishes.keep_agents else ()
+        if await off_loop(self.ctx, belongings.keep, record.path, self.ground.thrum, saved):
+            notes.append(f"what they saved is kept in {self.ground.thrum} for their next worktree")
+        return agents, notes
 
     async def finish(self, undertaking: Undertaking) -> Gone:
         """Do what is left to do for a worktree whose folder was set aside.
@@ -188,14 +189,19 @@ class Teardown:
     def _losses(self, record: Record, tree: Path, wishes: Wishes) -> list[Loss]:
         git = self.ground.git
         is_ours = self.is_ours(git, record, tree)
-        return work.losses(git, record, tree, is_ours=is_ours, branch_goes=wishes.delete_branch)
+        try:
+            return work.losses(git, record, tree, is_ours=is_ours, branch_goes=wishes.delete_branch)
+        except GitFailed as error:
+            if not wishes.force:
+                raise
+            return [Loss("unknown", f"all that was there: git could not tell what ({error})")]
 
-    def _set_aside(self, record: Record, wishes: Wishes) -> None:
-        def look_again(tree: Path) -> list[Loss]:
-            return [] if wishes.force else self._losses(record, tree, wishes)
-
+    def _set_aside(self, record: Record, wishes: Wishes) -> list[Loss]:
+        """What goes with it, as it is once nobody finds it any more."""
         with self.ground.git.alone():
-            removing.set_aside(record, look_again)
+            return removing.set_aside(
+                record, lambda tree: self._losses(record, tree, wishes), force=wishes.force
+            )
 
     def _drop_record(self, path: Path) -> None:
         with self.ground.git.alone() as writer:
@@ -204,6 +210,17 @@ class Teardown:
     def _delete_branch(self, details: Details) -> None:
         with self.ground.git.alone() as writer:
             branches.delete_branch(writer, details.branch, tip=details.commit)
+
+
+def _details(name: str, head: Head, agents: tuple[str, ...], wishes: Wishes) -> Details:
+    return Details(
+        name=name,
+        branch=head.branch,
+        agents=agents,
+        keep_agents=wishes.keep_agents,
+        delete_branch=wishes.delete_branch and bool(head.branch),
+        commit=head.commit,
+    )
 
 
 def _would_be_lost(name: str, lost: list[Loss]) -> Refused:
