@@ -8,8 +8,10 @@ part is erased and typed once more. What is not ours alone is a person's draft: 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -84,6 +86,7 @@ class Injection:
     Args:
         runtime_of: the runtime in the foreground of a pane that was looked at; may block, so it is awaited.
         is_moot: whether nobody needs the line any more.
+        typing: entered for each step of typing, so that nobody else types meanwhile.
         busy_wait: asked while the runtime works and takes input: whether to wait for its hooks rather than to type.
     """
 
@@ -97,6 +100,7 @@ class Injection:
         timing: Timing,
         runtime_of: Callable[[Look], Awaitable[str]],
         is_moot: Callable[[], Awaitable[bool]],
+        typing: Callable[[], AbstractAsyncContextManager[object]] = contextlib.nullcontext,
         busy_wait: Callable[[], bool] = lambda: False,
     ) -> None:
         self._pane = pane
@@ -107,6 +111,7 @@ class Injection:
         self._runtime_of = runtime_of
         self._busy_wait = busy_wait
         self._is_moot = is_moot
+        self._typing = typing
         self._typed_at: float | None = None
         self._typed = 0
         self._entered = 0
@@ -132,11 +137,14 @@ class Injection:
             if not view.text:
                 if self._typed >= TYPED_TWICE:
                     return Typed("none", NOT_WHOLE)
-                await self._type(view)
+                async with self._typing():
+                    await self._type(view)
             elif parts.is_whole(view.text, self._line):
                 if self._entered >= ENTERS:
                     return Typed("left", NOT_ENTERED)
-                if await self._enter():
+                async with self._typing():
+                    is_taken = await self._enter()
+                if is_taken:
                     return Typed("submitted")
 
     # --- the gate ----------------------------------------------------------------------------------------------------
@@ -240,10 +248,11 @@ class Injection:
         runtime = await self._runtime_of(view.look)
         if refusal(view.look, view.reading, self._place, runtime=runtime, expected=view.text):
             return False
-        if not await self._pane.key("BSpace", times=count, only_if=pinned(view.look, view.reading)):
-            return False
-        self._cleared += 1
-        await self._until(lambda seen: seen.text != view.text, self._timing.echo_s)
+        async with self._typing():
+            if not await self._pane.key("BSpace", times=count, only_if=pinned(view.look, view.reading)):
+                return False
+            self._cleared += 1
+            await self._until(lambda seen: seen.text != view.text, self._timing.echo_s)
         return True
 
     def _somebody_typed(self, look: Look) -> bool:

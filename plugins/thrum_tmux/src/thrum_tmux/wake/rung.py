@@ -91,6 +91,7 @@ class Waking:
             patterns=found,
             timing=_timing(nudge, preset),
             runtime_of=self._runtime_of,
+            typing=lambda: self._panes.typing(pane.id),
             busy_wait=lambda: (
                 preset.hooks_supported and time.monotonic() - began < nudge.hook_deadline_seconds
             ),
