@@ -50,7 +50,7 @@ def test_a_launched_agent_is_woken_seen_by_its_hook_and_read_by_itself(
         **fake.env,
         "FAKE_AGENT_CONTROL": str(fake.control),
         "FAKE_AGENT_SETTINGS": str(hooks(tmp_path / "settings.json")),
-        "FAKE_AGENT_ON_PROMPT": 'case $PROMPT in *"thrum inbox"*) thrum inbox --unread;; esac',
+        "FAKE_AGENT_ON_PROMPT": 'case $PROMPT in *"thrum inbox"*) thrum inbox;; esac',
     }
     for key, value in given.items():
         house.cli("tmux", "send", name, f"export {key}={shlex.quote(value)}")
@@ -64,6 +64,10 @@ def test_a_launched_agent_is_woken_seen_by_its_hook_and_read_by_itself(
     line = fake.until(lambda state: len(state["submitted"]) > 1)["submitted"][1]
     assert line == f"New message from @boss ({sent}) -- run: thrum inbox"
     assert ("injected", "tmux") in states(house, sent)
-    until(lambda: ("read", "inbox") in states(house, sent))
+    until(lambda: "read" in {state for state, _ in states(house, sent)})
+    told = Path(fake.state()["transcript"]).read_text()
+    assert told.count(f"({sent}) -- run") == 1, (
+        "the hook does not tell again of what the prompt itself showed"
+    )
     assert sum(sent in each for each in fake.state()["submitted"]) == 1
     house.cli("tmux", "kill", name)

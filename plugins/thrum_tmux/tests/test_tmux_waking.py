@@ -33,13 +33,12 @@ def test_a_message_is_typed_entered_and_seen_in_the_transcript(open_town: Open) 
         ada = here.kernel.agent("ada")
         sent = ada.send("hello", to="@bob")
 
-        found = here.becomes(ada, sent, "seen")
+        def states() -> list[tuple[str, str]]:
+            states = here.delivery(ada, sent)["states"]
+            return [(each["state"], each.get("means", "")) for each in states]
 
-        assert [(each["state"], each.get("means", "")) for each in found["states"]] == [
-            ("stored", ""),
-            ("injected", "tmux"),
-            ("seen", "transcript:fake-agent"),
-        ]
+        wanted = [("stored", ""), ("injected", "tmux"), ("seen", "transcript:fake-agent")]
+        here.kernel.until(lambda: states() == wanted)
         assert bob.submitted() == [f"New message from @ada ({sent}) -- run: thrum inbox"]
         assert bob.agent.call("message.list", for_agent="bob", unread=True)["total"] == 1, "seen is not read"
 

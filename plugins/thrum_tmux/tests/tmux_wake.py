@@ -163,6 +163,10 @@ async def never() -> bool:
     return False
 
 
+async def nothing() -> None:
+    """What `injection` does besides."""
+
+
 def injection(
     pane: LivePane, line: str = LINE, *, timing: Timing = FAST, queues_input: bool = True, **how: object
 ) -> Injection:
@@ -175,5 +179,6 @@ def injection(
         timing=timing,
         runtime_of=runtime_of,
         is_moot=never,
+        on_enter=nothing,
         **how,  # type: ignore[arg-type]
     )

@@ -205,6 +205,7 @@ class RuntimeMethods:
             return EvidenceResult(seen=[])
         seen = await self._unread_of(agent, params.message_ids)
         if seen:
+            self._told.note(agent, seen, "", now_s=self._ctx.clock.monotonic())
             await self._record(agent, "seen", runtime, seen)
         return EvidenceResult(seen=seen)
 

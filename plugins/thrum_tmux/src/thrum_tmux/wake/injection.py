@@ -86,6 +86,7 @@ class Injection:
     Args:
         runtime_of: the runtime in the foreground of a pane that was looked at; may block, so it is awaited.
         is_moot: whether nobody needs the line any more.
+        on_enter: told when Enter was pressed for the first time.
         typing: entered for each step of typing, so that nobody else types meanwhile.
         busy_wait: asked while the runtime works and takes input: whether to wait for its hooks rather than to type.
     """
@@ -100,6 +101,7 @@ class Injection:
         timing: Timing,
         runtime_of: Callable[[Look], Awaitable[str]],
         is_moot: Callable[[], Awaitable[bool]],
+        on_enter: Callable[[], Awaitable[None]],
         typing: Callable[[], AbstractAsyncContextManager[object]] = contextlib.nullcontext,
         busy_wait: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -111,6 +113,7 @@ class Injection:
         self._runtime_of = runtime_of
         self._busy_wait = busy_wait
         self._is_moot = is_moot
+        self._on_enter = on_enter
         self._typing = typing
         self._typed_at: float | None = None
         self._typed = 0
@@ -221,6 +224,8 @@ class Injection:
         if not await self._pane.key("Enter", only_if=pinned(view.look, view.reading)):
             return False
         self._entered += 1
+        if self._entered == 1:
+            await self._on_enter()
         if not await self._until(lambda seen: not self._stands(seen), self._timing.entered_s):
             return False
         # A screen that is half drawn shows no line either.

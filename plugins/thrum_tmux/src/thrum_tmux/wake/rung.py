@@ -91,6 +91,7 @@ class Waking:
             patterns=found,
             timing=_timing(nudge, preset),
             runtime_of=self._runtime_of,
+            on_enter=lambda: self._record(wake.agent_id, Evidence("injected", MEANS, (newest(wake),))),
             typing=lambda: self._panes.typing(pane.id),
             busy_wait=lambda: (
                 preset.hooks_supported and time.monotonic() - began < nudge.hook_deadline_seconds
@@ -116,7 +117,6 @@ class Waking:
         """What shows that the line was given to the agent; only its newest message is in it."""
         shown = (newest(wake),)
         self.breaker.woken(wake.agent_id, newest(wake))
-        await self._record(wake.agent_id, Evidence("injected", MEANS, shown))
         end = time.monotonic() + nudge.evidence_seconds
         while True:
             if await self._is_noticed(wake.agent_id, shown):
