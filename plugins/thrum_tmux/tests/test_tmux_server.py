@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 from test_tmux_control import hearing, make_session, pane_of, until
@@ -117,6 +118,31 @@ def test_a_pane_that_writes_without_end_is_busy_and_the_loop_is_not(tmux_server:
 
             # Not respawn-pane: tmux 3.3a ends when a control client is behind with the pane's output.
             assert await noisy.key("C-c")
-            assert await noisy.until_quiet(0.5, 20)
+            assert await noisy.until_quiet(0.5, 20), (
+                server.activity._paused,
+                server.activity._last,
+                server.activity._until,
+                server._clients,
+                server._clients[session]._requests,
+                tmux_server("display-message", "-p", "-t", noisy.id, "#{pane_current_command}"),
+                time.monotonic(),
+            )
+
+    asyncio.run(scenario())
+
+
+def test_a_pane_that_writes_without_end_is_respawned_while_nobody_hears_it(tmux_server: TmuxServer) -> None:
+    async def scenario() -> None:
+        session = make_session(tmux_server, "one", "exec yes")
+        async with hearing(tmux_server) as server:
+            life = server.known.server
+            for _ in range(10):
+                pane = await pane_of(server, session)
+                async with server.unheard(session):
+                    assert not server.is_heard(session)
+                    await asyncio.to_thread(server.process.ask, ("respawn-pane", "-k", "-t", pane.id))
+                await until(lambda: server.is_heard(session))
+            await server.refresh()
+            assert server.known.server == life
 
     asyncio.run(scenario())

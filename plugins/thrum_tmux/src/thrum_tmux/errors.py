@@ -32,6 +32,21 @@ class ServerGone(TmuxError):
         return "thrum tmux create NAME starts one"
 
 
+class ClientLost(TmuxError):
+    """The control client that was asked is gone.
+
+    Attributes:
+        was_sent: the request had been handed over: nobody knows whether it was carried out.
+    """
+
+    def __init__(self, *, was_sent: bool) -> None:
+        self.was_sent = was_sent
+        told = "nobody knows whether it was carried out" if was_sent else "nothing was done"
+        super().__init__(
+            f"the connection to tmux was lost: {told}", hint="look first: thrum tmux capture NAME"
+        )
+
+
 class ServerSilent(Timeout):
     """A tmux server took a command and does not answer.
 

@@ -11,7 +11,7 @@ from typing import Final
 from thrum_kernel.errors import UsageError
 from thrum_tmux.control import words
 from thrum_tmux.control.words import Words
-from thrum_tmux.errors import PaneMissing, TmuxError
+from thrum_tmux.errors import ClientLost, PaneMissing, TmuxError
 from thrum_tmux.model import PaneRow, ServerId
 from thrum_tmux.pane import Look
 from thrum_tmux.server import Server
@@ -23,6 +23,8 @@ PIECE_BYTES: Final = 8192
 MOST_BYTES: Final = 1 << 20
 
 _FACTS: Final = (
+    "pid",
+    "start_time",
     "cursor_x",
     "cursor_y",
     "pane_width",
@@ -73,12 +75,18 @@ class LivePane:
     async def look(self, history: int = 0) -> Look:
         aimed = ("-t", self.id)
         above = ("-S", f"-{history}") if history > 0 else ()
-        facts, clients, lines = await self._ask(
+        questions: tuple[Words, ...] = (
             ("display-message", "-p", *aimed, "\t".join(f"#{{{name}}}" for name in _FACTS)),
             ("list-clients", "-t", self._row.session, "-F", "#{client_control_mode} #{client_activity}"),
             ("capture-pane", "-p", *aimed, *above),
         )
-        values = facts[0].split("\t", len(_FACTS) - 1)
+        try:
+            facts, clients, lines = await self._ask(*questions)
+        except ClientLost:  # looking changes nothing, so it is done again
+            facts, clients, lines = await self._ask(*questions)
+        server, started, *values = facts[0].split("\t", len(_FACTS) - 1)
+        if (_number(server), _number(started)) != (self._identity.pid, self._identity.started):
+            raise PaneMissing(self.id)
         x, y, width, height, in_mode, synchronized, dead, alternate, pid = map(_number, values[:-2])
         return Look(
             lines=lines,

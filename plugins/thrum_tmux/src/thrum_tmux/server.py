@@ -6,23 +6,25 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from thrum_kernel.errors import ThrumError
 from thrum_tmux import model
 from thrum_tmux.control.activity import Activity
 from thrum_tmux.control.answers import Answer
-from thrum_tmux.control.client import ControlClient
+from thrum_tmux.control.client import ANSWER_S, ControlClient
 from thrum_tmux.control.process import TmuxServer
 from thrum_tmux.control.protocol import Notice
 from thrum_tmux.control.reader import Reader
 from thrum_tmux.control.words import Words
-from thrum_tmux.errors import ServerGone
+from thrum_tmux.errors import ClientLost, ServerGone
 from thrum_tmux.model import SessionRow, Snapshot
 
 FIRST_DELAY_S: Final = 0.1
 LONGEST_DELAY_S: Final = 30.0
+STEADY_S: Final = 5.0
+"""A client that was attached for so long was not refused."""
 POLL_S: Final = 2.0
 _NO_SESSIONS: Final = "no current target"
 """What tmux says to a question about anything while it has no sessions at all."""
@@ -83,6 +85,7 @@ class Server:
         self._clients: dict[str, ControlClient] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._withheld: dict[str, asyncio.Event] = {}
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
@@ -115,19 +118,47 @@ class Server:
         """Run commands in a row; what each printed. *near* is the id of a session whose client is taken if it is there.
 
         Raises:
-            ServerGone: no server runs, or it went meanwhile.
+            ServerGone: no server runs.
+            ClientLost: the connection went meanwhile; `ClientLost.was_sent` is true.
             TmuxError: one failed, and those after it were not run.
             ServerSilent: no answer in time.
         """
         client = self._live_client(near)
         if client is not None:
-            return await client.ask(*commands)
+            try:
+                return await client.ask(*commands)
+            except ClientLost as lost:
+                if lost.was_sent:
+                    raise
         return await asyncio.to_thread(self.process.ask, *commands)
 
     def is_heard(self, session: str) -> bool:
         """Whether a control client hears the session of that id."""
         client = self._clients.get(session)
         return client is not None and client.is_live
+
+    @contextlib.asynccontextmanager
+    async def unheard(self, session: str) -> AsyncIterator[None]:
+        """Do not hear a session for the length of the block, within which its panes may be respawned.
+
+        A server of tmux 3.3a ends, and all that runs in it, when a pane is respawned whose output a control client has
+        not taken yet (tried: ``yes`` in the pane, two times of five).
+        """
+        released = self._withheld[session] = asyncio.Event()
+        try:
+            client = self._clients.get(session)
+            if client is not None:
+                client.leave()
+                try:
+                    async with asyncio.timeout(ANSWER_S):
+                        await client.ended.wait()
+                except TimeoutError:
+                    client.kill()
+                    await client.ended.wait()
+            yield
+        finally:
+            del self._withheld[session]
+            released.set()
 
     async def close(self) -> None:
         """Let go of all clients; sessions stay as they are."""
@@ -151,7 +182,7 @@ class Server:
         self._is_fresh = True  # from here on a change is told, and makes it stale again
         before = self._known
         try:
-            self._known = model.snapshot(await self.ask(*model.questions()))
+            self._known = model.snapshot(await self._asked(*model.questions()))
         except ServerGone:
             self._known = Snapshot()
         except ThrumError as error:
@@ -164,6 +195,13 @@ class Server:
         self._follow()
         if before != self._known:
             self._on_change()
+
+    async def _asked(self, *questions: Words) -> Answer:
+        """What changes nothing may be asked twice."""
+        try:
+            return await self.ask(*questions)
+        except ClientLost:
+            return await asyncio.to_thread(self.process.ask, *questions)
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
         self._refreshing = None
@@ -216,14 +254,18 @@ class Server:
         delay = FIRST_DELAY_S
         try:
             while (row := self._known.sessions.get(session)) is not None and self._is_followed(row):
+                if (released := self._withheld.get(session)) is not None:
+                    await released.wait()
                 began = time.monotonic()
                 try:
                     await self._hear(row)
                     self.trouble = ""
                 except ThrumError as error:
                     self._note(f"session {row.name} cannot be heard: {error}")
-                delay = FIRST_DELAY_S if time.monotonic() - began > LONGEST_DELAY_S else delay * 2
-                await asyncio.sleep(min(delay, LONGEST_DELAY_S))
+                if session not in self._withheld:
+                    is_steady = time.monotonic() - began > STEADY_S
+                    delay = FIRST_DELAY_S if is_steady else min(delay * 2, LONGEST_DELAY_S)
+                    await asyncio.sleep(delay)
                 with contextlib.suppress(ThrumError):
                     await self.refresh()
         finally:

@@ -21,7 +21,7 @@ from thrum_tmux.control.activity import Activity
 from thrum_tmux.control.answers import Answer, Marks, printing
 from thrum_tmux.control.protocol import Block, Continued, Event, Notice, Output, Parser, Paused
 from thrum_tmux.control.reader import Reader
-from thrum_tmux.errors import ServerGone, ServerSilent, TmuxError
+from thrum_tmux.errors import ClientLost, ServerGone, ServerSilent, TmuxError
 
 ATTACH: Final = ("attach-session", "-E", "-f", "ignore-size,pause-after=1", "-t")
 ANSWER_S: Final = 5.0
@@ -106,7 +106,7 @@ class ControlClient:
 
         Raises:
             TmuxError: one failed, and those after it were not run.
-            ServerGone: the client ended meanwhile: nobody knows whether they were run.
+            ClientLost: the client ended meanwhile.
             ServerSilent: no answer in time.
         """
         answered = self._post(*commands)
@@ -209,7 +209,7 @@ class ControlClient:
             self._attached.exception()
         for request in self._requests:
             if not request.answered.done():
-                request.answered.set_exception(ServerGone(self._socket))
+                request.answered.set_exception(ClientLost(was_sent=True))
                 request.answered.exception()
         self._requests.clear()
         self.ended.set()
@@ -225,14 +225,14 @@ class ControlClient:
     def _write(self, text: str) -> None:
         process = self._process
         if process is None or process.stdin is None or process.stdin.closed:
-            raise ServerGone(self._socket)
+            raise ClientLost(was_sent=False)
         data = text.encode("utf-8", "surrogateescape")
         try:
             written = os.write(process.stdin.fileno(), data)
         except BlockingIOError:
             raise ServerSilent(self._socket) from None
         except OSError:
-            raise ServerGone(self._socket) from None
+            raise ClientLost(was_sent=False) from None
         if written != len(data):  # half a command: nothing that follows would mean what it says
             self.kill()
             raise ServerSilent(self._socket)

@@ -114,8 +114,9 @@ class Renewing:
             # A pane that was made to run one program gets a shell now; others get what tmux gave them.
             command = (f"exec {shell or '/bin/sh'}",) if began_as else ()
             respawn = ("respawn-pane", "-k", "-t", pane.id, "-c", str(identity.worktree), *command)
-            # By a process of its own: only then does tmux give the pane our PATH, as when it was made.
-            await asyncio.to_thread(found.server.process.ask, respawn)
+            async with found.server.unheard(found.row.id):
+                # By a process of its own: only then does tmux give the pane our PATH, as when it was made.
+                await asyncio.to_thread(found.server.process.ask, respawn)
         except PaneMissing:
             return None
         await found.server.refresh()

@@ -8,7 +8,7 @@ from typing import Any
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import Refused, UsageError
-from thrum_tmux.errors import ServerGone, SessionMissing, TmuxError
+from thrum_tmux.errors import ClientLost, ServerGone, SessionMissing, TmuxError
 from thrum_tmux.model import PaneRow
 from thrum_tmux.names import session_name
 from thrum_tmux.panes import Found, Panes
@@ -131,16 +131,19 @@ class Sessions:
         Args:
             forget: do not remember how it was made either.
         """
+        life = found.server.known.server
         try:
             await found.server.ask(("kill-session", "-t", found.row.id), near=found.row.id)
-        except ServerGone:
-            pass  # its last session took the server along
+        except (ServerGone, ClientLost):
+            pass  # our client was in that session, or its last session took the server along
         except TmuxError as error:
             if not str(error).startswith("can't find session"):
                 raise
+        await found.server.refresh()
+        if found.row.id in found.server.known.sessions and found.server.known.server == life:
+            raise TmuxError(f'session "{found.row.name}" did not end', hint="try again")
         if forget:
             await self.records.forget(found.row.record or found.row.name, found.server.socket)
-        await found.server.refresh()
 
     def new_record(self, name: str, cwd: Path, **fields: Any) -> Record:
         """How a new session is made, on the server where new ones are."""
