@@ -7,8 +7,10 @@ import json
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from thrum_kernel.settings.bounded_regex import compile_bounded
+from thrum_kernel.settings.bounded_regex import compile_bounded, found_in, steps_of
 from thrum_kernel.sync.secrets import NEVER_HELD, Pattern, Scanner, entropy, shipped
 
 SCANNER = Scanner(shipped())
@@ -185,3 +187,32 @@ def test_a_pattern_that_may_take_long_is_refused(text: str, why: str) -> None:
 )
 def test_a_bounded_pattern_is_taken(text: str) -> None:
     assert compile_bounded(text).pattern == text
+
+
+BOUNDED = (
+    "ab?",
+    "(?i)a{1,6}b",
+    r"(?<=b)a{2,9}",
+    r"\ba[ab ]{0,12}\b",
+    "a(?=b{1,3}c)",
+    "^a|c$",
+    "(?:ab|ba){2,5}+",
+    "a.{0,20}c",
+)
+
+
+@given(st.sampled_from(BOUNDED), st.text("aAbc \n", max_size=400), st.integers(1, 500))
+def test_a_text_in_pieces_has_the_matches_that_it_has_as_a_whole(regex: str, text: str, work: int) -> None:
+    pattern = compile_bounded(regex)
+    whole = [match.span() for match in pattern.finditer(text)]
+    assert [match.span() for match in found_in(pattern, text, work=work)] == whole
+    assert all(end - start <= steps_of(regex) for start, end in whole)
+
+
+def test_a_secret_across_the_pieces_of_a_long_text_is_found() -> None:
+    slow = Pattern("slow", "a team's", compile_bounded("k[a-z0-9]{1,16}-[a-z0-9]{1,16}-[a-z0-9]{4}"))
+    assert steps_of(slow.regex.pattern) > 100
+    filler = "kx-" * 30_000
+    text = f"{filler} kab12-cd34-ef56 {filler}"
+    assert Scanner([slow]).matched_in([text]) == ("slow",)
+    assert Scanner([slow]).matched_in([filler]) == ()

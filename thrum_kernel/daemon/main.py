@@ -106,9 +106,6 @@ SENDERS = ("system", "daemon", "thrum", "supervisor_*", "monitor:*")
 LONG_POLL_LIMIT_S = 24 * 3600.0
 """`thrum wait --timeout` may be long; a client that goes away ends it at once."""
 
-SCANNED_AT_ONCE = 16 * 1024
-"""Bytes of an event that are scanned for secrets on the loop; more would hold it up."""
-
 WATCH_EVERY_S = 2.0
 RELEASE_EVERY = 30
 """Of so many looks one also asks whether events that were ahead of the clock count by now."""
@@ -608,7 +605,7 @@ class Daemon:
         if self.travel.reason:
             return ()
         line = self.types.encode(event)
-        if len(line) <= SCANNED_AT_ONCE:
+        if self.secrets.is_short(line):
             return self.secrets.matched(line)
         return await asyncio.to_thread(self.secrets.matched, line)
 

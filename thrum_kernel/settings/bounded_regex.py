@@ -4,16 +4,26 @@ Python's engine goes back and tries again, which takes for ever for some pairs o
 here only when the steps it can need from one place of a text are few: repeats need an upper bound, and what follows a
 repeat is counted once for every length that the repeat may have. Possessive repeats (``{1,64}+``) and atomic groups
 (``(?>…)``), which never go back, cost only their length.
+
+The engine lets no other thread run while one call of it lasts. So a long text is searched in pieces, in calls whose work
+is bounded, too (`found_in`): a match is no longer than the steps it needs, so pieces that overlap by so much miss none.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 MOST_STEPS: Final = 4096
 """Steps that a pattern may need from one place of a text."""
+
+MOST_WORK: Final = 2_000_000
+"""Steps of one call of the engine at most, some hundredths of a second."""
+
+_SHORTEST_PIECE: Final = 64
 
 _ONE_CHARACTER: Final = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN", "RANGE", "CATEGORY"})
 _REFUSED: Final = {
@@ -51,6 +61,27 @@ def compile_bounded(text: str) -> re.Pattern[str]:
     if tree.getwidth()[0] == 0:
         raise ValueError("matches the empty text")
     return pattern
+
+
+@lru_cache(maxsize=256)
+def steps_of(text: str) -> int:
+    """Steps that a pattern of `compile_bounded` may need from one place of a text; no match of it is longer."""
+    return max(1, _sequence(importlib.import_module("re._parser").parse(text, re.ASCII)).steps)
+
+
+def found_in(pattern: re.Pattern[str], text: str, *, work: int = MOST_WORK) -> Iterator[re.Match[str]]:
+    """The matches of a pattern of `compile_bounded`, as ``finditer`` gives them, in calls of at most *work* steps."""
+    steps = steps_of(pattern.pattern)
+    piece = max(_SHORTEST_PIECE, work // steps)
+    start, size = 0, len(text)
+    while start < size:
+        end = start + piece
+        for match in pattern.finditer(text, start, min(size, end + steps + 1)):
+            if match.start() >= end:
+                break  # the next piece has it whole
+            yield match
+            start = match.end()
+        start = max(start, end)
 
 
 def _sequence(nodes: Any) -> _Cost:

@@ -189,8 +189,12 @@ class Cutter:
         self._is_open = False
 
     def came(self, units: Iterable[Unit]) -> None:
-        """A merge brought *units*: ours among them, as after a restore, are looked at before the next work."""
-        if any(unit.daemon == self._daemon for unit in units):
+        """A merge brought *units*: ours among them, as after a restore, are looked at before the next work.
+
+        So are those of a daemon that this log was copied from: what they hold need not stay in a journal here.
+        """
+        daemons = {unit.daemon for unit in units}
+        if self._daemon in daemons or (daemons and any(True for _ in self._copied_journals())):
             self.forget()
 
     def learn(self, purges: Purges) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from thrum_kernel.errors import ThrumError
-from thrum_kernel.settings.bounded_regex import compile_bounded
+from thrum_kernel.settings.bounded_regex import MOST_WORK, compile_bounded
 from thrum_kernel.settings.core import Sync
 from thrum_kernel.sync.secrets import Pattern, Scanner, shipped
+
+AT_ONCE_BYTES: Final = 16 * 1024
+"""Longer lines are scanned in a thread."""
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +30,10 @@ class SecretScan:
     def __init__(self, settings: Callable[[], Sync]) -> None:
         self._settings = settings
         self._last: tuple[Sync, Scanner] | None = None
+
+    def is_short(self, line: bytes) -> bool:
+        """Whether `matched` takes so little that the loop may wait for it."""
+        return len(line) <= AT_ONCE_BYTES and self._current()[1].work(len(line)) <= MOST_WORK
 
     def matched(self, line: bytes) -> tuple[str, ...]:
         """Ids of the patterns that a line matches, for which it must not travel; none when nothing is scanned."""

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from thrum_kernel.settings.bounded_regex import compile_bounded
+from thrum_kernel.settings.bounded_regex import compile_bounded, found_in, steps_of
 
 NEVER_HELD: Final = frozenset(
     {
@@ -71,7 +71,7 @@ class Pattern:
 
     def search(self, text: str) -> Iterator[re.Match[str]]:
         """Its matches in a text that look random enough."""
-        return (match for match in self.regex.finditer(text) if self._is_random(match))
+        return (match for match in found_in(self.regex, text) if self._is_random(match))
 
     def _is_random(self, match: re.Match[str]) -> bool:
         if not self.entropy:
@@ -100,6 +100,12 @@ class Scanner:
     def __init__(self, patterns: Iterable[Pattern], *, allowed: Sequence[re.Pattern[str]] = ()) -> None:
         self.patterns = tuple({pattern.id: pattern for pattern in patterns}.values())
         self._allowed = tuple(allowed)
+        always = (pattern.regex.pattern for pattern in self.patterns if not pattern.literals)
+        self._steps = sum(map(steps_of, always))
+
+    def work(self, size: int) -> int:
+        """Steps that the patterns which are always tried, a team's own, may need for a text of *size* bytes."""
+        return self._steps * size
 
     def matched(self, line: bytes) -> tuple[str, ...]:
         """Ids of the patterns that fit somewhere in a line; none for lines that are never held back."""
