@@ -18,7 +18,8 @@ from thrum_kernel.store.disk import Disk
 from thrum_kernel.store.journal import Journal, Previous, recover
 from thrum_kernel.store.ranges import Release, Tree, read_held, read_log, releases, scan
 from thrum_kernel.store.spans import Coverage
-from thrum_kernel.sync.cutter import Cutter, Place
+from thrum_kernel.sync.cutter import Cutter
+from thrum_kernel.sync.journals import Place
 
 ROOT = Path("/T")
 DAEMON = "d_01JZZZZZZZZZZZZZZZZZZZZZZZ"

@@ -16,7 +16,7 @@ from sync_sides import Side, at_once, remote_files, remote_text
 
 from thrum_kernel.errors import FormatTooNew, GitFailed
 from thrum_kernel.store.files import digest
-from thrum_kernel.sync.merge import ForeignBranch
+from thrum_kernel.sync.branch_format import ForeignBranch
 from thrum_kernel.sync.remote import Raced, Remote, RemoteFailed
 from thrum_kernel.sync.repository import Repository
 from thrum_kernel.testing.harness import Repo

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from thrum_kernel.projection.local import settle
+
 Then = Callable[[Any, BaseException | None], None]
 """Told on the loop what a job gave, or how it failed."""
 
@@ -50,7 +52,7 @@ class WriterThread:
     def run(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
         """A future of the job's result; done on the loop."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        self.start(job, lambda result, error: _settle(future, result, error))
+        self.start(job, lambda result, error: settle(future, result, error))
         return future
 
     async def close(self) -> None:
@@ -67,12 +69,3 @@ class WriterThread:
                 self._loop.call_soon_threadsafe(then, None, error)
             else:
                 self._loop.call_soon_threadsafe(then, result, None)
-
-
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)

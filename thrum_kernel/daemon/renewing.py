@@ -17,7 +17,8 @@ from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.errors import StoreError
 from thrum_kernel.store import journal
 from thrum_kernel.store.tree import Tree
-from thrum_kernel.sync.cutter import Cutter, Place
+from thrum_kernel.sync.cutter import Cutter
+from thrum_kernel.sync.journals import Place
 from thrum_kernel.sync.namesake import Sighting
 
 _log = logging.getLogger(__name__)

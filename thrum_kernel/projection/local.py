@@ -151,7 +151,7 @@ class LocalDb:
         future: asyncio.Future[T] = loop.create_future()
 
         def done(result: Any, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(_settle, future, result, error)
+            loop.call_soon_threadsafe(settle, future, result, error)
 
         self._submit(Job(fn, done))
         return await future
@@ -284,7 +284,8 @@ def _version_key(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
 
 
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+def settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    """End a future that work in a thread was for, on its loop; whoever awaited it may be gone."""
     if future.done():
         return
     if error is None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from thrum_kernel.errors import FileDamaged, FileMissing
-from thrum_kernel.store import journal, ranges
+from thrum_kernel.store import ranges
 from thrum_kernel.store.files import drop, remove_temporary
 from thrum_kernel.store.filter import count_filtered
-from thrum_kernel.store.journal import Ended, Mark
+from thrum_kernel.store.journal import Ended
 from thrum_kernel.store.names import daemon_folder
 from thrum_kernel.store.purge import Purges, is_purging, purges_in
 from thrum_kernel.store.ranges import HeldLine, Line, Release, Scan, Tree, Unit
@@ -24,17 +24,11 @@ from thrum_kernel.store.rollup import FAN_IN
 from thrum_kernel.store.scan import covered
 from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.store.spans import Coverage
+from thrum_kernel.sync.journals import Journals, Place
 from thrum_kernel.sync.known import purges_of
 from thrum_kernel.sync.withheld import event_id_of, is_erased, named
 
 _log = logging.getLogger(__name__)
-
-
-class Place(NamedTuple):
-    """How far a writer's journal goes: its last durable sequence."""
-
-    writer: str
-    sequence: int
 
 
 class PurgeDone(NamedTuple):
@@ -87,13 +81,11 @@ class Cutter:
         self._daemon = daemon
         self._message_types = message_types
         self._fan_in = fan_in
-        self._ends = {found.header.writer: found.last for found in ended}
-        self._order = [found.path.name for found in ended]
+        self._journals = Journals(tree, daemon, ended)
         # A journal that could not be brought to its end stays, and those after it, which say where that is.
         self._may_drop = all(found.is_clean for found in ended)
         self._units: list[Unit] = []
         self._coverage = Coverage()
-        self._tail = ("", Mark(0, 0))  # the writer whose journal was read last, and how far
         self._new_purges = Purges()
         self._known_purges: Purges | None = None
         self._is_open = False
@@ -140,7 +132,7 @@ class Cutter:
         with self._opened():
             missing = [
                 self._coverage.of(place.writer).missing(1, place.sequence)
-                for _, place, _ in self._journals(current)
+                for _, place, _ in self._journals.known(current)
             ]
             return sum(last - first + 1 for spans in missing for first, last in spans)
 
@@ -194,7 +186,7 @@ class Cutter:
         So are those of a daemon that this log was copied from: what they hold need not stay in a journal here.
         """
         daemons = {unit.daemon for unit in units}
-        if self._daemon in daemons or (daemons and any(True for _ in self._copied_journals())):
+        if self._daemon in daemons or (daemons and any(True for _ in self._journals.copied())):
             self.forget()
 
     def learn(self, purges: Purges) -> None:
@@ -244,7 +236,7 @@ class Cutter:
 
     def _purge_copied(self, purges: Purges) -> None:
         """Remove copied journals that hold something that goes; the rest of them comes from whom they belong to."""
-        paths = [path for path, _ in self._copied_journals()]
+        paths = [path for path, _ in self._journals.copied()]
         for path in ranges.filter_copied(self.tree, paths, purges):
             _log.warning(
                 "%s is removed: the daemon it was copied from publishes what a purge left of it", path.name
@@ -268,7 +260,7 @@ class Cutter:
             yield
         except BaseException:
             self._is_open = False
-            self._tail = ("", Mark(0, 0))
+            self._journals.forget()
             self.tree.forget_folders()
             raise
 
@@ -303,33 +295,12 @@ class Cutter:
 
     # journals
 
-    def _journals(self, current: Place) -> list[tuple[Path, Place, bool]]:
-        """Journals whose end is known, each behind the one before it, with that end and whether it is final."""
-        names = {entry.name for entry in self.tree.disk.entries(self.tree.journal)}
-        known = [name for name in self._order if name in names]
-        self._order = known + sorted(names.difference(known))
-        found = []
-        for name in self._order:
-            path = self.tree.journal / name
-            header = journal.read_header(self.tree.disk, path)
-            if header is None or header.daemon != self._daemon:
-                continue
-            if header.previous is not None:
-                self._ends[header.previous.writer] = header.previous.last
-            found.append((path, header.writer))
-        ends = [(path, writer, self._ends.get(writer)) for path, writer in found]
-        return [
-            (path, Place(writer, current.sequence if end is None else end), end is not None)
-            for path, writer, end in ends
-            if end is not None or writer == current.writer
-        ]
-
     def _cut(self, current: Place, ended: Place | None) -> int:
         with self._opened():
             if ended is not None and ended.writer:
-                self._ends[ended.writer] = ended.sequence
+                self._journals.ended(ended)
             published = 0
-            for path, place, is_over in self._journals(current):
+            for path, place, is_over in self._journals.known(current):
                 published += self._cut_one(path, place)
                 if is_over and self._is_published(place) and self._may_drop:
                     drop(self.tree.disk, [path])  # one at a time: a later journal says where this one ended
@@ -342,7 +313,7 @@ class Cutter:
         published = 0
         for first, last in self._coverage.of(place.writer).missing(1, place.sequence):
             self.tree.record_writers([place.writer])
-            lines = self._watched(self._read(path, place.writer, first, last))
+            lines = self._watched(self._journals.read(path, place.writer, first, last))
             units = ranges.cut(
                 self.tree,
                 lines,
@@ -377,16 +348,6 @@ class Cutter:
 
     def _is_published(self, place: Place) -> bool:
         return place.sequence == 0 or self._coverage.covers(place.writer, 1, place.sequence)
-
-    def _read(self, path: Path, writer: str, first: int, last: int) -> Iterator[Line]:
-        """Lines of a journal, from where it was read to the last time."""
-        known, start = self._tail
-        if known != writer or start.sequence >= first:
-            start = Mark(0, 0)
-        for mark, line in journal.read_on(self.tree.disk, path, start, last=last):
-            self._tail = (writer, mark)
-            if mark.sequence >= first:
-                yield Line(writer, mark.sequence, line)
 
     def _watched(self, lines: Iterator[Line]) -> Iterator[Line]:
         """*lines*, noting purges durably before anything is published that they are about."""
@@ -425,13 +386,5 @@ class Cutter:
         rest = [path for path in ranges.strays(self.tree, found) if path.is_relative_to(folder)]
         gone = covered(self.tree, rest, self._coverage)
         drop(self.tree.disk, [self.tree.published / path for path in gone])
-        drop(self.tree.disk, [path for path, place in self._copied_journals() if self._is_published(place)])
+        drop(self.tree.disk, [path for path, place in self._journals.copied() if self._is_published(place)])
         self._is_tidy = True
-
-    def _copied_journals(self) -> Iterator[tuple[Path, Place]]:
-        """Journals of the daemon that this log was copied from, which publishes them itself."""
-        for entry in self.tree.disk.entries(self.tree.journal):
-            path = self.tree.journal / entry.name
-            header = journal.read_header(self.tree.disk, path)
-            if header is not None and header.daemon != self._daemon and header.writer in self._ends:
-                yield path, Place(header.writer, self._ends[header.writer])

@@ -15,20 +15,21 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.errors import GitFailed
 from thrum_kernel.store.scan import Problem
 from thrum_kernel.store.units import Unit
+from thrum_kernel.sync.branch_format import FORMAT
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.history import History, numbered
 from thrum_kernel.sync.lost import Lost
-from thrum_kernel.sync.merge import FORMAT, Changes, Merged, Merger
+from thrum_kernel.sync.merge import Changes, Merged, Merger
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.remote import Raced, RemoteFailed
 from thrum_kernel.sync.repository import BRANCH, REF
-from thrum_kernel.sync.seams import Abandoning, Branch, Commits
+from thrum_kernel.sync.seams import Abandoning, Branch, Commits, Counting, Pausing, Watching
 
 _log = logging.getLogger(__name__)
 
@@ -38,24 +39,6 @@ TRIES: Final = 8
 FIRST_PAUSE_S: Final = 0.1
 COLLECT_EVERY: Final = 50
 """Exchanges that changed something, after which our repository is packed."""
-
-
-class Counting(Protocol):
-    """Lets what a merge brought count here; see `Ingest`."""
-
-    async def take(self, units: Sequence[Unit]) -> int: ...
-
-
-class Watching(Protocol):
-    """Looks at what the branch holds under this daemon's id; see `Namesakes`. Blocking."""
-
-    def __call__(self, units: Sequence[Unit], /) -> None: ...
-
-
-class Pausing(Protocol):
-    """Waits; a test does not."""
-
-    async def __call__(self, seconds: float, /) -> None: ...
 
 
 @dataclass(slots=True)

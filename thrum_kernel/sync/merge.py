@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-import msgspec
-
-from thrum_kernel.errors import FileDamaged, FileMissing, FormatTooNew, ThrumError
+from thrum_kernel.errors import FileDamaged, FileMissing
 from thrum_kernel.store.files import digest, drop, write_all
 from thrum_kernel.store.filter import filter_units
-from thrum_kernel.store.names import Window, daemon_folder, parse_name
+from thrum_kernel.store.names import Window, parse_name
 from thrum_kernel.store.purge import Purges, filtered, is_purging, purges_in
-from thrum_kernel.store.scan import Problem, Scan, covered, scan, strays
+from thrum_kernel.store.scan import Problem, Scan, scan
 from thrum_kernel.store.shared import Copy, SharedTexts, copies_in, sharing_changes, take_copies
-from thrum_kernel.store.tree import READER, Tree
+from thrum_kernel.store.tree import Tree
 from thrum_kernel.store.units import Unit, decode_unit
+from thrum_kernel.sync.branch_format import FORMAT, BranchFormat
+from thrum_kernel.sync.leftovers import drop_strays, drop_superseded
 from thrum_kernel.sync.lost import Lost, missed
 from thrum_kernel.sync.present import Present
 from thrum_kernel.sync.seams import BlobReader, Snapshots
@@ -35,20 +35,8 @@ from thrum_kernel.sync.union import is_events_path, is_log_path, paths_of, surpl
 
 _log = logging.getLogger(__name__)
 
-FORMAT = "FORMAT"
-
 Place: TypeAlias = tuple[str, tuple[Window, ...]]
 """A daemon and windows of its."""
-
-
-class ForeignBranch(ThrumError):
-    """The remote's branch of our name holds another program's data; nothing was changed there or here."""
-
-    def __init__(self, remote: str) -> None:
-        super().__init__(
-            f"the branch a-sync of {remote} was not written by this program",
-            hint="messages stay on this machine until then: thrum migrate --replace-remote",
-        )
 
 
 class Changes(NamedTuple):
@@ -76,11 +64,6 @@ class Merged:
     own: list[Unit] = field(default_factory=list)
     purges: Purges = field(default_factory=Purges)
     problems: list[Problem] = field(default_factory=list)
-
-
-class _Format(msgspec.Struct):
-    reader: int
-    format: str = ""
 
 
 class Merger:
@@ -116,7 +99,7 @@ class Merger:
         self._last: Mapping[str, str] = {}
         self._refused: dict[str, str] = {}
         self._told: dict[str, Problem] = {}
-        self._format = ("", 0)  # the blob of a FORMAT file and what it asks for
+        self._format = BranchFormat(tree)
         self.lacking: list[str] = []
         self._is_tidy = False
         self._owed: set[Place] = set()  # written by a merge that broke off: they do not count here yet
@@ -166,7 +149,7 @@ class Merger:
         entries = self._repository.files(tip)
         merged = Merged()
         with self._repository.blobs() as blobs:
-            self._check_format(entries, blobs, remote)
+            self._format.check(entries, blobs, remote)
             here = self._scan()
             if self._drop_damaged(here.problems, entries, blobs):
                 here = self._scan()
@@ -186,9 +169,9 @@ class Merger:
         was_tidy, self._is_tidy = self._is_tidy, False
         self._settle(taken, known, merged)
         if taken or not was_tidy:
-            self._drop_superseded()
+            drop_superseded(self._tree, self._daemon, self._scan())
         if not was_tidy:
-            self._drop_strays()
+            drop_strays(self._tree, self._daemon, self._scan())
         self._is_tidy = True
         self._owed.clear()
         self._last = entries
@@ -214,7 +197,7 @@ class Merger:
         present = self._present()
         with self._repository.blobs() as blobs:
             offered = self._offered(entries, present, blobs, Merged())
-            is_older = FORMAT in entries and self._needed(entries[FORMAT], blobs) < self._tree.format()
+            is_older = self._format.is_older(entries, blobs)
         news = [path for path in sorted(paths_of(here.units)) if path not in entries or path in self._refused]
         self.lacking = [path for path in news if path not in entries and path not in present]
         add = [path for path in news if path in present and self._is_lacking(path, entries)]
@@ -241,23 +224,6 @@ class Merger:
 
     def _present(self) -> Present:
         return Present(self._tree)
-
-    def _check_format(self, entries: Mapping[str, str], blobs: BlobReader, remote: str) -> None:
-        if FORMAT not in entries:
-            raise ForeignBranch(remote)
-        needed = self._needed(entries[FORMAT], blobs)
-        if needed == 0:
-            raise ForeignBranch(remote)
-        if needed > READER:
-            raise FormatTooNew(f"the branch a-sync of {remote}", needed, READER)
-        if needed > self._tree.format():
-            self._tree.raise_format(needed)
-
-    def _needed(self, blob: str, blobs: BlobReader) -> int:
-        """The version of the reader that a FORMAT file asks for; 0 when it is not one of ours."""
-        if self._format[0] != blob:
-            self._format = blob, _reader(blobs.read(blob))
-        return self._format[1]
 
     def _compare(
         self, entries: Mapping[str, str], present: Present, blobs: BlobReader, merged: Merged
@@ -404,29 +370,6 @@ class Merger:
             _log.warning("%s is damaged here and is taken from the remote again", path)
         drop(self._tree.disk, [self._tree.published / path for path in whole_there])
         return bool(whole_there)
-
-    def _drop_superseded(self) -> None:
-        """Remove units of other daemons that lie inside larger ones."""
-        found = self._scan()
-        self._tree.drop([unit for unit in found.superseded if unit.daemon != self._daemon], keep=found.units)
-
-    def _drop_strays(self) -> None:
-        """Remove message files of other daemons that a merge left behind which never ended; once a start will do."""
-        found = self._scan()
-        own = Path("messages", daemon_folder(self._daemon))
-        rest = [path for path in strays(self._tree, found) if not path.is_relative_to(own)]
-        drop(
-            self._tree.disk,
-            [self._tree.published / path for path in covered(self._tree, rest, found.coverage)],
-        )
-
-
-def _reader(data: bytes) -> int:
-    try:
-        found = msgspec.json.decode(data, type=_Format)
-    except msgspec.MsgspecError:
-        return 0
-    return found.reader if found.format == "thrum" else 0
 
 
 def _place(unit: Unit) -> Place:

@@ -17,7 +17,8 @@ from typing import Any, Final, Protocol, TypeVar
 from thrum_kernel.api import Service
 from thrum_kernel.clock import Clock
 from thrum_kernel.errors import StoreError, ThrumError
-from thrum_kernel.sync.cutter import Cutter, Place, PurgeDone
+from thrum_kernel.sync.cutter import Cutter, PurgeDone
+from thrum_kernel.sync.journals import Place
 from thrum_kernel.sync.pace import Pace
 
 _log = logging.getLogger(__name__)

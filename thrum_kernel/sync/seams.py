@@ -1,4 +1,4 @@
-"""What an exchange needs of git: commits of our own on one side, one branch of a remote on the other.
+"""What an exchange needs: of git, commits of our own on one side and one branch of a remote on the other; of the rest, little.
 
 `Repository` and `Remote` do it with git. The simulation has both in memory, so that it drives the real exchange and
 merge through thousands of partitions and races in the time that one push takes.
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
+
+from thrum_kernel.store.units import Unit
 
 
 class BlobReader(Protocol):
@@ -68,3 +70,21 @@ class Abandoning(Protocol):
     """What runs git, as far as it has to be ended."""
 
     def abandon(self) -> None: ...
+
+
+class Counting(Protocol):
+    """Lets what a merge brought count here; see `Ingest`."""
+
+    async def take(self, units: Sequence[Unit]) -> int: ...
+
+
+class Watching(Protocol):
+    """Looks at what the branch holds under this daemon's id; see `Namesakes`. Blocking."""
+
+    def __call__(self, units: Sequence[Unit], /) -> None: ...
+
+
+class Pausing(Protocol):
+    """Waits; a test does not."""
+
+    async def __call__(self, seconds: float, /) -> None: ...

@@ -20,7 +20,7 @@ from thrum_kernel import ids
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.store.files import drop, replace
 from thrum_kernel.store.tree import Tree
-from thrum_kernel.sync.merge import FORMAT
+from thrum_kernel.sync.branch_format import FORMAT
 from thrum_kernel.sync.publish import Publisher
 from thrum_kernel.sync.remote import Remote
 from thrum_kernel.sync.repository import BRANCH, Repository
