@@ -24,6 +24,7 @@ from thrum_kernel.store.units import Unit
 from thrum_kernel.sync import merge
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.ingest import Ingest
+from thrum_kernel.sync.namesake import Namesakes
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -150,6 +151,11 @@ def held_line_travels(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Cutter, "_reasons", lambda self, line: ())
 
 
+def namesake_unnoticed(patch: pytest.MonkeyPatch) -> None:
+    """A daemon does not look who else writes under its id."""
+    patch.setattr(Namesakes, "look", lambda self, units: None)
+
+
 BUGS: tuple[Plant, ...] = (
     dropped_file,
     lost_tombstone,
@@ -165,4 +171,5 @@ BUGS: tuple[Plant, ...] = (
     waiting_receipts_lost,
     unit_before_its_messages,
     held_line_travels,
+    namesake_unnoticed,
 )
