@@ -76,11 +76,12 @@ class Stage:
     async def _set_up(self, chance: random.Random) -> None:
         """The pane as it stands at first; a runtime that ended is started anew."""
         await self._tmux("copy-mode", "-q", "-t", self.pane.id)
-        try:
-            self._tidy(chance)
-        except OSError:  # it ended
-            await self._start()
-            self._tidy(chance)
+        while True:
+            try:
+                self._tidy(chance)
+                break
+            except OSError:  # it ended, or is about to
+                await self._start()
         await self._do(chance, chance.choice(STATES))
 
     def _tidy(self, chance: random.Random) -> None:
