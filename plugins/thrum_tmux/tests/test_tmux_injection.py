@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from thrum_tmux.wake.gate import DRAFT
 from thrum_tmux.wake.injection import NOT_ENTERED, NOT_WHOLE, Typed
+from thrum_tmux.wake.line import line
 from tmux_wake import LINE, House, house, injection, until
 
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
@@ -92,6 +93,17 @@ def test_an_enter_that_is_never_taken_is_told_and_the_next_wake_takes_up_the_lin
         assert [each["what"] for each in fake.state()["taken"]].count(LINE) == 1
 
     play(tmux_server, tmp_path, story, paste=600)
+
+
+def test_a_line_that_an_earlier_wake_left_makes_room_for_a_newer_one(
+    tmux_server: TmuxServer, tmp_path: Path
+) -> None:
+    async def story(here: House, fake: FakeRuntime) -> None:
+        fake.draft(line("msg_01JD3Z5T7W9Y1B3D5F7H9K1M3A", sender="carol.c@host", more=12))
+        assert await run(here) == Typed("submitted")
+        assert fake.state()["submitted"] == [LINE]
+
+    play(tmux_server, tmp_path, story)
 
 
 @pytest.mark.parametrize(

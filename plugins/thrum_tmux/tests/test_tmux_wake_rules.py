@@ -13,7 +13,7 @@ from thrum_tmux.screen.pins import pinned
 from thrum_tmux.screen.reading import Reading
 from thrum_tmux.wake.evidence import Transcripts
 from thrum_tmux.wake.gate import DRAFT, Place, refusal
-from thrum_tmux.wake.line import line, line_of
+from thrum_tmux.wake.line import known, line, line_of
 from thrum_tmux.wake.parts import surplus
 from thrum_tmux.wake.program import Program, foreground
 from thrum_tmux.wake.silence import Asked
@@ -37,6 +37,14 @@ def test_a_line_names_the_newest_and_counts_the_others() -> None:
 def test_a_name_that_is_none_is_never_typed(sender: str) -> None:
     assert line(ID, sender=sender) == f"New message ({ID}) -- run: thrum inbox"
     assert line("msg_$(id)", sender="monitor:ci") == "New message from @monitor:ci -- run: thrum inbox"
+
+
+def test_a_whole_line_is_known_however_it_is_wrapped_and_nothing_else_is() -> None:
+    for more, comment in ((0, False), (3, True)):
+        ours = line(ID, sender="ada@host-1", more=more, is_comment=comment)
+        assert known(ours[:33] + "\n" + ours[33:]) == ours
+    for text in (LINE[:-1], LINE + ".", "x" + LINE, line("msg_1", sender="ada"), "", "half a tho"):
+        assert known(text) == ""
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from thrum_tmux.pane import Look, Pane
 from thrum_tmux.screen.patterns import Patterns
 from thrum_tmux.screen.pins import pinned
 from thrum_tmux.screen.reading import Reading, read
-from thrum_tmux.wake import parts
+from thrum_tmux.wake import line, parts
 from thrum_tmux.wake.gate import DRAFT, Place, refusal
 
 TYPED_TWICE: Final = 2
@@ -84,6 +84,7 @@ class Injection:
     """One line on its way into one pane.
 
     Args:
+        text: the line.
         runtime_of: the runtime in the foreground of a pane that was looked at; may block, so it is awaited.
         is_moot: whether nobody needs the line any more.
         on_enter: told when Enter was pressed for the first time.
@@ -94,7 +95,7 @@ class Injection:
     def __init__(
         self,
         pane: Pane,
-        line: str,
+        text: str,
         *,
         place: Place,
         patterns: Patterns,
@@ -106,7 +107,7 @@ class Injection:
         busy_wait: Callable[[], bool] = lambda: False,
     ) -> None:
         self._pane = pane
-        self._line = line
+        self._line = text
         self._place = place
         self._patterns = patterns
         self._timing = timing
@@ -159,7 +160,7 @@ class Injection:
             reason = await self._why_not(view)
             if not reason or await self._is_moot():
                 return view, reason
-            if reason == DRAFT and await self._erase(view):
+            if reason == DRAFT and (await self._erase(view) or await self._clear(view)):
                 continue
             remaining = end - time.monotonic()
             if remaining <= 0:
@@ -239,14 +240,19 @@ class Injection:
         """Erase what stands in the prompt box if it is a part of what we typed just now, and nothing else."""
         return await self._erased(view, parts.surplus(view.text, self._line))
 
+    async def _clear(self, view: View) -> bool:
+        """Erase a line of ours, for another message, that an earlier wake had to leave."""
+        old = line.known(view.text)
+        return bool(old) and await self._erased(view, len(old), is_typed_now=False)
+
     async def _withdraw(self, view: View) -> None:
         """Take our line back that nobody needs any more."""
         if self._stands(view):
             await self._erased(view, len(self._line))
 
-    async def _erased(self, view: View, count: int) -> bool:
+    async def _erased(self, view: View, count: int, *, is_typed_now: bool = True) -> bool:
         """Erase *count* characters that we typed, if nothing else happened in the prompt box; whether that was done."""
-        if self._typed_at is None or self._cleared >= CLEARED or self._somebody_typed(view.look):
+        if self._cleared >= CLEARED or (is_typed_now and self._is_somebodys(view.look)):
             return False
         if not count or view.look.at - self._same_since < self._timing.steady_s:
             return False
@@ -260,9 +266,10 @@ class Injection:
             await self._until(lambda seen: seen.text != view.text, self._timing.echo_s)
         return True
 
-    def _somebody_typed(self, look: Look) -> bool:
-        """Whether a person did something since we typed."""
-        assert self._typed_at is not None
+    def _is_somebodys(self, look: Look) -> bool:
+        """Whether we did not type yet, or a person did something since."""
+        if self._typed_at is None:
+            return True
         return look.last_key_s is not None and look.last_key_s < look.at - self._typed_at + 1
 
     async def _until(self, holds: Callable[[View], bool], limit_s: float) -> bool:

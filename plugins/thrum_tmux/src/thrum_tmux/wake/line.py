@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from thrum_kernel.api import Wake
+from thrum_tmux.screen.reading import squeezed
 
 SHELL: Final = "shell"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_@:.-]{0,62}[A-Za-z0-9_])?")
 _ID: Final = re.compile(r"msg_[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_LINE: Final = re.compile(
+    rf"(?P<comment>#)?Newmessage(?:from@(?P<sender>{_NAME.pattern}))?\((?P<id>{_ID.pattern})\)"
+    r"(?:\(\+(?P<more>[1-9]\d{0,5})\))?--run:thruminbox"
+)
 
 
 def newest(wake: Wake) -> str:
@@ -42,6 +46,18 @@ def line(message_id: str, *, sender: str, more: int = 0, is_comment: bool = Fals
     return " ".join([*words, "-- run: thrum inbox"])
 
 
-def is_shown(message_ids: Sequence[str], text: str) -> bool:
-    """Whether one of *message_ids* stands in *text*."""
-    return any(message_id in text for message_id in message_ids)
+def known(text: str) -> str:
+    """The line that *text*, what a prompt box holds, is; empty when it is none of ours.
+
+    Only a whole line counts: with its id nobody types it by chance, so one that an earlier wake had to leave is known by
+    itself, also after a restart of the daemon.
+    """
+    found = _LINE.fullmatch(squeezed(text))
+    if found is None:
+        return ""
+    return line(
+        found["id"],
+        sender=found["sender"] or "",
+        more=int(found["more"] or 0),
+        is_comment=bool(found["comment"]),
+    )

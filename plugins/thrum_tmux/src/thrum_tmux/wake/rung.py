@@ -25,6 +25,8 @@ from thrum_tmux.wake.storm import Breaker, Limits, Storm
 MEANS: Final = "tmux"
 RETRY_S: Final = 30.0
 """A pane that could not be typed into is looked at again after so many seconds, or as many as it was waited for."""
+ABSENT_S: Final = 300.0
+"""An agent whose runtime does not run is looked after so seldom: the next one is told of its mail when it starts."""
 STEADY_S: Final = 0.2
 """A prompt box must stay the same for so long to be believed."""
 _LOOK_S: Final = 0.5
@@ -75,9 +77,7 @@ class Waking:
         preset = await self._preset(wake.agent_id, program)
         if preset is None:
             what = program.name or "nothing"
-            return self._failed(
-                wake, f"its runtime does not run in its pane, but {what}", retry_s=_retry_s(nudge)
-            )
+            return self._failed(wake, f"its runtime does not run in its pane, but {what}", retry_s=ABSENT_S)
         found = patterns.of(preset)
         if not found.knows_prompt:
             return self._failed(wake, f"nothing is known of the prompt of {preset.display_name}")
