@@ -33,8 +33,9 @@ async def run(here: House, deadline_s: float = 5.0, **how: object) -> Typed:
     return await injection(await here.pane("ada"), **how).run(deadline_s)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("face", ["rule", "box", "bare"])
-@pytest.mark.parametrize("placeholder", ["", 'Try "fix the tests"'])
+@pytest.mark.parametrize(
+    ("face", "placeholder"), [("rule", ""), ("box", 'Try "fix the tests"'), ("bare", "")]
+)
 def test_a_line_is_typed_and_entered(
     tmux_server: TmuxServer, tmp_path: Path, face: str, placeholder: str
 ) -> None:

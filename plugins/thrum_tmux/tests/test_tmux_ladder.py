@@ -18,7 +18,7 @@ from thrum_kernel.testing.harness import Repo
 from thrum_kernel.testing.kernel import Agent
 from thrum_kernel.testing.tmux import TmuxServer
 
-MESSAGES = int(os.environ.get("THRUM_MESSAGES", 1000 if os.environ.get("THRUM_SOAK") else 16))
+MESSAGES = int(os.environ.get("THRUM_MESSAGES", 1000 if os.environ.get("THRUM_SOAK") else 8))
 AGENTS = 4
 DEADLINE_S = 30.0
 """In which a message has to be seen or to have failed; the settings below add up to less."""
@@ -103,4 +103,4 @@ def test_a_lossy_runtime_makes_nothing_false_nothing_twice_and_nothing_late(
     assert [each for each, state in rounds.states.items() if state == "seen" and not times[each]] == []
     seen = sum(state == "seen" for state in rounds.states.values())
     print(f"{seen} of {len(rounds.states)} seen, the others failed: {sorted(rounds.reasons)}")
-    assert seen > len(rounds.states) / 3
+    assert seen > len(rounds.states) / 4
