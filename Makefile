@@ -7,7 +7,7 @@ setup:
 	@sh scripts/setup.sh
 
 demo: setup          ## two agents in a scratch repository and one in a clone: register, message, reply, wait, a monitor, sync
-	@$(PY) examples/demo.py
+	@$(PY) examples/demo
 
 test: wheels         ## every check, with counts that end in about ten minutes on two cores
 	$(PY) -m pytest -n 4 --dist loadfile

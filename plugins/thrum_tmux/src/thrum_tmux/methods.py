@@ -46,6 +46,7 @@ def methods(ctx: PluginContext) -> Sequence[Method]:
             handler=ctx.shared(Restarting).restart,
             summary="Begin a session's runtime anew, and tell it what it was doing",
             mutates=True,
+            anonymous=True,
             long_poll=True,
             resumes=True,
         ),
@@ -64,6 +65,7 @@ def methods(ctx: PluginContext) -> Sequence[Method]:
             handler=sending.kill,
             summary="End a session and what runs in it",
             mutates=True,
+            anonymous=True,
         ),
         Method(
             name="tmux.send",
@@ -72,6 +74,7 @@ def methods(ctx: PluginContext) -> Sequence[Method]:
             handler=sending.send,
             summary="Type a text and Enter into a session",
             mutates=True,
+            anonymous=True,
         ),
         Method(
             name="tmux.capture",

@@ -27,6 +27,7 @@ from thrum_tmux.restart.shapes import RestartParams, RestartResult
 from thrum_tmux.restart.snapshot import EXTERNAL, SELF
 from thrum_tmux.restart.subject import Subject, subject
 from thrum_tmux.session.sessions import Sessions
+from thrum_tmux.session.standing import check_standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ class Restarting:
             runtimes.check_name(params.runtime)
         found = await self._session(params.name)
         identity = await self._identity(found)
+        check_standing(call.caller, identity.worktree)
         left = await self._renewing.left(found)
         if left is not None and identity.name not in self._under_way:
             return await asyncio.shield(self.resume(found, identity, left))  # its caller asks the next daemon

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Final
 
 from thrum_kernel.api import Call, PluginContext, RuntimePreset
@@ -17,6 +18,7 @@ from thrum_tmux.screen import patterns
 from thrum_tmux.screen.reading import read
 from thrum_tmux.session.sessions import Sessions
 from thrum_tmux.session.shapes import CaptureParams, CaptureResult, NameParams, SendParams, SendResult
+from thrum_tmux.session.standing import check_standing
 from thrum_tmux.wake import program
 
 MOST_LINES: Final = 10_000
@@ -35,12 +37,13 @@ class Sending:
 
         Raises:
             SessionMissing: there is no such session.
-            Refused: somebody's draft stands there, or another program runs, and there is no *force*.
+            Refused: the caller is nobody here; or somebody's draft stands there, or another program runs, and there is no *force*.
             UsageError: the text cannot be typed.
         """
         if not params.text:
             raise UsageError("there is no text to send")
         found = await self._sessions.get(params.name)
+        check_standing(call.caller, self._worktree_of(found))
         pane = await self._pane_of(found)
         preset = await self._preset(found)
         async with self._sessions.panes.typing(pane.id):
@@ -66,16 +69,28 @@ class Sending:
         return CaptureResult(content="".join(f"{row}\n" for row in rows[-params.lines :]))
 
     async def kill(self, call: Call, params: NameParams) -> None:
-        """End a session and what runs in it; its agent stays registered, shown nowhere. Raises SessionMissing."""
+        """End a session and what runs in it; its agent stays registered, shown nowhere.
+
+        Raises:
+            SessionMissing: there is no such session.
+            Refused: the caller is nobody here.
+        """
         found = await self._sessions.find(params.name)
         name = found.row.name if found else params.name
         shown = [each for each in await identities(self._ctx) if each.session == name]
         if found is None and not shown:
             found = await self._sessions.get(params.name)
+        worktrees = {each.worktree for each in shown}
+        own = self._worktree_of(found) if found else worktrees.pop() if len(worktrees) == 1 else None
+        check_standing(call.caller, own)
         if found is not None:
             await self._sessions.end(found)
         for identity in shown:
             await self._clear(identity.name, str(identity.worktree))
+
+    def _worktree_of(self, found: Found) -> Path | None:
+        record = self._sessions.record_of(found)
+        return record.cwd if record is not None else None
 
     async def _clear(self, name: str, worktree: str) -> None:
         """The session is gone whatever a guard says about the file; the next look repairs it."""

@@ -13,8 +13,8 @@ from thrum_kernel.api import Caller
 from thrum_kernel.errors import Refused
 
 
-def check_standing(caller: Caller, root: Path) -> None:
-    """Whether the caller may have a session made or started in the worktree *root*.
+def check_standing(caller: Caller, root: Path | None) -> None:
+    """Whether the caller may do something to a session of the worktree *root* (None: nobody knows which).
 
     Raises:
         Refused: it is nobody here, and stands elsewhere.
@@ -23,6 +23,6 @@ def check_standing(caller: Caller, root: Path) -> None:
     if caller.is_known or is_person or caller.worktree == root:
         return
     raise Refused(
-        f"you are no agent here, and {root} is not the worktree you stand in",
+        f"you are no agent here, and {root or 'that'} is not the worktree you stand in",
         hint="register first (thrum quickstart --name NAME --role ROLE --module MODULE), or cd into it",
     )
