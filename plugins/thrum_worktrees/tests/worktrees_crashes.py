@@ -28,12 +28,18 @@ EVENTS = frozenset({"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod"
 NAME, AGENT = "a", "ada"
 DIRTY = {"README.md": "changed\n", "new.txt": "new\n"}
 
-seen = {"counts": False, "steps": 0, "last": -1}
+seen = {"counts": False, "steps": 0, "last": -1, "late": False}
+"""``late``: somebody writes into the worktree at the last moment before its folder is set aside."""
 
 
 def hook(event: str, arguments: tuple[Any, ...]) -> None:
     if not seen["counts"]:
         return
+    if event == "os.rename" and str(arguments[1]).endswith(".going") and seen["late"]:
+        seen["counts"] = False
+        Path(arguments[0], "new.txt").write_text(DIRTY["new.txt"])
+        Path(arguments[0], "README.md").write_text(DIRTY["README.md"])
+        seen["counts"] = True
     if event in EVENTS or (event == "open" and _writes(arguments)):
         seen["steps"] += 1
         if seen["steps"] == seen["last"]:
@@ -157,6 +163,12 @@ def after_destroy(house: House, kernel: Kernel) -> Iterator[str]:
     yield from (*house.problems_of_none(kernel), *house.problems_anyway(kernel))
 
 
+def after_late(house: House, kernel: Kernel) -> Iterator[str]:
+    if not (house.tree / "new.txt").exists():
+        house.make_dirty()  # killed before that moment
+    yield from after_refused(house, kernel)
+
+
 def after_refused(house: House, kernel: Kernel) -> Iterator[str]:
     yield from house.problems_of_whole(kernel, dirty=True)
     yield from _refused(house, kernel)
@@ -179,6 +191,11 @@ def destroy_in_vain(house: House, kernel: Kernel) -> None:
     raise AssertionError("it was not refused")
 
 
+def prepare_late(house: House, kernel: Kernel) -> None:
+    house.create(kernel)
+    seen["late"] = True
+
+
 def prepare_dirty(house: House, kernel: Kernel) -> None:
     house.create(kernel)
     house.make_dirty()
@@ -189,6 +206,7 @@ SCENARIOS: dict[str, tuple[Step, Step, Callable[[House, Kernel], Iterator[str]]]
     "create": (lambda house, kernel: None, House.create, after_create),
     "destroy": (House.create, House.destroy, after_destroy),
     "refused": (prepare_dirty, destroy_in_vain, after_refused),
+    "late": (prepare_late, destroy_in_vain, after_late),
 }
 
 

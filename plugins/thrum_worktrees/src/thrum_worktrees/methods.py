@@ -145,8 +145,9 @@ class WorktreeMethods:
         async with self._one_at_a_time:
             ground = await self._ground()
             begun = self._begun(params.name)
-            if begun is not None:
-                return destroyed(await self._teardown(ground).finish(begun))
+            finished = await self._teardown(ground).go_on(begun) if begun else None
+            if finished is not None:
+                return destroyed(finished)
             record = await off_loop(self._ctx, self._find, ground, params.name)
             _check_not_inside(caller, record.path, force=params.force)
             wishes = Wishes(params.delete_branch, params.keep_agent, params.force)

@@ -48,10 +48,10 @@ def set_aside(record: Record, look_again: Callable[[Path], list[Loss]], *, force
     try:
         found = look_again(aside)
     except BaseException:
-        _put_back(aside, record.path)
+        put_back(aside, record.path)
         raise
     if found and not force:
-        _put_back(aside, record.path)
+        put_back(aside, record.path)
         raise Refused(
             f"something was written into {record.path} meanwhile: {told(found)}",
             hint="end what works there, commit it, then retry; --force throws it away",
@@ -59,7 +59,12 @@ def set_aside(record: Record, look_again: Callable[[Path], list[Loss]], *, force
     return found
 
 
-def _put_back(aside: Path, path: Path) -> None:
+def put_back(aside: Path, path: Path) -> None:
+    """Bring the files of a worktree back to its place.
+
+    Raises:
+        Refused: they cannot be moved; says where they are.
+    """
     try:
         aside.rename(path)
     except OSError as error:

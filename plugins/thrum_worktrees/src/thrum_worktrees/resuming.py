@@ -1,6 +1,6 @@
 """Go on with what was begun and is not done, each from where it was.
 
-A teardown goes on once its folder was set aside; before that nothing had happened. A creation goes on once git has a
+A teardown goes on once its folder was set aside, unless something was written into that; before it nothing had happened. A creation goes on once git has a
 record of the worktree; before that at most its branch was made, which goes again.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import ThrumError
-from thrum_worktrees import branches, removing
+from thrum_worktrees import branches
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.creating import Creation
 from thrum_worktrees.places import Ground
@@ -51,15 +51,9 @@ class Resumption:
             ThrumError: it cannot be finished now; a teardown is tried again by the next one who asks.
         """
         if undertaking.kind == "teardown":
-            await self._tear_down(undertaking)
+            await self.teardown.go_on(undertaking)
         else:
             await self._create(undertaking)
-
-    async def _tear_down(self, undertaking: Undertaking) -> None:
-        if undertaking.path.exists() and not removing.aside_of(undertaking.path).exists():
-            await self.undertakings.end(undertaking.path)
-            return
-        await self.teardown.finish(undertaking)
 
     async def _create(self, undertaking: Undertaking) -> None:
         path, details = undertaking.path, undertaking.details

@@ -17,7 +17,7 @@ from thrum_kernel.errors import GitFailed, Refused
 from thrum_worktrees import belongings, branches, removing, residents, work
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.places import Ground
-from thrum_worktrees.records import Head, Record, checked_out, head_of
+from thrum_worktrees.records import Head, Record, checked_out, head_of, record_of
 from thrum_worktrees.residents import Resident
 from thrum_worktrees.traces import Judge
 from thrum_worktrees.undertakings import Details, Undertaking, Undertakings
@@ -120,6 +120,17 @@ class Teardown:
             notes.append(f"what they saved is kept in {self.ground.thrum} for their next worktree")
         return agents, notes
 
+    async def go_on(self, undertaking: Undertaking) -> Gone | None:
+        """Finish one that was cut short; None where nothing was done yet, or what was written there brought it back.
+
+        Raises:
+            GitFailed, Refused: it cannot be finished now; the next try goes on.
+        """
+        if await off_loop(self.ctx, self._is_going, undertaking):
+            return await self.finish(undertaking)
+        await self.undertakings.end(undertaking.path)
+        return None
+
     async def finish(self, undertaking: Undertaking) -> Gone:
         """Do what is left to do for a worktree whose folder was set aside.
 
@@ -203,6 +214,22 @@ class Teardown:
                 record, lambda tree: self._losses(record, tree, wishes), force=wishes.force
             )
 
+    def _is_going(self, undertaking: Undertaking) -> bool:
+        """Whether the folder was set aside for good. While git has its record nobody knows whether it was looked at
+        again, and all files are there: so it is, now."""
+        path, details = undertaking.path, undertaking.details
+        aside = removing.aside_of(path)
+        if not aside.exists():
+            return not path.exists()
+        record = record_of(self.ground.git, path)
+        if record is None or path.exists() or details.force:
+            return True
+        wishes = Wishes(delete_branch=details.delete_branch)
+        if not self._losses(record, aside, wishes):
+            return True
+        removing.put_back(aside, path)
+        return False
+
     def _drop_record(self, path: Path) -> None:
         with self.ground.git.alone() as writer:
             removing.drop_record(writer, path)
@@ -220,6 +247,7 @@ def _details(name: str, head: Head, agents: tuple[str, ...], wishes: Wishes) -> 
         keep_agents=wishes.keep_agents,
         delete_branch=wishes.delete_branch and bool(head.branch),
         commit=head.commit,
+        force=wishes.force,
     )
 
 

@@ -25,7 +25,8 @@ class Details(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         keep_agents: of a teardown: they stay registered.
         delete_branch: of a teardown: the branch goes, too.
         is_new_branch: of a creation: the branch was made for it.
-        role, module, intent, force: of a creation: of the agent that is to live there.
+        role, module, intent: of a creation: of the agent that is to live there.
+        force: of a creation: take the agent's name over; of a teardown: also when something is lost.
         runtime: of a creation: that is to live there.
         tries: how often daemons went on with it.
     """
