@@ -216,6 +216,11 @@ def test_a_folder_in_the_way_of_the_teardown_stops_it(kernel: Kernel, base: Path
 
     assert row(kernel, path)["agent"] == "ada" and (path / "README.md").exists()
     removing.aside_of(path).rmdir()
+    (path / "draft").write_text("work\n")
+    path.rename(removing.aside_of(path))
+    assert "1 new file (draft)" in refused(kernel, "worktrees.destroy", name="a")
+    assert (path / "draft").read_text() == "work\n", "what nobody remembers setting aside comes back"
+    (path / "draft").unlink()
     kernel.call("worktrees.destroy", name="a")
     assert names(kernel) == []
 

@@ -16,9 +16,9 @@ import pytest
 
 DRIVER = Path(__file__).with_name("worktrees_crashes.py")
 SOAK = os.environ.get("THRUM_SOAK") == "1"
-FEW = {"create": (25, 31, 37), "destroy": (21, 37, 49), "refused": (11,), "late": (25,)}
-"""Moments for every day: before git adds it, while it is wired, while an agent moves in; before the folder is set aside,
-before git's record goes, while files are deleted; while it is looked at, and while it is looked at again."""
+FEW = {"create": (25, 37), "destroy": (37, 49), "refused": (11,), "late": (25,)}
+"""Moments for every day: before git adds it, while an agent moves in; before git's record goes, while files are deleted;
+while it is looked at, and while it is looked at again."""
 
 
 def run(folder: Path, scenario: str, *steps: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from thrum_kernel.api import PluginContext, WorktreeChange
-from thrum_kernel.errors import GitFailed, Refused
+from thrum_kernel.errors import GitFailed, Refused, ThrumError
 from thrum_worktrees import belongings, branches, removing, residents, work
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.places import Ground
@@ -93,7 +93,7 @@ class Teardown:
         await self.undertakings.begin(undertaking)
         try:
             lost = await off_loop(self.ctx, self._set_aside, record, wishes)
-        except BaseException:
+        except ThrumError:  # not when it was cancelled: its thread goes on
             await self.undertakings.end(record.path)
             raise
         gone = await self.finish(undertaking)
@@ -186,6 +186,9 @@ class Teardown:
         if record.path == self.ground.repo:
             raise Refused(f"{record.path} holds the shared .thrum: it stays")
         work.check_alone(git, record)
+        aside = removing.aside_of(record.path)
+        if aside.exists() and not record.path.exists():  # whoever moved it there has forgotten it
+            removing.put_back(aside, record.path)
         head = head_of(git, record.folder)
         if wishes.delete_branch and head.branch:
             place = next(
