@@ -54,6 +54,13 @@ def test_one_agent_lives_in_a_worktree(kernel: Kernel, base: Path) -> None:
 
     assert f"{base / 'a'} is the worktree of @ada, which lives in it" in said
     assert names(kernel) == ["ada"]
+    (base / "a" / ".thrum" / "context" / "ada_session.md").write_text("where I was\n")
+    taken = kernel.call("worktrees.create", name="a", agent="bob", role="tester", module="auth", force=True)
+    assert taken["notes"] == ["@ada has no worktree now"] and row(kernel, base / "a")["agent"] == "bob"
+    assert [each.name for each in (base / "a" / ".thrum" / "identities").glob("*.json")] == ["bob.json"]
+    kernel.call("worktrees.create", name="a", **ADA, force=True)
+    assert (base / "a" / ".thrum" / "context" / "ada_session.md").read_text() == "where I was\n"
+    assert (names(kernel), row(kernel, base / "a")["agent"]) == (["ada", "bob"], "ada")
     said = refused(kernel, "worktrees.create", name="b", **ADA)
     assert f'agent "ada" is already registered in a different worktree ({base / "a"})' in said
     assert not (base / "b").exists() and kernel.repo.git("branch", "--list", "feature/b") == ""

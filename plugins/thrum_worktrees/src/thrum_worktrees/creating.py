@@ -6,7 +6,7 @@ Each step can be repeated; what cannot be finished is taken back, if this call b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -93,11 +93,7 @@ class Creation:
     async def _furnish(self, wanted: Wanted, new: Newcomer | None) -> Made:
         try:
             notes = [*wanted.notes, *await self.wire(wanted.path, wanted.branch, new)]
-            moved = Moved()
-            if new is not None:
-                env = self.ground.git.env
-                moved = await moving_in.move_in(self.ctx, wanted.path, wanted.name, new, env=env)
-                await off_loop(self.ctx, belongings.bring, self.ground.thrum, wanted.path, new.name)
+            moved = Moved() if new is None else await self._move_in(wanted, new)
         except ThrumError:
             await off_loop(self.ctx, self._take_back, wanted)
             raise
@@ -110,6 +106,18 @@ class Creation:
             session=moved.session,
             notes=(*notes, *moved.notes),
         )
+
+    async def _move_in(self, wanted: Wanted, new: Newcomer) -> Moved:
+        """Have *new* live there, and nobody else."""
+        env, thrum = self.ground.git.env, self.ground.thrum
+        others = [each for each in await residents.residents(self.ctx) if each.name != new.name]
+        leaving = [each.name for each in residents.at(others, wanted.path)]
+        await off_loop(self.ctx, belongings.keep, wanted.path, thrum, leaving)
+        failed = await residents.move_out(self.ctx, leaving, keep=True)
+        moved = await moving_in.move_in(self.ctx, wanted.path, wanted.name, new, env=env)
+        await off_loop(self.ctx, belongings.bring, thrum, wanted.path, new.name)
+        left = [f"@{name} has no worktree now" for name in leaving]
+        return replace(moved, notes=(*left, *failed, *moved.notes))
 
     async def wire(self, path: Path, branch: str, new: Newcomer | None) -> list[str]:
         """Let a worktree share what it should, and tell the other plugins; what whoever asked should know.

@@ -118,9 +118,10 @@ async def check_room(ctx: PluginContext, worktree: Path, new: Newcomer) -> None:
     for other in at(everyone, worktree):
         if other.name != new.name and (other.pid or not new.force):
             does = f"runs in it (PID {other.pid})" if other.pid else "lives in it"
+            leave = "end its runtime first" if other.pid else "let it leave with --force"
             raise Refused(
                 f"{worktree} is the worktree of @{other.name}, which {does}",
-                hint=f"make another one for @{new.name}, or remove this one: thrum worktree teardown {worktree.name}",
+                hint=f"make another one for @{new.name}, or {leave}",
             )
     here = next((each for each in everyone if each.name == new.name), None)
     is_elsewhere = here is not None and here.worktree not in (None, worktree) and _has_file(here)
