@@ -71,6 +71,8 @@ class Round:
 def given(bob: Waked) -> list[str]:
     """What the runtime gave its agent, as its transcript tells."""
     path = Path(bob.fake.state()["transcript"])
+    if not path.exists():
+        return []
     return [entry.text for entry in reading.read(path) if entry.kind == "user"]
 
 
