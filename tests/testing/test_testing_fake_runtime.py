@@ -43,7 +43,7 @@ class Pane:
         self.tmux("send-keys", "-t", self.id, *keys)
 
     def shows(self, text: str) -> list[str]:
-        return self.tmux.shows(self.id, lambda rows: any(text in row for row in rows))
+        return self.tmux.shows(self.id, lambda rows: any(text in row.replace("\xa0", " ") for row in rows))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """How the program looks: rows and cursor from what it is about. No I/O.
 
-Three faces, as agents have them: ``rule`` (a prompt between two lines), ``box`` (a frame around it) and ``bare`` (a sign
+Three faces, as agents have them: ``rule`` (a prompt between two lines, a hard blank behind its sign), ``box`` (a frame around it) and ``bare`` (a sign
 and the text). The window's title can carry the truth for a test (`Scene.truth`), which no reader of screens sees.
 """
 
@@ -109,7 +109,7 @@ def _box(scene: Scene, columns: int) -> tuple[list[str], tuple[int, int]]:
         "box": (f"╭{'─' * (columns - 2)}╮", f"╰{'─' * (columns - 2)}╯", "│ "),
         "bare": ("", "", ""),
     }[scene.face]
-    sign = {"rule": "❯ ", "box": "> ", "bare": "› "}[scene.face]
+    sign = {"rule": "❯\xa0", "box": "> ", "bare": "› "}[scene.face]
     width = max(1, columns - len(sign) - 2 * len(side))
     content = _wrapped(scene.draft or scene.placeholder, width)
     before = _wrapped(scene.draft[: scene.at], width)

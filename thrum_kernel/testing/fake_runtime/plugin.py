@@ -30,7 +30,7 @@ FAKE_AGENT: Final = RuntimePreset(
     enter_delay_s=0.05,
     bracketed_paste=True,
     prompt={
-        "line": r"^(?:│ > |❯ |› |│ >$|❯$|›$)(?P<text>.*?)\s*│?$",
+        "line": r"^(?:│ > |❯\xa0|› |│ >$|❯$|›$)(?P<text>.*?)\s*│?$",
         "more": r"^(?:│ +|  |$)(?P<text>.*?)\s*│?$",
         "below": r"^(?:╰─+╯|─{10,})?$",
         "footer": r"^ {2}\? for shortcuts$",

@@ -36,9 +36,10 @@ CLAUDE = RuntimePreset(
         kit.script(kit.INBOX_SCRIPT),
     ),
     queues_input=True,
+    enter_delay_s=0.2,
     bracketed_paste=True,
     prompt={
-        "line": r"^(?:│ >|❯|>)(?: (?P<text>.*?))??(?: *│)?$",
+        "line": r"^(?:│ >|❯|>)(?:[ \xa0](?P<text>.*?))??(?: *│)?$",
         "more": r"^(?:│ +| {2}|$)(?P<text>.*?)(?: *│)?$",
         "above": r"^(?:─{10,}.*|╭─.*╮)$",
         "below": r"^(?:─{10,}.*|╰─.*╯)$",

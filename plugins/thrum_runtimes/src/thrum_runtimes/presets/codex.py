@@ -35,9 +35,10 @@ CODEX = RuntimePreset(
         kit.startup(),
     ),
     queues_input=True,
+    enter_delay_s=0.3,
     bracketed_paste=True,
     prompt={
-        "line": r"^›(?: (?!\d+\. )(?P<text>.*))?$",
+        "line": r"^›(?:[ \xa0](?!\d+\. )(?P<text>.*))?$",
         "more": r"^(?: {2}|$)(?P<text>.*)$",
         "above": r"^$",
         "below": r"^$",

@@ -21,6 +21,7 @@ CURSOR = RuntimePreset(
     binaries=(("cursor-agent", ("cursor",)), ("agent", ("cursor",))),
     skills_dir=".cursor/skills",
     files=(kit.instructions(".cursorrules"), kit.startup()),
+    enter_delay_s=0.2,
     bracketed_paste=True,
     prompt=screens.framed(
         "→ ", indent=" ", corners="┌┐└┘", placeholder=r"Plan, search, build anything|Add a follow-up"

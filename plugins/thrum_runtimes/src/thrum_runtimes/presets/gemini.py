@@ -32,6 +32,7 @@ GEMINI = RuntimePreset(
         ),
         kit.startup(),
     ),
+    enter_delay_s=0.2,
     bracketed_paste=True,
     prompt=screens.framed("[>!*] ", placeholder=r" *Type your message or @path/to/file"),
     busy={"working": r"^[⠀-⣿] .*\(esc to cancel"},

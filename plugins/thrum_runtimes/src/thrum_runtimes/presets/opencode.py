@@ -30,6 +30,7 @@ OPENCODE = RuntimePreset(
         kit.startup(),
     ),
     queues_input=True,
+    enter_delay_s=0.2,
     bracketed_paste=True,
     prompt={
         "line": r"^ *┃(?: {2}(?P<text>.*))?$",

@@ -48,7 +48,7 @@ def all_of(claims: Sequence[str]) -> str:
 
 def _rows(lines: Sequence[str], reading: Reading) -> list[int]:
     """The rows that are to stay, those without anything left out."""
-    shown = [at for at, line in enumerate(lines) if line.rstrip()]
+    shown = [at for at, line in enumerate(lines) if line.rstrip(" ")]
     if reading.is_busy and reading.rows != (0, 0):
         first, after = reading.rows
         return [at for at in shown if first - _ABOVE <= at <= after]
@@ -57,9 +57,9 @@ def _rows(lines: Sequence[str], reading: Reading) -> list[int]:
 
 def _row(lines: Sequence[str], at: int) -> str:
     """That the first row like row *at* is where it is."""
-    text = _plain(lines[at].rstrip())
+    text = _plain(lines[at].rstrip(" "))  # tmux strips these blanks and no others
     like = re.compile(text)
-    first = next(number for number, line in enumerate(lines, start=1) if like.fullmatch(line.rstrip()))
+    first = next(number for number, line in enumerate(lines, start=1) if like.fullmatch(line.rstrip(" ")))
     return f"#{{==:#{{C/r:^{text}$}},{first}}}"
 
 
