@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from monitor_house import MARKED, House, is_running, processes_of, session_of, until
+from monitor_house import MARKED, House, is_running, processes_of, python, session_of, until
 
 from thrum_kernel.testing.harness import Cli
 
@@ -112,7 +112,8 @@ def test_a_monitor_outlives_its_daemon_and_doctor_tells_of_dead_ones(house: Hous
 def test_a_daemon_that_is_killed_at_any_moment_leaves_no_process_behind(house: House, tmp_path: Path) -> None:
     chance = random.Random(6)
     mark = str(tmp_path)
-    house.start("loud", "sh", "-c", "while :; do echo FAIL; sleep 0.05; done", env=f"{MARKED}={mark}")
+    code = "import time\nwhile True: print('FAIL', flush=True); time.sleep(0.05)"
+    house.start("loud", *python(code), env=f"{MARKED}={mark}")
     for number in range(KILLS):
         doing = chance.choice((("restart", "loud"), ("stop", "loud"), ("restart", "loud")))
         word = house.cli.background("monitor", *doing, output=tmp_path / f"{number}.txt")
