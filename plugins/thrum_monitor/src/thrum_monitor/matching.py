@@ -42,7 +42,7 @@ class Pattern:
         try:
             size = len(text.encode())
         except UnicodeEncodeError:
-            raise BadPattern("it is no text: write bytes as \\xHH") from None
+            raise BadPattern("it is no text") from None
         if size > LONGEST_PATTERN:
             raise BadPattern(f"it is longer than {LONGEST_PATTERN} bytes")
         self.text = text
