@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from sync_copies import Project, bare, converge, projects, until
 
+from thrum_kernel.testing.harness import Cli
 from thrum_kernel.testing.spawner import Spawner
 
 STEPS = 200 if os.environ.get("THRUM_SOAK") == "1" else 14
@@ -72,30 +74,36 @@ def transport(folder: Path) -> Iterator[Transport]:
 
 
 class Run:
-    """One run; what was acknowledged is in `texts` by message id."""
+    """One run; what was acknowledged is in `texts` by message id, and `times` says when; `purged` went on purpose."""
 
-    def __init__(self, sides: list[Project], net: Transport, seed: int) -> None:
+    def __init__(self, sides: list[Project], net: Transport | None, seed: int) -> None:
         self.random = random.Random(seed)
         self.sides = sides
         self.net = net
         self.texts: dict[str, str] = {}
+        self.times: dict[str, str] = {}
+        self.purged: set[str] = set()
         self.mine: list[list[str]] = [[] for _ in sides]
 
     def step(self, count: int) -> None:
         number = self.random.randrange(len(self.sides))
         side, mine = self.sides[number], self.mine[number]
         what = self.random.choices(
-            ["send", "edit", "delete", "read", "sync", "kill", "cut", "heal"], [8, 3, 2, 3, 5, 2, 2, 3]
+            ["send", "edit", "delete", "read", "sync", "kill", "cut", "heal", "purge"],
+            [8, 3, 2, 3, 5, 2, 2, 3, 0.5],
         )[0]
         if what == "send" or (what in ("edit", "delete") and not mine):
             to = self.random.choice([f"@{name}" for name in AGENTS])
-            text = f"text {count} of {number}"
+            text = f"text {count} of {number};"
             sent = side.cli.json("send", text, "--to", to)
             self.texts[sent["message_id"]] = text
+            self.times[sent["message_id"]] = sent["created_at"]
             mine.append(sent["message_id"])
+        elif what == "purge":
+            self.purge(number)
         elif what == "edit":
             message = self.random.choice(mine)
-            self.texts[message] = f"edited {count} of {number}"
+            self.texts[message] = f"edited {count} of {number};"
             side.cli("message", "edit", message, self.texts[message])
         elif what == "delete":
             message = mine.pop(self.random.randrange(len(mine)))
@@ -109,9 +117,31 @@ class Run:
             if side.cli.json("daemon", "status").get("running"):
                 os.kill(side.pid, signal.SIGKILL)  # the next command starts it again
         elif what == "cut":
+            assert self.net is not None
             self.net.cut()
         else:
+            assert self.net is not None
             self.net.heal()
+
+    def purge(self, number: int) -> None:
+        """One side has everything from before its newest message removed, everywhere, be others in reach or not."""
+        if not self.mine[number]:
+            return
+        cutoff = self.times[self.mine[number][-1]]
+        self.sides[number].cli("purge", "--before", cutoff, "--confirm")
+        for message in [each for each in self.texts if self.times[each] < cutoff]:
+            self.purged.add(self.texts.pop(message))
+            for mine in self.mine:
+                mine[:] = [each for each in mine if each != message]
+
+    def leftovers(self) -> list[str]:
+        """Files of any side that still hold a text that was purged; git's own objects are compressed."""
+        words = [text.encode() for text in self.purged]
+        folders = [folder for side in self.sides for folder in (side.sync, side.path / ".thrum")]
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        return [
+            str(path) for path in files if path.exists() and any(word in path.read_bytes() for word in words)
+        ]
 
 
 def held(side: Project) -> dict[str, str]:
@@ -137,13 +167,144 @@ def test_three_daemons_come_to_the_same_messages_through_cuts_and_kills(
         run = Run(sides, net, seed=1)
         for count in range(STEPS):
             run.step(count)
+        net.cut()
+        for count, number in enumerate((0, 1, 0)):
+            run.mine[number].append(tell(run, number, f"cut off {count};"))
+        run.purge(0)  # nobody else hears of it, and goes on writing
+        run.mine[1].append(tell(run, 1, "of the purge nothing is known here;"))
         net.heal()
         converge(*sides)
+        assert run.purged
+        until(lambda: run.leftovers() == [])
         for side in sides:
             assert held(side) == run.texts
             assert side.team() == sides[0].team()
             verified = side.cli.json("log", "verify")
             assert all(problem["kind"] == "quarantined" for problem in verified["problems"]), verified
+
+
+def tell(run: Run, number: int, text: str) -> str:
+    """A message to all; its id."""
+    sent = run.sides[number].cli.json("send", text, "--broadcast")
+    message = str(sent["message_id"])
+    run.texts[message], run.times[message] = text, sent["created_at"]
+    return message
+
+
+class Islands:
+    """Network namespaces, each joined to one in which the remote is served by a pair of virtual cables.
+
+    Attributes:
+        url: of the remote.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._names = [f"thrum{os.getpid()}n{number}" for number in range(count + 1)]
+        self._cables = [f"t{os.getpid()}c{number}" for number in range(count)]
+        self._host: subprocess.Popen[bytes] | None = None
+        self._folder = folder
+        self.url = "git://192.0.2.1:9418/origin.git"
+
+    def __enter__(self) -> Islands:
+        host = self._names[-1]
+        for name in self._names:
+            ip("netns", "add", name)
+        ip("-n", host, "link", "add", "bridge0", "type", "bridge")
+        ip("-n", host, "addr", "add", "192.0.2.1/24", "dev", "bridge0")
+        ip("-n", host, "link", "set", "bridge0", "up")
+        for number, cable in enumerate(self._cables):
+            ip(
+                "link",
+                "add",
+                cable,
+                "netns",
+                host,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "eth0",
+                "netns",
+                self._names[number],
+            )
+            ip("-n", host, "link", "set", cable, "master", "bridge0", "up")
+            ip("-n", self._names[number], "addr", "add", f"192.0.2.{number + 10}/24", "dev", "eth0")
+            ip("-n", self._names[number], "link", "set", "eth0", "up")
+        words = ["git", "daemon", "--reuseaddr", "--export-all", "--enable=receive-pack"]
+        words += [f"--base-path={self._folder}", str(self._folder)]
+        self._host = subprocess.Popen(
+            ["ip", "netns", "exec", host, *words], start_new_session=True, stderr=subprocess.DEVNULL
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._host is not None:
+            os.killpg(self._host.pid, signal.SIGKILL)
+            self._host.wait()
+        for name in self._names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+    def plug(self, number: int, *, out: bool = False) -> None:
+        """Put the cable of one namespace in, or pull it out."""
+        ip("-n", self._names[-1], "link", "set", self._cables[number], "down" if out else "up")
+
+    def inside(self, number: int, cli: Cli) -> Cli:
+        """*cli*, for commands and daemons of one namespace; ``ip netns exec`` would make one of mounts, too."""
+        program = ("nsenter", f"--net=/run/netns/{self._names[number]}", *cli.program)
+        return type(cli)(cli.spawner, cli.cwd, cli.env, program)
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def can_have_namespaces() -> bool:
+    """Whether this machine has what `Islands` need, and lets us."""
+    name = f"thrum{os.getpid()}try"
+    if os.geteuid() or not (shutil.which("ip") and shutil.which("nsenter")):
+        return False
+    made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True).returncode == 0
+    if made:
+        ip("netns", "del", name)
+    return made
+
+
+@pytest.mark.skipif(os.environ.get("THRUM_SOAK") != "1", reason="half a minute of daemons: make soak")
+def test_three_daemons_in_network_namespaces_of_their_own_come_to_the_same_messages(
+    tmp_path: Path, isolated_home: dict[str, str], thrum_spawner: Spawner
+) -> None:
+    if not can_have_namespaces():
+        pytest.skip("this machine does not let us make network namespaces")
+    origin = bare(tmp_path / "host", isolated_home)
+    with Islands(origin.path.parent, 3) as islands, projects(origin, thrum_spawner) as there:
+        sides = []
+        for number, name in enumerate(AGENTS):
+            side = there.clone(f"side{number}", name)
+            side.cli("daemon", "stop")
+            side.cli = islands.inside(number, side.cli)
+            side.repo.git("remote", "set-url", "origin", islands.url)
+            side.cli("config", "set", "daemon.sync.public_exposure_override", "192.0.2.1/origin")
+            side.cli("daemon", "start")
+            sides.append(side)
+        converge(*sides)
+        run = Run(sides, None, seed=2)
+        run.mine[1].append(tell(run, 1, "in reach;"))
+        islands.plug(0, out=True)
+        run.mine[0].append(tell(run, 0, "from the island;"))
+        run.mine[1].append(tell(run, 1, "on the mainland;"))
+        run.purge(1)
+        forced = sides[0].cli.json("sync", "force")
+        assert not forced.get("pushed")  # what it waits for is not told at once where packets go nowhere
+        converge(*sides[1:])
+        assert held(sides[1]) == held(sides[2])
+        assert "from the island;" not in held(sides[1]).values()
+        islands.plug(0)
+        until(lambda: "last_error" not in sides[0].cli.json("sync", "force"))
+        converge(*sides)
+        until(lambda: run.leftovers() == [])
+        for side in sides:
+            assert held(side) == run.texts
+            assert side.cli.json("log", "verify")["ok"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make network namespaces")
