@@ -163,6 +163,10 @@ def test_create_with_json_is_one_object(house: House) -> None:
     }
     again = house.cli("worktree", "create", "alias", "-b", "topic", "--base", "main")
     assert again.startswith(f"✓ Worktree at {house.base / 'alias'} is there already\n")
+    assert again.splitlines()[-1] == (
+        "No agent lives there yet. Register one with: "
+        "thrum worktree create alias -b topic --name AGENT --role ROLE --module MODULE"
+    )
     house.cli("worktree", "teardown", "alias", "--delete-branch")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any, Final
 
 import typer
 
 from thrum_kernel.api_commands import Outcome, Pending, Run, run_of
+from thrum_worktrees.naming import usual_branch
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The worktree's name.")]
 _FIRST: Final = 7
@@ -82,40 +84,44 @@ def list_worktrees(ctx: typer.Context) -> None:
 
 def _created(run: Run, made: dict[str, Any]) -> Outcome:
     run.out.json({"worktree_path": made["worktree_path"], "branch": made["branch"]})
-    said = "is there already" if made.get("reused") else "created"
-    if made.get("reused"):
-        run.out.line(f"✓ Worktree at {made['worktree_path']} {said}")
-    else:
-        run.out.line(f"✓ Worktree created at {made['worktree_path']}")
+    path = made["worktree_path"]
+    run.out.line(
+        f"✓ Worktree at {path} is there already" if made.get("reused") else f"✓ Worktree created at {path}"
+    )
     run.out.line(_branch_line(made))
     if made.get("agent"):
         run.out.line(f"  Agent: @{made['agent']}")
     for note in made.get("notes", ()):
         run.out.warn(note)
-    for line in _next(made):
-        run.out.line(line)
+    run.out.line(_next(made))
     return None
 
 
 def _branch_line(made: dict[str, Any]) -> str:
-    begins = f", begun at {made['base']}" if made.get("base") else ""
-    return (
-        f"  Branch: {made['branch']}{begins}"
-        if made["branch"]
-        else f"  Detached{begins.replace(', begun', '')}"
-    )
+    base = made.get("base", "")
+    if made["branch"]:
+        return f"  Branch: {made['branch']}" + (f", begun at {base}" if base else "")
+    return "  Detached" + (f" at {base}" if base else "")
 
 
-def _next(made: dict[str, Any]) -> list[str]:
+def _next(made: dict[str, Any]) -> str:
+    """What to do next."""
     name, path = made["name"], made["worktree_path"]
     if not made.get("agent"):
-        return [
-            "No agent lives there yet. Register one with: "
-            f"thrum worktree create {name} --name AGENT --role ROLE --module MODULE"
-        ]
+        words = ["thrum", "worktree", "create", name, *_branch_words(made)]
+        return f"No agent lives there yet. Register one with: {shlex.join(words)} --name AGENT --role ROLE --module MODULE"
+    if made.get("is_running"):
+        return "Agent is running already."
     if made.get("session"):
-        return [f"Agent is NOT running yet. Start it with: thrum tmux launch {made['session']}"]
-    return [f"Agent is NOT running yet. Start its runtime in its worktree: cd {path}"]
+        return f"Agent is NOT running yet. Start it with: thrum tmux launch {made['session']}"
+    return f"Agent is NOT running yet. Start its runtime in its worktree: cd {shlex.quote(path)}"
+
+
+def _branch_words(made: dict[str, Any]) -> list[str]:
+    """What names the branch of a worktree, where it is not the usual one."""
+    if not made["branch"]:
+        return ["--detach"]
+    return [] if made["branch"] == usual_branch(made["name"]) else ["-b", made["branch"]]
 
 
 def _gone(run: Run, gone: dict[str, Any]) -> Outcome:

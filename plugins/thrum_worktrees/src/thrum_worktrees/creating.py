@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from thrum_kernel.api import PluginContext, WorktreeChange
-from thrum_kernel.errors import ThrumError
+from thrum_kernel.errors import Refused, ThrumError
 from thrum_worktrees import adding, belongings, moving_in, residents, wiring, work
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.moving_in import Moved
@@ -35,6 +35,7 @@ class Made:
         reused: the worktree was there already.
         agent: who lives in it now; empty: nobody was named.
         session: the tmux session made for it; empty when none was.
+        is_running: its runtime runs there already.
         notes: what whoever asked should know.
     """
 
@@ -44,6 +45,7 @@ class Made:
     reused: bool
     agent: str = ""
     session: str = ""
+    is_running: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -104,6 +106,7 @@ class Creation:
             reused=wanted.is_there,
             agent=new.name if new else "",
             session=moved.session,
+            is_running=moved.is_running,
             notes=(*notes, *moved.notes),
         )
 
@@ -115,9 +118,12 @@ class Creation:
         await off_loop(self.ctx, belongings.keep, wanted.path, thrum, leaving)
         failed = await residents.move_out(self.ctx, leaving, keep=True)
         moved = await moving_in.move_in(self.ctx, wanted.path, wanted.name, new, env=env)
-        await off_loop(self.ctx, belongings.bring, thrum, wanted.path, new.name)
-        left = [f"@{name} has no worktree now" for name in leaving]
-        return replace(moved, notes=(*left, *failed, *moved.notes))
+        notes = [*(f"@{name} has no worktree now" for name in leaving), *failed, *moved.notes]
+        try:
+            await off_loop(self.ctx, belongings.bring, thrum, wanted.path, new.name)
+        except Refused as error:  # it lives there now: what it saved earlier is no reason to take that back
+            notes.append(f"what @{new.name} saved stays in {thrum}: {error}")
+        return replace(moved, notes=tuple(notes))
 
     async def wire(self, path: Path, branch: str, new: Newcomer | None) -> list[str]:
         """Let a worktree share what it should, and tell the other plugins; what whoever asked should know.

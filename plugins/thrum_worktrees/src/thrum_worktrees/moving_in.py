@@ -26,10 +26,12 @@ class Moved:
 
     Attributes:
         session: the tmux session that it has; empty: none.
+        is_running: its runtime runs there already.
         notes: what whoever asked should know.
     """
 
     session: str = ""
+    is_running: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -44,15 +46,16 @@ async def move_in(
     everyone = await residents.residents(ctx)
     living = residents.at(everyone, worktree)
     keep = {new.name, *(each.name for each in living)}
+    is_running = any(each.pid for each in living if each.name == new.name)
     await off_loop(ctx, residents.set_strangers_aside, worktree, keep=keep)
     sessions = await _sessions(ctx)
     has_tmux = shutil.which("tmux", path=env.get("PATH")) is not None
     if sessions is None or not has_tmux:
         await ctx.call("agent.register", worktree=str(worktree), agent_pid=0, name=new.name, **_given(new))
-        return Moved(notes=() if sessions is None else (NO_TMUX,))
+        return Moved("", is_running, () if sessions is None else (NO_TMUX,))
     own = next((each for each in sessions if each.get("agent") == new.name), None)
     if own is not None and any(each.name == new.name for each in living):
-        return Moved(own["name"])
+        return Moved(own["name"], is_running)
     given = _given(new) | {"force": new.force or own is not None}  # own: a try that was cut short
     made = await ctx.call("tmux.create", name=session, cwd=str(worktree), agent_name=new.name, **given)
     return Moved(str(made["session"]))

@@ -39,7 +39,7 @@ class Created(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A worktree that is there.
 
     ``base`` is what a new branch begins at; ``reused``: it was there already. ``session`` is the tmux session of
-    ``agent``; empty: start its runtime in the worktree yourself.
+    ``agent``; empty: start its runtime in the worktree yourself. ``is_running``: it runs already.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Created(msgspec.Struct, kw_only=True, omit_defaults=True):
     reused: bool = False
     agent: str = ""
     session: str = ""
+    is_running: bool = False
     notes: list[str] = []
 
 
@@ -122,6 +123,7 @@ def created(name: str, made: Made) -> Created:
         reused=made.reused,
         agent=made.agent,
         session=made.session,
+        is_running=made.is_running,
         notes=list(made.notes),
     )
 
