@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +244,30 @@ def test_what_the_disk_refuses_is_one_line_and_nothing_is_left(kernel: Kernel, b
 
     assert "has a configuration of its own" in said
     assert not (base / "a").exists() and kernel.repo.git("branch", "--list", "feature/a") == ""
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another disk than the repository's."""
+    shm = Path("/dev/shm")
+    if not shm.is_dir() or shm.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other disk here")
+    with tempfile.TemporaryDirectory(prefix="thrum-worktrees-", dir=shm) as name:
+        yield Path(name)
+
+
+def test_another_disk_will_do(kernel: Kernel, other_disk: Path) -> None:
+    config = {"worktrees": {"base_path": str(other_disk)}}
+    (kernel.repo.path / ".thrum" / "config.json").write_text(json.dumps(config))
+    path = other_disk / "project" / "a"
+
+    assert kernel.call("worktrees.create", name="a", **ADA)["worktree_path"] == str(path)
+    (path / "draft").write_text("work\n")
+    assert "1 new file (draft)" in refused(kernel, "worktrees.destroy", name="a")
+    (path / "draft").unlink()
+    kernel.call("worktrees.destroy", name="a")
+
+    assert list((other_disk / "project").iterdir()) == [] and names(kernel) == []
 
 
 def test_beads_and_thrum_are_shared_as_the_settings_say(kernel: Kernel, base: Path) -> None:
