@@ -52,7 +52,8 @@ class Place:
         # What an agent does that is asked to save: it reads its mail, and saves with a plan.
         save = (
             'case "$PROMPT" in "New message from @system"*) thrum inbox --unread;'
-            " thrum tmux snapshot save --reason external --plan 'finish f()';; esac"
+            " thrum tmux snapshot save --reason external --plan 'finish f()';;"
+            " begin*) thrum tmux snapshot save --plan 'my own plan'; thrum tmux restart bob;; esac"
         )
         for name, value in {
             "CLAUDE_CONFIG_DIR": str(self.home),
@@ -84,10 +85,19 @@ class Place:
         if not psutil.pid_exists(self.identity()["agent_pid"]):
             self.cli("tmux", "launch", "bob", "--runtime", "fake-agent")
         fake = self.fake()
+        fake.dialog("")
         pid = fake.state()["pid"]  # every question makes it draw: ask rarely, or it is never quiet
         until(lambda: self.identity()["agent_pid"] == pid, what="the runtime is bob's")
         self.greeted(fake)
         fake.until(lambda state: not state["is_working"])
+        return fake
+
+    def asked_to_save(self) -> Fake:
+        """The runtime, with nothing saved lately, and in no state to be woken."""
+        fake = self.running()
+        self.snapshot.unlink(missing_ok=True)
+        self.says(fake, "Round it")
+        fake.dialog("tool_confirmation")
         return fake
 
     def greeted(self, fake: Fake) -> None:
@@ -222,15 +232,57 @@ def test_an_agent_that_is_asked_saves_and_goes_on_without_a_key_pressed(place: P
     assert [stroke for stroke in new.state()["taken"] if stroke["owner"] != "prompt"] == []
 
 
-def test_an_agent_that_does_not_save_in_time_is_asked_no_more(place: Place) -> None:
+def test_an_agent_restarts_itself_with_what_it_saved(place: Place) -> None:
     old = place.running()
+    pid = old.state()["pid"]
+    place.types(old, "begin anew")
+    until(lambda: place.identity()["agent_pid"] not in (0, pid), what="it was restarted")
+    told = place.told(place.fake())
+    assert "restarted (self-initiated, saved" in told
+    assert "## Resume plan\n\nmy own plan" in told
+    assert "## Not answered yet" not in told, "it would begin anew for ever"
+
+
+def test_an_agent_that_does_not_save_in_time_is_asked_no_more(place: Place) -> None:
+    place.asked_to_save()
     place.set_restart(graceful_timeout=1)
-    old.dialog("tool_confirmation")  # so that it cannot be woken
     done = place.cli.json("tmux", "restart", "bob")
     place.set_restart(graceful_timeout=30)
     assert (done["saved_by"], done["why"]) == ("transcript", "the agent did not save in time")
     assert "Agent: @bob" in place.told(place.fake())
     assert place.cli.json("inbox", "--unread")["messages"] == []
+
+
+def test_an_agent_whose_context_is_full_is_restarted_when_it_has_ended_its_turn(place: Place) -> None:
+    old = place.running()
+    pid = old.state()["pid"]
+    place.set_restart(auto_threshold=80)
+    old.order("set", tokens=79_000)
+    place.says(old, "Go on")
+    place.says(old, "Go on further")
+    assert place.identity()["agent_pid"] == pid
+    old.order("set", tokens=81_000)
+    place.says(old, "And on")
+    until(lambda: place.identity()["agent_pid"] not in (0, pid), what="it was restarted")
+    place.set_restart(auto_threshold=0)
+    assert "And on" in place.told(place.fake())
+    (asked, *_) = place.cli.json("inbox", "--all")["messages"]
+    assert "restarted (context-threshold)" in asked["body"]["content"]
+
+
+def test_a_session_that_goes_meanwhile_is_made_anew(place: Place) -> None:
+    place.asked_to_save()
+    place.set_restart(graceful_timeout=20)
+    results: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: results.append(place.cli.json("tmux", "restart", "bob")))
+    thread.start()
+    until(lambda: place.tmux(*MARK), what="the agent is asked")
+    place.tmux("kill-session", "-t", "bob")
+    thread.join(PATIENCE_S)
+    assert results[0]["saved_by"] == "transcript"
+    assert "Round it" in place.told(place.fake())
+    assert place.tmux("show-options", "-t", "bob", "-q", "-v", "@thrum-agent") == "bob"
+    assert "THRUM_NAME=bob" in place.tmux("show-environment", "-t", "bob").split("\n")
 
 
 def test_a_runtime_that_cannot_be_started_leaves_the_snapshot(place: Place) -> None:
@@ -268,7 +320,7 @@ def test_a_daemon_killed_in_the_middle_goes_on_when_it_is_back(place: Place) -> 
 
 
 def test_a_daemon_that_stops_meanwhile_leaves_the_agent_alone_and_says_so(place: Place) -> None:
-    old = place.running()
+    old = place.asked_to_save()
     pid = old.state()["pid"]
     client = place.cli.background("tmux", "restart", "bob", output=place.home / "client")
     until(lambda: "saving" in place.tmux(*MARK), what="the agent is asked")
@@ -278,3 +330,17 @@ def test_a_daemon_that_stops_meanwhile_leaves_the_agent_alone_and_says_so(place:
     until(lambda: not place.tmux(*MARK), what="the next daemon looked")
     assert "restart of session bob was given up" in place.cli("daemon", "logs", "-n", "50")
     assert old.state()["pid"] == pid
+
+
+def test_whoever_waits_for_a_restart_gets_it_from_the_next_daemon(place: Place) -> None:
+    place.asked_to_save()
+    place.set_restart(graceful_timeout=3)
+    results: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: results.append(place.cli.json("tmux", "restart", "bob")))
+    thread.start()
+    until(lambda: "saving" in place.tmux(*MARK), what="the agent is asked")
+    os.kill(place.cli.json("daemon", "status")["pid"], signal.SIGKILL)
+    thread.join(PATIENCE_S)
+    assert results[0]["saved_by"] == "transcript"
+    assert "Round it" in place.told(place.fake())
+    assert place.tmux(*MARK) == ""

@@ -66,6 +66,7 @@ class Agent:
         self.dialog = ""
         self.busy_s = options.busy_s
         self.queues = options.queues
+        self.tokens = 0
         self.keeps_transcript = True
         self.paste_s = options.paste_s
         self.verb = "Working"
@@ -254,7 +255,7 @@ class Agent:
                 self.transcript.user(told.context, is_meta=True)
             self._use_tool(text)
             self._rest.wait(self.busy_s)
-            self.transcript.assistant("Done.")
+            self.transcript.assistant("Done.", tokens=self.tokens)
             self._later(lambda: self.say("● Done."))
             told = self.hooks.run("Stop", stop_hook_active=round_ > 0)
             if not told.goes_on:

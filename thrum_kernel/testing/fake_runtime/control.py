@@ -71,7 +71,7 @@ class Control:
     def _set(self, **fields: Any) -> None:
         """Change how it behaves: ``face``, ``busy_s``, ``queues``, ``paste_s``, ``keeps_transcript``."""
         for name, value in fields.items():
-            if name not in ("face", "busy_s", "queues", "paste_s", "keeps_transcript"):
+            if name not in ("face", "busy_s", "queues", "paste_s", "keeps_transcript", "tokens"):
                 raise KeyError(name)
             setattr(self._agent, name, value)
 

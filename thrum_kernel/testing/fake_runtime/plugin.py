@@ -45,6 +45,7 @@ FAKE_AGENT: Final = RuntimePreset(
     keys={"tool_confirmation.approve": "1", "tool_confirmation.deny": "3"},
     find_transcript=reading.find,
     read_transcript=reading.read,
+    read_context=reading.context,
 )
 
 

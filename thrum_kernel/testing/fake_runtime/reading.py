@@ -6,12 +6,15 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psutil
 
-from thrum_kernel.api import TranscriptEntry
+from thrum_kernel.api import ContextUse, TranscriptEntry
 from thrum_kernel.testing.fake_runtime.transcript import encoded, home_of
+
+WINDOW: Final = 100_000
+"""Tokens that fit into its context."""
 
 
 def find(pid: int, cwd: Path) -> Path | None:
@@ -38,6 +41,20 @@ def read(path: Path) -> Iterator[TranscriptEntry]:
             except ValueError:  # the last line is being written
                 continue
             yield from _entries(entry)
+
+
+def context(path: Path) -> ContextUse | None:
+    """What the newest answer says of its context; None where none does.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    found = None
+    with path.open("rb") as lines:
+        for line in lines:
+            usage = json.loads(line).get("message", {}).get("usage") if line.endswith(b"\n") else None
+            found = usage["input_tokens"] if usage else found
+    return None if found is None else ContextUse(tokens=found, window=WINDOW)
 
 
 def _entries(entry: Mapping[str, Any]) -> Iterator[TranscriptEntry]:

@@ -44,11 +44,11 @@ class Transcript:
             "user", {"message": {"role": "user", "content": text}, **({"isMeta": True} if is_meta else {})}
         )
 
-    def assistant(self, text: str) -> None:
-        """What the agent said."""
-        self._write(
-            "assistant", {"message": {"role": "assistant", "content": [{"type": "text", "text": text}]}}
-        )
+    def assistant(self, text: str, *, tokens: int = 0) -> None:
+        """What the agent said, and how many tokens its context held then; 0 when it does not tell."""
+        message = {"role": "assistant", "content": [{"type": "text", "text": text}]}
+        usage = {"usage": {"input_tokens": tokens}} if tokens else {}
+        self._write("assistant", {"message": {**message, **usage}})
 
     def tool(self, command: str, output: str) -> None:
         """A tool's use and its result."""

@@ -120,6 +120,10 @@ class Restarting:
         under_way = self._under_way.get(identity.name)
         return under_way or self._begin(identity.name, found, self._resumed(found, identity, mark))
 
+    def is_under_way(self, agent: str) -> bool:
+        """Whether this daemon is restarting an agent."""
+        return agent in self._under_way
+
     async def close(self) -> None:
         """Leave restarts where they are, for the next daemon to go on with."""
         tasks = list(self._under_way.values())
@@ -179,6 +183,8 @@ class Restarting:
 
     async def _saved(self, order: Order, who: Subject) -> tuple[Saved, str]:
         """What the next session will be told, and the draft that is part of it."""
+        # Found while the runtime lives: its process tells where it keeps its sessions.
+        transcript = await self._saving.transcript(who)
         saved = await self._saving.already(who)
         may_ask = not (saved or order.force or order.is_own) and self._saving.is_alive(who)
         why = ""
@@ -188,7 +194,7 @@ class Restarting:
         # Looked at last: what is typed while the agent saves belongs to it, too.
         draft = await self._draft(order)
         if saved is None:
-            saved = await self._saving.extracted(who, reason=order.reason, draft=draft)
+            saved = await self._saving.extracted(who, transcript, reason=order.reason, draft=draft)
             return replace(saved, why="; ".join(filter(None, (why, saved.why)))), draft
         await self._saving.add_draft(who, draft)
         return saved, draft

@@ -36,6 +36,8 @@ async def resume(ctx: PluginContext) -> None:
 
 async def _go_on(ctx: PluginContext, found: Found, mark: Mark) -> None:
     session = found.row.name
+    if ctx.shared(Restarting).is_under_way(mark.agent):  # whoever waited for it has asked again
+        return
     try:
         if mark.phase == marks.SAVING:
             await ctx.shared(Renewing).note(found, None)

@@ -19,7 +19,7 @@ from thrum_tmux.restart.conversation import Limits
 from thrum_tmux.restart.snapshot import EXTERNAL, Snapshot, header, rendered, with_draft
 from thrum_tmux.restart.store import Kept, Snapshots
 from thrum_tmux.restart.subject import Subject
-from thrum_tmux.restart.transcripts import NoTranscript
+from thrum_tmux.restart.transcripts import NoTranscript, Transcript
 
 SENDER = "system"
 SCOPE = "restart"
@@ -113,15 +113,28 @@ class Saving:
         age_s = (self._ctx.clock.now_us() - kept.saved_us) / 1_000_000
         return _saved("agent", kept) if age_s < RECENT_S else None
 
-    async def extracted(self, who: Subject, *, reason: str, draft: str = "") -> Saved:
-        """Make one of the transcript; what there is to save without one is saved, too."""
+    async def transcript(self, who: Subject) -> Transcript | NoTranscript:
+        """The transcript of the session that runs as *who*, or why there is none."""
+        try:
+            found: Transcript = await self._ctx.in_thread(transcripts.find, who, self._ctx.presets())
+        except NoTranscript as problem:
+            return problem
+        return found
+
+    async def extracted(
+        self, who: Subject, transcript: Transcript | NoTranscript, *, reason: str, draft: str = ""
+    ) -> Saved:
+        """Make one of *transcript*; what there is to save without one is saved, too."""
         settings = self._ctx.settings.restart
         limits = Limits(lines=settings.max_lines, octets=settings.max_bytes)
-        saved_at, why = datetime.now().astimezone(), ""
+        saved_at = datetime.now().astimezone()
+        read = functools.partial(
+            transcripts.extracted, subject=who, saved_at=saved_at, limits=limits, reason=reason
+        )
         try:
-            snapshot = await self._ctx.in_thread(
-                functools.partial(self._extract, who, saved_at=saved_at, limits=limits, reason=reason)
-            )
+            if isinstance(transcript, NoTranscript):
+                raise transcript
+            snapshot, why = await self._ctx.in_thread(read, transcript), ""
         except NoTranscript as problem:
             snapshot, why = Snapshot(who.agent, saved_at, reason=reason), str(problem)
         snapshot = replace(snapshot, draft=draft)
@@ -158,10 +171,6 @@ class Saving:
         return found is not None and who.started in (0, found.start_time)
 
     # --- files -------------------------------------------------------------------------------------------------------
-
-    def _extract(self, who: Subject, *, saved_at: datetime, limits: Limits, reason: str) -> Snapshot:
-        transcript = transcripts.find(who, self._ctx.presets())
-        return transcripts.extracted(transcript, who, saved_at=saved_at, limits=limits, reason=reason)
 
     async def _left(self, who: Subject, why: str) -> Saved:
         """What was there already, where there is nothing new to say."""
