@@ -141,7 +141,10 @@ class Place:
         """Change settings of the section ``restart``."""
         config = self.project / ".thrum" / "config.json"
         value = json.loads(config.read_text())
-        config.write_text(json.dumps({**value, "restart": {**value["restart"], **values}}))
+        # At once: the daemon may read it at any moment.
+        new = config.with_name("config.json.new")
+        new.write_text(json.dumps({**value, "restart": {**value["restart"], **values}}))
+        new.replace(config)
 
     @property
     def snapshot(self) -> Path:
