@@ -76,12 +76,13 @@ class Stage:
     async def _set_up(self, chance: random.Random) -> None:
         """The pane as it stands at first; a runtime that ended is started anew."""
         await self._tmux("copy-mode", "-q", "-t", self.pane.id)
-        while True:
+        for _ in range(5):
             try:
                 self._tidy(chance)
                 break
             except OSError:  # it ended, or is about to
-                await self._start()
+                with contextlib.suppress(TimeoutError):  # it was connected to as it ended
+                    await self._start()
         await self._do(chance, chance.choice(STATES))
 
     def _tidy(self, chance: random.Random) -> None:
@@ -92,7 +93,7 @@ class Stage:
 
     async def _start(self) -> None:
         await self._tmux("respawn-pane", "-k", "-t", self.pane.id, in_shell(self.fake))
-        self.fake.reconnect()
+        await asyncio.to_thread(self.fake.reconnect, limit_s=5.0)
 
     async def _happen(self, chance: random.Random) -> None:
         for _ in range(chance.randrange(5)):

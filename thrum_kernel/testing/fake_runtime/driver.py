@@ -95,10 +95,10 @@ class FakeRuntime:
             time.sleep(0.01)
         raise TimeoutError("the fake runtime does not come up")
 
-    def reconnect(self) -> None:
+    def reconnect(self, *, limit_s: float = PATIENCE_S) -> None:
         """Be connected to a run of it that was started after the last one ended. Raises TimeoutError."""
         self._disconnect()
-        self.connect()
+        self.connect(limit_s=limit_s)
 
     def close(self) -> None:
         """Let go of it; it goes on."""

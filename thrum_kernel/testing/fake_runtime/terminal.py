@@ -123,15 +123,11 @@ class Terminal:
         self._control_path.unlink(missing_ok=True)
         listener.bind(str(self._control_path))
         listener.listen()
-        own = self._control_path.stat().st_ino
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):
-                if self._control_path.stat().st_ino == own:  # the next run may be there already
-                    self._control_path.unlink()
-            listener.close()
+            listener.close()  # its path stays: the next run may have made it anew already
 
     def _accept(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
