@@ -48,19 +48,19 @@ class Waking:
 
     async def wake(self, wake: Wake) -> Evidence | None:
         """One rung: what is proven, or None when the agent lives in no pane."""
-        pane = await self._panes.of_agent(wake.agent_id)
-        if pane is None:
-            return None
-        nudge: Nudge = self._ctx.settings.nudge
-        storm = await self._storm(wake, nudge)
-        if storm is not None:
+        try:
+            pane = await self._panes.of_agent(wake.agent_id)
+            if pane is None:
+                return None
+            nudge: Nudge = self._ctx.settings.nudge
+            storm = await self._storm(wake, nudge)
+            if storm is None:
+                return await self._typed(wake, pane, nudge)
             if storm.is_new:
                 await self._warn(wake.agent_id, storm.why, nudge)
             return self._failed(wake, storm.why)
-        try:
-            return await self._typed(wake, pane, nudge)
         except (ThrumError, patterns.PatternBroken) as error:
-            return self._failed(wake, str(error), retry_s=_retry_s(nudge))
+            return self._failed(wake, str(error), retry_s=RETRY_S)
 
     async def _storm(self, wake: Wake, nudge: Nudge) -> Storm | None:
         """Why the agent may not be woken; None when it may."""

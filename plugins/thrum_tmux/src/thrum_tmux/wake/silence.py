@@ -69,10 +69,10 @@ class Silence:
 
     async def look(self) -> float:
         """Ask whoever is due; gives the seconds until somebody may be."""
-        nudge: Nudge = self.ctx.settings.nudge
-        if not nudge.working_idle_seconds or not nudge.working_idle_times:
-            return _OFF_S
         try:
+            nudge: Nudge = self.ctx.settings.nudge
+            if not nudge.working_idle_seconds or not nudge.working_idle_times:
+                return _OFF_S
             working = {each.name for each in await identities(self.ctx) if each.agent_status == WORKING}
         except ThrumError as error:
             self.ctx.log.warning("who works is not known: %s", error)
