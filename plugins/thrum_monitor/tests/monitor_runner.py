@@ -44,7 +44,7 @@ class Talk:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "thrum_monitor.runner", str(self.folder)],
+            [sys.executable, "-P", "-m", "thrum_monitor.runner", str(self.folder), "3"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

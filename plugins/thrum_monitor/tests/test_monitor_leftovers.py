@@ -70,7 +70,7 @@ def orphan(started: Started) -> tuple[int, int]:
 
 
 def end(*left: Left, runner: Left | None = None, grace_s: float = 10.0) -> list[int]:
-    return leftovers.end(left, process=process, grace_s=grace_s, runner=runner)
+    return leftovers.end(left, process=process, grace_s=grace_s, runner=runner, runner_s=grace_s)
 
 
 def test_a_command_is_ended_when_id_and_start_time_fit(started: Started) -> None:

@@ -6,6 +6,7 @@ A start begins by ending what an earlier daemon left behind. Its pipes are dead,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from thrum_monitor.environment import environment
 from thrum_monitor.frames import Forget, Go, Launch, Lines, Matched, Skipped, Stop, Word
 from thrum_monitor.kept import Kept, Means
 from thrum_monitor.leftovers import Left
-from thrum_monitor.link import Link, RunnerLost
+from thrum_monitor.link import MARGIN_S, Link, RunnerLost
 from thrum_monitor.restarts import Restarts
 from thrum_monitor.run import Run
 from thrum_monitor.runner import ring
@@ -28,7 +29,7 @@ from thrum_monitor.schedule import Schedule, local_zone
 from thrum_monitor.store import Monitor, Store
 
 OUTPUT: Final = "output"
-STOP_TIME_S: Final = 12.0
+STOP_TIME_S: Final = 12.5
 _READY_S: Final = 20.0
 
 
@@ -74,7 +75,8 @@ class Keeper:
         if self._store.monitors(running=True):
             self._wanted.set()
         await self._wanted.wait()
-        self._link = Link(self._ctx, self._output, self._hear)
+        grace_s = self._ctx.settings.stop_grace_seconds
+        self._link = Link(self._ctx, self._output, grace_s=grace_s, hear=self._hear)
         pid = await self._link.open()
         try:
             process = self._ctx.process(pid)
@@ -101,6 +103,7 @@ class Keeper:
                 process=self._ctx.process,
                 grace_s=self._ctx.settings.stop_grace_seconds,
                 runner=Left("", *runner) if runner is not None else None,
+                runner_s=self._ctx.settings.stop_grace_seconds + MARGIN_S,
             )
         )
         if remaining:
@@ -168,7 +171,8 @@ class Keeper:
     async def output(self, monitor: Monitor, limit: int) -> list[tuple[int, str]]:
         """The last lines of its output, oldest first."""
         if self._link is not None:
-            return await self._link.output(monitor.id, limit)
+            with contextlib.suppress(RunnerLost):  # then what it kept when the last run ended
+                return await self._link.output(monitor.id, limit)
         found = await self._ctx.in_thread(ring.load, self._output / f"{monitor.id}.json")
         return list(found)[-limit:]
 

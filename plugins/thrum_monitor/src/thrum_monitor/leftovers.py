@@ -29,18 +29,24 @@ class Left:
 
 
 def end(
-    left: Iterable[Left], *, process: Callable[[int], Process | None], grace_s: float, runner: Left | None
+    left: Iterable[Left],
+    *,
+    process: Callable[[int], Process | None],
+    grace_s: float,
+    runner: Left | None,
+    runner_s: float,
 ) -> list[int]:
     """End them and all of their sessions; gives the ids of processes that did not go away even when killed.
 
     Args:
         process: looks at a process.
         grace_s: between SIGTERM and SIGKILL.
-        runner: the one that started them: it is given the same time to end them itself, and keep their last output.
+        runner: the one that started them: it ends them itself, and keeps their last output.
+        runner_s: how long it may take for that, before it is killed.
     """
     remaining = {}
     if runner is not None and _is(runner, process):
-        found = _until_gone({runner.pid: [runner.pid]}, grace_s, None)
+        found = _until_gone({runner.pid: [runner.pid]}, runner_s, None)
         remaining = _until_gone(found, _KILLED_S, signal.SIGKILL)
     ours = {each.pid: each for each in left}
     found = {

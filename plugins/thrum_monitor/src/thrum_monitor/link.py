@@ -18,8 +18,8 @@ from thrum_monitor.frames import Lines, Order, Show, Word
 
 _LONGEST_WORD: Final = 8 << 20
 _ANSWER_S: Final = 5.0
-RUNNER_STOP_S: Final = 9.0
-"""How long the runner may take to end all commands and itself, once nobody talks to it any more."""
+MARGIN_S: Final = 3.0
+"""How long the runner may take to end itself, after the grace of the commands."""
 
 
 class RunnerLost(ThrumError):
@@ -31,12 +31,16 @@ class Link:
 
     Args:
         folder: where it keeps the last output of each monitor.
+        grace_s: how long commands may take to end when the daemon does.
         hear: told every word but answers.
     """
 
-    def __init__(self, ctx: PluginContext, folder: Path, hear: Callable[[Word], None]) -> None:
+    def __init__(
+        self, ctx: PluginContext, folder: Path, *, grace_s: float, hear: Callable[[Word], None]
+    ) -> None:
         self._ctx = ctx
         self._folder = folder
+        self._grace_s = grace_s
         self._hear = hear
         self._asks = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Lines]] = {}
@@ -50,6 +54,7 @@ class Link:
             "-m",
             "thrum_monitor.runner",
             str(self._folder),
+            str(self._grace_s),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -113,7 +118,7 @@ class Link:
         if process.stdin is not None:
             process.stdin.close()
         try:
-            async with asyncio.timeout(RUNNER_STOP_S):
+            async with asyncio.timeout(self._grace_s + MARGIN_S):
                 await self._drained(process)
         except TimeoutError:
             self._ctx.log.error("the process that runs the monitors does not end; killed")

@@ -1,6 +1,7 @@
-"""``python -m thrum_monitor.runner FOLDER``: orders on standard input, words on standard output.
+"""``python -m thrum_monitor.runner FOLDER GRACE``: orders on standard input, words on standard output.
 
-FOLDER is where the last output of each monitor is kept while nobody reads it.
+FOLDER is where the last output of each monitor is kept while nobody reads it, GRACE how many seconds commands may take to
+end once the daemon is gone.
 """
 
 from __future__ import annotations
@@ -21,17 +22,16 @@ from thrum_monitor.runner.watch import Watch
 
 ORDERS: Final = 0
 WORDS: Final = 1
-ALONE_GRACE_S: Final = 3.0
-"""How long commands may take to end when the daemon is gone."""
-PATIENCE_S: Final = 10.0
-"""For how long after that the runner waits for what cannot be killed."""
+PATIENCE_S: Final = 5.0
+"""For how long after the grace the runner waits for what cannot be killed."""
 
 
 class Runner:
     """All runs, and the two ends of the talk with the daemon."""
 
-    def __init__(self, loop: Loop, folder: Path) -> None:
+    def __init__(self, loop: Loop, folder: Path, grace_s: float) -> None:
         self._loop = loop
+        self._grace_s = grace_s
         self._folder = folder
         self._watches: dict[str, Watch] = {}
         self._rings: dict[str, Ring] = {}
@@ -108,8 +108,8 @@ class Runner:
         for descriptor in (ORDERS, WORDS):
             self._loop.leave(descriptor)
         for watch in tuple(self._watches.values()):
-            watch.stop(ALONE_GRACE_S)
-        self._loop.later(ALONE_GRACE_S + PATIENCE_S, self._loop.stop)
+            watch.stop(self._grace_s)
+        self._loop.later(self._grace_s + PATIENCE_S, self._loop.stop)
         self._rest()
 
     # --- runs --------------------------------------------------------------------------------------------------------
@@ -149,4 +149,4 @@ class Runner:
 
 
 if __name__ == "__main__":
-    Runner(Loop(), Path(sys.argv[1])).serve()
+    Runner(Loop(), Path(sys.argv[1]), float(sys.argv[2])).serve()
