@@ -25,6 +25,7 @@ from thrum_kernel.errors import (
     NotFound,
     ParamsInvalid,
     Projecting,
+    ShuttingDown,
     Refused,
     RequestDone,
     StoreFull,
@@ -430,6 +431,42 @@ async def test_draining_lets_accepted_work_call_inside(house: House) -> None:
     house.gate.set()
     assert (await running)["result"] == {"number": 1}
     assert await draining
+
+
+@pytest.mark.parametrize("request_id", ["", "r1"])
+async def test_a_change_that_the_next_daemon_goes_on_with_is_not_waited_for(
+    house: House, request_id: str
+) -> None:
+    dispatcher = house.dispatcher()
+    ended: list[str] = []
+
+    async def lasting(call: Any, params: Any) -> Any:
+        house.entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("left")
+
+    dispatcher.add(
+        Method(
+            name="lasting",
+            params=Empty,
+            result=Any,
+            handler=lasting,
+            summary="",
+            mutates=True,
+            long_poll=True,
+            resumes=True,
+        )
+    )
+    running = asyncio.create_task(
+        dispatcher.call("lasting", {}, caller=ALICE, request_id=request_id, transport="unix")
+    )
+    await house.entered.wait()
+    assert await dispatcher.drain(limit_s=5)
+    assert ended == ["left"]
+    with pytest.raises(ShuttingDown):
+        await running
 
 
 async def test_drain_gives_up_in_time(house: House) -> None:

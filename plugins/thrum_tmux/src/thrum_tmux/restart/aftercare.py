@@ -17,7 +17,7 @@ from thrum_tmux.restart.saving import SENDER, Saving
 from thrum_tmux.restart.subject import Subject, subject
 from thrum_tmux.wake import program
 
-BEGINS_S: Final = 5.0
+BEGINS_S: Final = 3.0
 """So long a shell may take to start the program that was typed."""
 STAYS_S: Final = 20.0
 """A runtime that ended within this time has done nothing yet."""

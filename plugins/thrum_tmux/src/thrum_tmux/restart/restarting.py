@@ -28,6 +28,7 @@ from thrum_tmux.restart.snapshot import EXTERNAL, SELF
 from thrum_tmux.restart.subject import Subject, subject
 from thrum_tmux.session.sessions import Sessions
 from thrum_tmux.session.standing import check_standing
+from thrum_tmux.wake import program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ class Restarting:
 
     async def _restart(self, order: Order) -> RestartResult:
         identity = order.identity
-        who = await self._ctx.in_thread(subject, identity.name, identity.worktree)
+        who = await self._living(order, await self._ctx.in_thread(subject, identity.name, identity.worktree))
         mark = Mark(
             phase=marks.SAVING,
             agent=identity.name,
@@ -168,6 +169,20 @@ class Restarting:
             draft=draft,
             why=saved.why,
         )
+
+    async def _living(self, order: Order, who: Subject) -> Subject:
+        """*who* with the runtime that has the pane, where the identity names none that lives: nobody told us of it."""
+        if self._saving.is_alive(who):
+            return who
+        pane = await self._sessions.panes.of_session(order.found.row.name)
+        if pane is None:
+            return who
+        look = await pane.look()
+        running = await self._ctx.in_thread(program.foreground, look.pid, look.command, self._ctx.presets())
+        process = self._ctx.process(running.pid) if running.runtime not in ("", runtimes.SHELL) else None
+        if process is None:
+            return who
+        return replace(who, pid=process.pid, started=process.start_time, runtime=running.runtime)
 
     async def _resumed(self, found: Found, identity: Identity, mark: Mark) -> RestartResult:
         who = await self._ctx.in_thread(subject, identity.name, identity.worktree)
