@@ -22,6 +22,7 @@ from thrum_kernel.testing.spawner import Spawner
 from thrum_kernel.testing.tmux import TmuxServer, tmux_server
 
 PATIENCE_S = 40.0
+soak = pytest.mark.skipif(os.environ.get("THRUM_SOAK") != "1", reason="daemons that end and begin: make soak")
 MARK = ("show-options", "-t", "bob", "-q", "-v", "@thrum-restart")
 
 
@@ -305,6 +306,7 @@ def test_a_runtime_that_cannot_be_started_leaves_the_snapshot(place: Place) -> N
     assert "Round it" in place.told(again)
 
 
+@soak
 def test_a_daemon_killed_in_the_middle_goes_on_when_it_is_back(place: Place) -> None:
     old = place.running()
     place.says(old, "Round it")
@@ -322,6 +324,7 @@ def test_a_daemon_killed_in_the_middle_goes_on_when_it_is_back(place: Place) -> 
     assert place.tmux(*MARK) == ""
 
 
+@soak
 def test_a_daemon_that_stops_meanwhile_leaves_the_agent_alone_and_says_so(place: Place) -> None:
     old = place.asked_to_save()
     pid = old.state()["pid"]
