@@ -27,7 +27,6 @@ def pinned(look: Look, reading: Reading) -> str:
         "#{?pane_in_mode,0,1}",
         "#{?pane_synchronized,0,1}",
         "#{?pane_dead,0,1}",
-        f"#{{m/r:^{_plain(look.command)}$,#{{pane_current_command}}}}",
         *(_equal(name, str(value)) for name, value in (("pane_width", width), ("pane_height", height))),
         *(_row(look.lines, at) for at in _rows(look.lines, reading)),
     ]
@@ -35,6 +34,8 @@ def pinned(look: Look, reading: Reading) -> str:
         claims.append(_equal("session_activity", look.activity))
     if not reading.is_busy:
         claims += [_equal("cursor_x", str(x)), _equal("cursor_y", str(y))]
+    # Last, for it is no part of what tmux holds: a program can end while tmux judges the rest.
+    claims.append(f"#{{m/r:^{_plain(look.command)}$,#{{pane_current_command}}}}")
     return all_of(claims)
 
 
