@@ -98,10 +98,20 @@ def bring(
 def _migration(where: Paths, *, snapshots: bool, say: Say) -> Migration:
     # The projection comes with it, which `init` and all other commands in process do without.
     from thrum_kernel.migrate.run import Migration
+    from thrum_kernel.settings.document import SettingsFile
+    from thrum_kernel.sync.secret_scan import SecretScan
 
     tree = Tree(OsDisk(), where.sync)
     tree.check_format()
-    return Migration(tree, where.sync, purges=purges_of(tree), with_snapshots=snapshots, say=say)
+    secrets = SecretScan(lambda: SettingsFile(where.config).daemon.sync)
+    return Migration(
+        tree,
+        where.sync,
+        purges=purges_of(tree),
+        with_snapshots=snapshots,
+        say=say,
+        scan=secrets.matched,
+    )
 
 
 @contextlib.contextmanager

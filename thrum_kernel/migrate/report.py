@@ -76,6 +76,7 @@ class Report:
         moved: where the reference's work tree was moved to; empty when it was not.
         removable: what the person may remove now, one command or path each.
         contexts: saved contexts that were taken over.
+        secrets: ids of the messages among the new ones that look like they hold a secret: they are not held back.
     """
 
     dry_run: bool
@@ -89,6 +90,7 @@ class Report:
     moved: str = ""
     removable: list[str] = field(default_factory=list)
     contexts: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
 
     @property
     def new(self) -> int:

@@ -55,6 +55,7 @@ class Migration:
         purges: everything that was ever purged or deleted in this log.
         with_snapshots: take messages, too, of which only a snapshot is left.
         say: is told what happens, a sentence each.
+        scan: names of the patterns of secrets that a line matches.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Migration:
         purges: Purges,
         with_snapshots: bool = False,
         say: Callable[[str], None] = lambda text: None,
+        scan: Callable[[bytes], Sequence[str]] = lambda line: (),
     ) -> None:
+        self._scan = scan
         self._tree = tree
         self._folder = folder / FOLDER
         self._purges = purges
@@ -89,6 +92,7 @@ class Migration:
         begun = self._begun(dry_run=dry_run)
         base = known_events.read(self._tree, TYPES, only=begun)
         events, reads = self._planned(mapped, base)
+        self.report.secrets = self._secrets_in(events)
         if not dry_run:
             self._carry_out(events, reads, gathered)
         self._count(gathered, mapped, base, events, reads)
@@ -137,6 +141,17 @@ class Migration:
             if (read[0].incarnation or read[0].name, read[1].kind, read[2]) not in base.marks
         ]
         return events, chunks_of(receipt_events(reads, places), TYPES)
+
+    def _secrets_in(self, chunks: Iterable[Chunk]) -> list[str]:
+        """Ids of the messages that look like they hold a secret, oldest first, each once."""
+        found: dict[str, None] = {}
+        for line in (line for chunk in chunks for line in chunk.lines if self._scan(line)):
+            event = TYPES.decode(line)
+            if isinstance(event, core.MessageCreate):
+                found.setdefault(f"msg_{event.ulid}")
+            elif isinstance(event, core.MessageEdit):
+                found.setdefault(event.message_id)
+        return list(found)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 

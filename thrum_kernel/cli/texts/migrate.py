@@ -43,6 +43,12 @@ def _aside(report: Report) -> list[str]:
             f"{counted(report.left, 'message')} of other clones are here without recipients only: migrate there, too;",
             "  where such a clone is gone for good: thrum migrate --snapshots",
         ]
+    if report.secrets:
+        listed = ", ".join(report.secrets[:SHOWN]) + (", …" if len(report.secrets) > SHOWN else "")
+        lines += [
+            f"{counted(len(report.secrets), 'message')} may hold a secret, and will travel with all others: {listed}",
+            "  revoke what is in them; who wrote them can delete them, and thrum purge takes out what is old",
+        ]
     return lines
 
 
