@@ -22,6 +22,7 @@ LINE = "New message from @ada (msg_01J00000000000000000000000)"
 @pytest.fixture(scope="module")
 def tmux() -> Iterator[TmuxServer]:
     with tmux_server() as server:
+        server.begin()
         yield server
 
 

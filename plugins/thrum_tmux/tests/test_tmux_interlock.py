@@ -36,7 +36,7 @@ TOGETHER = 6
 
 TIMING = Timing(quiet_s=0.03, steady_s=0.02, echo_s=0.1, enter_delay_s=0.03, entered_s=0.08, look_s=0.03)
 DRAFTS = ("x", "half a tho", "two\nlines", "New message for you, Ada", "❯ 1. Yes", "日本語", "y" * 300)
-STATES = ("idle", "idle", "draft", "dialog", "work", "work without prompt", "copy mode")
+STATES = ("idle", "idle", "idle", "idle", "draft", "dialog", "work", "work without prompt", "copy mode")
 EVENTS = (
     "draft", "no draft", "person", "dialog", "no dialog", "work", "rest", "say", "resize", "copy mode",
     "no copy mode", "face", "exit", "crash",
@@ -71,7 +71,7 @@ class Stage:
         happening = asyncio.create_task(self._happen(chance))
         wake = injection(self.pane, line_of(case), timing=TIMING, queues_input=chance.random() < 0.7)
         try:
-            self.ended.append((await wake.run(chance.choice((0.1, 0.2, 0.4)))).state)
+            self.ended.append((await wake.run(chance.choice((0.1, 0.3, 0.6)))).state)
         finally:
             await happening
 

@@ -43,6 +43,19 @@ def test_a_message_is_typed_entered_and_seen_in_the_transcript(open_town: Open) 
         assert bob.agent.call("message.list", for_agent="bob", unread=True)["total"] == 1, "seen is not read"
 
 
+def test_a_program_called_claude_is_read_and_proven_by_the_preset_of_claude(open_town: Open) -> None:
+    pytest.importorskip("thrum_runtimes")
+    with open_town() as here, here.living("bob", process="claude", placeholder='Try "fix the tests"') as bob:
+        ada = here.kernel.agent("ada")
+        bob.fake.dialog("tool_confirmation")
+        sent = ada.send("hello", to="@bob")
+        here.kernel.until(lambda: bob.fake.state()["owner"] == "dialog")
+        bob.fake.dialog("")
+        here.becomes(ada, sent, "seen")
+        here.kernel.until(lambda: "transcript:claude" in str(here.delivery(ada, sent)["states"]))
+        assert bob.submitted() == [f"New message from @ada ({sent}) -- run: thrum inbox"]
+
+
 def test_many_get_one_line_and_only_the_one_that_is_shown_is_seen(open_town: Open) -> None:
     with open_town(dispatch_deadline_seconds=0.5) as here, here.living("bob") as bob:
         ada = here.kernel.agent("ada")

@@ -19,6 +19,7 @@ class Options:
         control: Unix socket to steer it by; None without one.
         record: file that every keystroke is written to; None without one.
         settings: the file that names its hooks.
+        process: what its process is called, where the system lets it choose: with the name of a runtime it is that runtime.
         on_prompt: a shell command that it runs as a tool for every prompt; empty for none. It finds the prompt in
             ``PROMPT``.
         busy_s: how long it works for a prompt.
@@ -34,6 +35,7 @@ class Options:
     control: Path | None
     record: Path | None
     settings: Path
+    process: str = "fake-agent"
     on_prompt: str = ""
     busy_s: float = 0.0
     start_s: float = 0.0
@@ -58,6 +60,7 @@ def parsed(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Options:
     option("control", "", metavar="SOCKET")
     option("record", "", metavar="FILE")
     option("settings", str(cwd / ".claude" / "settings.json"), metavar="FILE")
+    option("process", "fake-agent")
     option("on-prompt", "", metavar="COMMAND")
     option("busy", "0", type=float, metavar="SECONDS")
     option("start", "0", type=float, metavar="SECONDS")
@@ -74,6 +77,7 @@ def parsed(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Options:
         control=Path(found.control) if found.control else None,
         record=Path(found.record) if found.record else None,
         settings=Path(found.settings),
+        process=found.process,
         on_prompt=found.on_prompt,
         busy_s=found.busy,
         start_s=found.start,
