@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from thrum_kernel.events.core import MessageCreate, PurgeExecuted
 from thrum_kernel.settings.core import Sync
 from thrum_kernel.testing.harness import Repo
 
-SEEDS = range(3)
+SEEDS = range(12 if os.environ.get("THRUM_SOAK") == "1" else 2)
 STEPS = 30
 
 
