@@ -48,7 +48,7 @@ class Place:
 
     def __init__(self, cli: Cli, repo: Repo, tmux: TmuxServer, folder: Path, control: Path) -> None:
         self.tmux, self.project, self.worktree = tmux, repo.path, repo.worktree("bob").path
-        self.home = folder / "sessions"
+        self.home, self.programs = folder / "sessions", folder / "bin"
         self.cli = cli.at(self.worktree)
         # What an agent does that is asked to save: it reads its mail, and saves with a plan.
         save = (
@@ -350,3 +350,17 @@ def test_whoever_waits_for_a_restart_gets_it_from_the_next_daemon(place: Place) 
     assert results[0]["saved_by"] == "transcript"
     assert "Round it" in place.told(place.fake())
     assert place.tmux(*MARK) == ""
+
+
+@soak
+def test_a_runtime_that_outlives_its_terminal_is_ended_by_its_process(place: Place, tmp_path: Path) -> None:
+    place.running()
+    noted = tmp_path / "pid"
+    program = place.programs / "codex"
+    program.write_text(f"#!/bin/sh\ntrap '' HUP TERM\necho $$ >{noted}\nwhile :; do sleep 0.2; done\n")
+    program.chmod(0o755)
+    place.cli("tmux", "restart", "bob", "--force", "--runtime", "codex")
+    pid = int(until(lambda: noted.exists() and noted.read_text(), what="it runs"))
+    place.cli("tmux", "restart", "bob", "--force", "--runtime", "fake-agent")
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert place.fake().state()["pid"] != pid

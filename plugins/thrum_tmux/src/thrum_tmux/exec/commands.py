@@ -32,7 +32,7 @@ _OF_AGENTS = ("CLAUDE_PROJECT_DIR",)
 
 Words = Annotated[
     list[str],
-    typer.Argument(metavar="COMMAND…", help="One word is a shell line; -- before options of its own."),
+    typer.Argument(metavar="COMMAND", help="One word is a shell line; -- before options of its own."),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The session.")]
 Socket = Annotated[

@@ -70,13 +70,21 @@ class ContextWatch:
     async def _watch(self, found: Found, key: str) -> None:
         """One session, for as long as it is there."""
         try:
-            while (pane := await self._panes.of_session(found.row.name)) is not None:
+            while (now := self._now(found)) is not None:
+                pane = await self._panes.of_session(now.row.name)
+                if pane is None:
+                    return
                 if await pane.until_output(LONGEST_S) and await pane.until_quiet(QUIET_S, LONGEST_S):
-                    await self._look(found, pane)
+                    await self._look(self._now(found) or now, pane)
         except ThrumError as error:
             self._ctx.log.info("session %s is not watched any more: %s", found.row.name, error)
         finally:
             self._watched.pop(key, None)
+
+    def _now(self, found: Found) -> Found | None:
+        """This very session as it is called now; None when it is gone, though another may have its name."""
+        same = (each for each in self._panes.managed() if each.server is found.server)
+        return next((each for each in same if each.row.id == found.row.id), None)
 
     async def _look(self, found: Found, pane: LivePane) -> None:
         """Restart the agent if its context is full, and nobody would be disturbed."""
