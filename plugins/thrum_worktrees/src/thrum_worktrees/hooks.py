@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from thrum_kernel.api import Check, Method, PluginContext, Service, Tables, hookimpl
+from thrum_kernel.errors import Projecting
 from thrum_worktrees import checks
 from thrum_worktrees.methods import WorktreeMethods
 from thrum_worktrees.undertakings import TABLES
+
+_AGAIN_S: Final = 0.5
 
 
 @hookimpl
@@ -29,7 +34,12 @@ def thrum_services(ctx: PluginContext) -> Sequence[Service]:
 
     async def resume(started: Callable[[], None]) -> None:
         started()
-        await ctx.call("worktrees.resume")
+        while True:
+            try:
+                await ctx.call("worktrees.resume")
+                return
+            except Projecting:  # who lives where is known when the cache is there
+                await asyncio.sleep(_AGAIN_S)
 
     return (Service(name="worktrees.resume", run=resume),)
 
