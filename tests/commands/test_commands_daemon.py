@@ -304,6 +304,7 @@ def test_logs_command_filters_and_counts(where: Paths, log: Path) -> None:
 def test_systemd_unit_quotes_what_needs_it() -> None:
     text = units.systemd(Path("/a b"), ["/py", "-m", "thrum_kernel", "daemon", "run", "--repo", "/a b/50%"])
     assert 'ExecStart=/py -m thrum_kernel daemon run --repo "/a b/50%%"\n' in text
+    assert "KillMode=process\n" in text  # agents in tmux go on
 
 
 def test_launchd_unit_escapes_what_needs_it() -> None:

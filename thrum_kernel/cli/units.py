@@ -27,6 +27,7 @@ def systemd(repo: Path, words: Sequence[str]) -> str:
         "WorkingDirectory=/\n"
         "Restart=on-failure\n"
         "RestartSec=2\n"
+        "KillMode=process\n"  # a tmux server that the daemon started holds agents, which outlive it
         "\n"
         "[Install]\n"
         "WantedBy=default.target\n"

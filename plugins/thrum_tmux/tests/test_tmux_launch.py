@@ -110,3 +110,36 @@ def test_nobody_is_launched_without_an_identity(house: House) -> None:
 
     assert "no identity is registered" in said
     house.cli("tmux", "launch", name, "--runtime", "shell")
+
+
+def test_a_runtime_that_is_not_there_is_told_and_a_draft_left_alone(house: House) -> None:
+    name = house.fresh()
+    worktree = house.create(name)
+
+    house.tmux("send-keys", "-t", f"={name}:", "-l", "rm half a")
+    until(lambda: "rm half a" in house.cli("tmux", "capture", name))
+    assert "somebody began to type: rm half a" in house.cli.refused("tmux", "launch", name)
+    house.tmux("send-keys", "-t", f"={name}:", "C-u")
+    until(lambda: "rm half a" not in house.cli("tmux", "capture", name))
+
+    said = house.cli.refused("tmux", "launch", name, "--runtime", "no-such-runtime")
+
+    assert f'"no-such-runtime" ended at once in session "{name}"' in said
+    assert "not found" in said
+    assert "runtime" not in house.identity(worktree)
+
+
+def test_two_launches_at_once_start_one_runtime(house: House, fake: FakeRuntime, tmp_path: Path) -> None:
+    name = house.fresh()
+    house.create(name, "--runtime", "fake-agent")
+
+    others = [
+        house.cli.background("tmux", "launch", name, output=tmp_path / f"launch{number}")
+        for number in range(3)
+    ]
+    for other in others:
+        other.wait(30)
+
+    said = [(tmp_path / f"launch{number}").read_text() for number in range(3)]
+    assert sorted("Launched" in text for text in said) == [False, False, True], said
+    assert sum("fake-agent runs there" in text for text in said) == 2

@@ -42,6 +42,7 @@ class Panes:
         self._env = dict(os.environ if env is None else env)
         self._servers: dict[str, Server] = {}
         self._reader: Reader | None = None
+        self._troubles: dict[str, str] = {}
         self._typing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- servers -----------------------------------------------------------------------------------------------------
@@ -135,8 +136,11 @@ class Panes:
     async def _look(self, server: Server) -> Server:
         try:
             await server.now()
+            self._troubles.pop(server.socket, None)
         except ThrumError as error:
-            self._ctx.log.warning("%s", error)
+            if self._troubles.get(server.socket) != str(error):  # told once, however often it is looked
+                self._ctx.log.warning("%s", error)
+            self._troubles[server.socket] = str(error)
         return server
 
     def _changed(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +35,7 @@ class Creating:
     def __init__(self, ctx: PluginContext) -> None:
         self._ctx = ctx
         self._sessions = ctx.shared(Sessions)
+        self._under_way: set[Path] = set()
 
     async def create(self, call: Call, params: CreateParams) -> CreateResult:
         """Make a session; an agent is registered from inside it.
@@ -48,6 +51,10 @@ class Creating:
         if not params.no_agent:
             await self._check_worktree(record.cwd, place, main=params.main)
         check_standing(call.caller, place.root if place else record.cwd)
+        with self._alone(record):
+            return await self._made(record, params)
+
+    async def _made(self, record: Record, params: CreateParams) -> CreateResult:
         in_the_way = await self._in_the_way(record, force=params.force)
         await self._check_living(record, in_the_way)
         for found in in_the_way:
@@ -56,6 +63,21 @@ class Creating:
             await self._sessions.make(record)
             return CreateResult(session=record.name)
         return await self._with_agent(record, force=params.force, quickstart=params.quickstart)
+
+    @contextlib.contextmanager
+    def _alone(self, record: Record) -> Iterator[None]:
+        """One session at a time for an agent's worktree.
+
+        Raises:
+            Refused: one is being made for it.
+        """
+        if record.agent and record.cwd in self._under_way:
+            raise Refused(f"a session for {record.cwd} is being made", hint="thrum tmux status")
+        self._under_way.add(record.cwd)
+        try:
+            yield
+        finally:
+            self._under_way.discard(record.cwd)
 
     def _planned(self, params: CreateParams) -> Record:
         agent = (params.agent_name.removeprefix("@"), params.role, params.module)

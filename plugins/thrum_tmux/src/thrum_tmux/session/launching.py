@@ -6,13 +6,16 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from thrum_kernel.api import Call, PluginContext
+from thrum_kernel.api import Call, PluginContext, RuntimePreset
 from thrum_kernel.errors import Refused
 from thrum_tmux import runtimes
 from thrum_tmux.errors import PaneMissing, TmuxError
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
+from thrum_tmux.pane import Look
 from thrum_tmux.panes import Found
+from thrum_tmux.screen import patterns
+from thrum_tmux.screen.reading import read
 from thrum_tmux.session.checkouts import checkout
 from thrum_tmux.session.greeting import REMINDER, Greetings
 from thrum_tmux.session.records import Record
@@ -22,6 +25,7 @@ from thrum_tmux.session.standing import check_standing
 from thrum_tmux.wake import program
 
 STARTING_S: Final = 2.0
+BEGUN_S: Final = 5.0
 LOOK_S: Final = 0.1
 QUICKSTART: Final = "thrum quickstart --name NAME --role ROLE --module MODULE"
 
@@ -38,7 +42,7 @@ class Launching:
 
         Raises:
             UsageError: no runtime is called so.
-            TmuxError: there is no such session, and nothing to make it of.
+            TmuxError: there is no such session, and nothing to make it of; or the runtime ended at once.
             Refused: no agent lives there, several do, or something else runs in its pane.
         """
         if params.runtime:
@@ -54,7 +58,11 @@ class Launching:
             preferred=(identity.preferred_runtime if identity else "") or (record.runtime if record else ""),
             callers=call.caller.runtime,
         )
-        await self.start(found, pane, runtime, identity=identity, cwd=cwd)
+        preset = runtimes.preset_of(runtime, self._ctx.presets())
+        async with self._sessions.panes.typing(pane.id):
+            await self._type(found, pane, preset, identity, cwd=cwd)
+            await self._check_begun(found, pane, preset)
+        await self._note(pane, preset, identity, reminder=REMINDER)
         return LaunchResult(session=found.row.name, runtime=runtime)
 
     async def start(
@@ -69,6 +77,8 @@ class Launching:
     ) -> None:
         """Type the command of a runtime into the shell of a pane, and note that it runs there.
 
+        Whoever calls it holds `Panes.typing` of the pane.
+
         Args:
             reminder: what it is told when it shows nothing after it was told who it is.
 
@@ -77,12 +87,23 @@ class Launching:
             TmuxError, PaneMissing, ServerSilent: tmux cannot.
         """
         preset = runtimes.preset_of(runtime, self._ctx.presets())
+        await self._type(found, pane, preset, identity, cwd=cwd)
+        await self._note(pane, preset, identity, reminder=reminder)
+
+    async def _type(
+        self, found: Found, pane: LivePane, preset: RuntimePreset, identity: Identity | None, *, cwd: Path
+    ) -> None:
         await self._check_free(found, pane)
-        found = await self._kept(found, pane, identity, cwd=cwd, runtime=runtime)
+        await self._keep(found, pane, identity, cwd=cwd, runtime=preset.name)
         command = runtimes.command_of(preset)
         if command:
             await pane.type(command)
             await pane.key("Enter")
+
+    async def _note(
+        self, pane: LivePane, preset: RuntimePreset, identity: Identity | None, *, reminder: str
+    ) -> None:
+        """Who lives there has that runtime now, and is told who it is when it can be told."""
         if identity is None:
             return
         await set_terminal(
@@ -90,9 +111,9 @@ class Launching:
             identity.name,
             worktree=str(identity.worktree),
             tmux_session=pane.place,
-            runtime=runtime,
+            runtime=preset.name,
         )
-        if command:
+        if runtimes.command_of(preset):
             self._ctx.shared(Greetings).greet(pane, preset, identity, reminder=reminder)
 
     # --- where -------------------------------------------------------------------------------------------------------
@@ -185,40 +206,64 @@ class Launching:
     async def _taken(self, pane: LivePane) -> str:
         """Why a pane cannot be given a command now; empty when it can."""
         look = await pane.look()
-        running = await self._ctx.in_thread(program.foreground, look.pid, look.command, self._ctx.presets())
         if look.dead:
             return "its program ended"
-        if running.runtime != runtimes.SHELL:
-            return f"{running.runtime or look.command} runs there"
+        if (running := await self._running(look)) != runtimes.SHELL:
+            return f"{running or look.command} runs there"
         if look.in_mode:
             return "somebody scrolls there"
-        return "what is typed there goes to other panes too" if look.synchronized else ""
+        if look.synchronized:
+            return "what is typed there goes to other panes too"
+        shell = runtimes.preset_of(runtimes.SHELL, self._ctx.presets())
+        draft = read(look.lines, look.cursor, patterns.of(shell), columns=look.size[0]).text
+        return f"somebody began to type: {draft[:60]}" if draft else ""
 
-    async def _kept(
-        self, found: Found, pane: LivePane, identity: Identity | None, *, cwd: Path, runtime: str
-    ) -> Found:
-        """The session, ours from now on and for whoever lives there."""
-        agent = identity.name if identity else ""
-        is_so = self._sessions.panes.is_ours(found.row) and (found.row.agent, found.row.agent_pane) == (
-            agent,
-            pane.id,
+    async def _check_begun(self, found: Found, pane: LivePane, preset: RuntimePreset) -> None:
+        """A shell that has its terminal back says why it could not start what it was given.
+
+        Raises:
+            TmuxError: it has.
+        """
+        command = runtimes.command_of(preset)
+        if not command:
+            return
+        for _ in range(int(BEGUN_S / LOOK_S)):
+            look = await pane.look()
+            if await self._running(look) != runtimes.SHELL:
+                return
+            await asyncio.sleep(LOOK_S)
+        said = next((line.strip() for line in reversed(look.lines[: look.cursor[1]]) if line.strip()), "")
+        raise TmuxError(
+            f'"{command}" ended at once in session "{found.row.name}": {said}',
+            hint=f"see for yourself: thrum tmux connect {found.row.name}",
         )
-        if is_so and self._sessions.record_of(found) is not None:
-            return found
+
+    async def _running(self, look: Look) -> str:
+        """The runtime that has the pane's terminal; ``shell`` for one at its prompt, empty for anything else."""
+        found: program.Program = await self._ctx.in_thread(
+            program.foreground, look.pid, look.command, self._ctx.presets()
+        )
+        return found.runtime
+
+    async def _keep(
+        self, found: Found, pane: LivePane, identity: Identity | None, *, cwd: Path, runtime: str
+    ) -> None:
+        """From now on the session is ours, and for whoever lives there."""
+        agent = identity.name if identity else ""
+        noted = (found.row.agent, found.row.agent_pane) == (agent, pane.id)
+        if noted and self._sessions.panes.is_ours(found.row) and self._sessions.record_of(found):
+            return
         row = found.server.known.panes.get(pane.id)
         if row is None:
             raise PaneMissing(pane.id)
-        if identity is None:
-            record = Record(name=found.row.name, socket=found.server.socket, cwd=cwd, runtime=runtime)
-        else:
-            record = Record(
-                name=found.row.name,
-                socket=found.server.socket,
-                cwd=cwd,
-                agent=agent,
-                role=identity.role,
-                module=identity.module,
-                intent=identity.intent,
-                runtime=runtime,
-            )
-        return await self._sessions.adopt(found, row, agent=agent, record=record)
+        record = Record(
+            name=found.row.name,
+            socket=found.server.socket,
+            cwd=cwd,
+            agent=agent,
+            role=identity.role if identity else "",
+            module=identity.module if identity else "",
+            intent=identity.intent if identity else "",
+            runtime=runtime,
+        )
+        await self._sessions.adopt(found, row, agent=agent, record=record)
