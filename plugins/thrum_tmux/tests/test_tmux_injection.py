@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from thrum_tmux.wake.gate import DRAFT
 from thrum_tmux.wake.injection import NOT_ENTERED, NOT_WHOLE, Typed
 from thrum_tmux.wake.line import line
-from tmux_wake import LINE, House, house, injection, until
+from tmux_wake import FAST, LINE, House, house, injection, until
 
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
 from thrum_kernel.testing.tmux import TmuxServer
@@ -94,6 +97,37 @@ def test_an_enter_that_is_never_taken_is_told_and_the_next_wake_takes_up_the_lin
         assert [each["what"] for each in fake.state()["taken"]].count(LINE) == 1
 
     play(tmux_server, tmp_path, story, paste=600)
+
+
+def test_a_runtime_that_is_slow_to_take_enter_is_not_typed_to_again(
+    tmux_server: TmuxServer, tmp_path: Path
+) -> None:
+    async def story(here: House, fake: FakeRuntime) -> None:
+        pid = fake.state()["pid"]
+
+        async def freeze() -> None:
+            os.kill(pid, signal.SIGSTOP)
+            asyncio.get_running_loop().call_later(FAST.entered_s + 0.2, os.kill, pid, signal.SIGCONT)
+
+        assert await run(here, on_enter=freeze) == Typed("submitted")
+        state = fake.state()
+        assert state["submitted"] == [LINE]
+        assert [each["what"] for each in state["taken"]].count(LINE) == 1
+
+    play(tmux_server, tmp_path, story)
+
+
+def test_a_prompt_that_is_empty_after_enter_took_the_line_however_late(
+    tmux_server: TmuxServer, tmp_path: Path
+) -> None:
+    async def story(here: House, fake: FakeRuntime) -> None:
+        hasty = dataclasses.replace(FAST, entered_s=0.0)
+        lines = [line(f"msg_{number:026d}", sender="ada") for number in range(4)]
+        for each in lines:
+            assert await injection(await here.pane("ada"), each, timing=hasty).run(5) == Typed("submitted")
+        assert fake.state()["submitted"] == lines
+
+    play(tmux_server, tmp_path, story)
 
 
 def test_a_line_that_an_earlier_wake_left_makes_room_for_a_newer_one(

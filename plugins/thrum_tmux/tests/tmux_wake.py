@@ -179,6 +179,5 @@ def injection(
         timing=timing,
         runtime_of=runtime_of,
         is_moot=never,
-        on_enter=nothing,
-        **how,  # type: ignore[arg-type]
+        **{"on_enter": nothing, **how},  # type: ignore[arg-type]
     )

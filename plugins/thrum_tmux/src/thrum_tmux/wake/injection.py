@@ -132,18 +132,19 @@ class Injection:
         end = time.monotonic() + deadline_s
         while True:
             view, reason = await self._open(end)
-            if await self._is_moot():
+            if not self._entered and await self._is_moot():
                 await self._withdraw(view)
                 return Typed("none", MOOT)
+            if self._entered and not self._stands(view):
+                return Typed("submitted")  # it was slow to take Enter; typed again, it would be shown twice
             if reason or time.monotonic() > end:
-                left = parts.is_whole(view.text, self._line)
-                return Typed("left" if left else "none", reason or UNSTEADY)
+                return Typed("left" if self._stands(view) else "none", reason or UNSTEADY)
             if not view.text:
                 if self._typed >= TYPED_TWICE:
                     return Typed("none", NOT_WHOLE)
                 async with self._typing():
                     await self._type(view)
-            elif parts.is_whole(view.text, self._line):
+            elif self._stands(view):
                 if self._entered >= ENTERS:
                     return Typed("left", NOT_ENTERED)
                 async with self._typing():
