@@ -63,6 +63,8 @@ class Restarting:
         self._saving = ctx.shared(Saving)
         self._renewing = ctx.shared(Renewing)
         self._under_way: dict[str, asyncio.Task[RestartResult]] = {}
+        self._left: set[str] = set()
+        """Of those under way the ones that an earlier daemon left."""
 
     async def restart(self, call: Call, params: RestartParams) -> RestartResult:
         """Begin a session's runtime anew; goes on also when the caller goes away.
@@ -79,7 +81,7 @@ class Restarting:
         identity = await self._identity(found)
         check_standing(call.caller, identity.worktree)
         left = await self._renewing.left(found)
-        if left is not None and identity.name not in self._under_way:
+        if left is not None and (identity.name in self._left or identity.name not in self._under_way):
             return await asyncio.shield(self.resume(found, identity, left))  # its caller asks the next daemon
         record = self._sessions.record_of(found)
         is_own = bool(identity.agent_pid) and call.caller.runtime_pid == identity.agent_pid
@@ -119,6 +121,7 @@ class Restarting:
     def resume(self, found: Found, identity: Identity, mark: Mark) -> asyncio.Task[RestartResult]:
         """Go through with a restart that an earlier daemon left when it had saved; the same task for all who ask."""
         under_way = self._under_way.get(identity.name)
+        self._left.add(identity.name)
         return under_way or self._begin(identity.name, found, self._resumed(found, identity, mark))
 
     def is_under_way(self, agent: str) -> bool:
@@ -250,6 +253,7 @@ class Restarting:
 
     def _ended(self, name: str, found: Found, task: asyncio.Task[RestartResult]) -> None:
         self._under_way.pop(name, None)
+        self._left.discard(name)
         if task.cancelled() or (error := task.exception()) is None:
             return
         log = self._ctx.log.warning if isinstance(error, ThrumError) else self._ctx.log.error
