@@ -24,3 +24,10 @@ def isolated_home(tmp_path: Path) -> dict[str, str]:
     home = tmp_path / "home"
     home.mkdir()
     return {**clean_environment(home), "THRUM_PLUGINS_DISABLE": INSTALLED}
+
+
+@pytest.fixture(scope="module")
+def kernel_alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """As `isolated_home`, for what all tests of a module share."""
+    home = tmp_path_factory.mktemp("home")
+    return {**clean_environment(home), "THRUM_PLUGINS_DISABLE": INSTALLED}

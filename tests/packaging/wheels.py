@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import distribution
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,8 +35,9 @@ def install_into(target: Path, wheel: Path) -> None:
 
 
 def pip(programs: Path, *words: str) -> None:
-    """Our pip at work on another environment."""
-    run([*_PIP, "--python", str(programs / "python"), *words])
+    """Our pip at work on another environment: as with its ``--python``, without a process of ours before that one."""
+    runner = distribution("pip").locate_file("pip/__pip-runner__.py")
+    run([str(programs / "python"), str(runner), *_QUIETLY, *words])
 
 
 def run(words: list[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
@@ -46,4 +48,5 @@ def run(words: list[str], *, cwd: Path | None = None, env: Mapping[str, str] | N
     return done.stdout
 
 
-_PIP = (sys.executable, "-m", "pip", "-q", "--disable-pip-version-check")
+_QUIETLY = ("-q", "--disable-pip-version-check")
+_PIP = (sys.executable, "-m", "pip", *_QUIETLY)
