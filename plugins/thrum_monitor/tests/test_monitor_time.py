@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from monitor_house import python
+from monitor_house import MARKED, processes_of, python
 from thrum_monitor.desk import Desk
 from thrum_monitor.model import IdParams, MonitorView, StartParams
 from thrum_monitor.restarts import Restarts
@@ -117,6 +118,21 @@ def test_a_schedule_starts_the_command_at_its_moments_and_ends_one_that_hangs(
     assert desk.show().last_exit_code == -15 and desk.show().status == "running"
     clock.advance(600)
     kernel.until(lambda: len(rev.inbox()) == 4)
+
+
+def test_a_stop_while_the_service_begins_is_a_stop(kernel: Kernel, rev: Agent, tmp_path: Path) -> None:
+    """The service starts what should run; one that was stopped at that moment should not."""
+    for delay_s in (0.0, 0.02, 0.05, 0.1):
+        first = Hurried(kernel, rev)
+        first.start("sleep", "600", name=f"m{delay_s}", env={MARKED: str(tmp_path)})
+        first.close()
+        second = Hurried(kernel, rev)
+        kernel.run(asyncio.sleep(delay_s))
+        second.call("stop", IdParams(id=f"m{delay_s}"))
+        kernel.until(lambda: not processes_of(str(tmp_path)))
+        kernel.run(asyncio.sleep(0.2))  # nothing comes of it later either
+        assert not processes_of(str(tmp_path))
+        second.close()
 
 
 def test_a_scheduled_command_that_is_gone_is_given_up(

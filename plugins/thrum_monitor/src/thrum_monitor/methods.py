@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 from thrum_kernel.api import Call, Method, PluginContext
 from thrum_kernel.errors import Refused, ThrumError, UnknownAgent, UsageError
@@ -74,12 +74,7 @@ class MonitorMethods:
             NotFound: there is no such monitor.
         """
         async with self._changing:
-            monitor = self._found(params.id)
-            await self._keeper.stop(monitor)
-            if monitor.status != "stopped":
-                await self._store.change(
-                    monitor.id, status="stopped", reason="", updated_at=self._store.now()
-                )
+            await self._stopped(self._found(params.id))
         return Stopped(status="stopped")
 
     async def restart(self, call: Call, params: IdParams) -> Started:
@@ -118,7 +113,7 @@ class MonitorMethods:
         """
         async with self._changing:
             monitor = self._found(params.id)
-            await self._keeper.stop(monitor)
+            await self._stopped(monitor)
             await self._store.delete(monitor.id)
             await self._keeper.forget(monitor)
         return Stopped(status="deleted")
@@ -168,6 +163,15 @@ class MonitorMethods:
         if not name_or_id:
             raise UsageError("id is required")
         return self._store.find(name_or_id)
+
+    async def _stopped(self, monitor: Monitor) -> None:
+        """Stop it: in the table first, so that a service that begins just now does not start it, then its command."""
+        values: dict[str, Any] = {"status": "stopped", "reason": "", "updated_at": self._store.now()}
+        if monitor.status != "stopped":
+            await self._store.change(monitor.id, **values)
+        await self._keeper.stop(monitor)
+        if self._store.find(monitor.id).status != "stopped":  # it was given up meanwhile
+            await self._store.change(monitor.id, **values)
 
     async def _target(self, target: str) -> str:
         """The target as it is kept, with its ``@``.
@@ -221,6 +225,7 @@ class MonitorMethods:
             await self._store.add(monitor)
             return Started(id=monitor.id, pid=await self._keeper.start(monitor))
         except (ThrumError, sqlite3.Error):
+            await self._store.change(monitor.id, status="stopped")
             await self._keeper.stop(monitor)
             await self._store.delete(monitor.id)
             await self._keeper.forget(monitor)
