@@ -109,7 +109,9 @@ def test_a_runtime_that_is_slow_to_take_enter_is_not_typed_to_again(
             os.kill(pid, signal.SIGSTOP)
             asyncio.get_running_loop().call_later(FAST.entered_s + 0.2, os.kill, pid, signal.SIGCONT)
 
-        assert await run(here, on_enter=freeze) == Typed("submitted")
+        found = await run(here, on_enter=freeze)
+        os.kill(pid, signal.SIGCONT)
+        assert found == Typed("submitted")
         state = fake.state()
         assert state["submitted"] == [LINE]
         assert [each["what"] for each in state["taken"]].count(LINE) == 1
@@ -124,8 +126,10 @@ def test_a_prompt_that_is_empty_after_enter_took_the_line_however_late(
         hasty = dataclasses.replace(FAST, entered_s=0.0)
         lines = [line(f"msg_{number:026d}", sender="ada") for number in range(4)]
         for each in lines:
-            assert await injection(await here.pane("ada"), each, timing=hasty).run(5) == Typed("submitted")
+            await injection(await here.pane("ada"), each, timing=hasty).run(5)
+            await until(lambda each=each: each in fake.state()["submitted"])
         assert fake.state()["submitted"] == lines
+        assert [what for each in fake.state()["taken"] if (what := each["what"]) in lines] == lines
 
     play(tmux_server, tmp_path, story)
 
