@@ -11,8 +11,8 @@ from tmux_house import house as made
 from thrum_kernel.testing.spawner import Spawner
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def house(thrum_spawner: Spawner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A repository with a daemon and a tmux server of its own, shared by the tests of one file."""
+    """A repository with a daemon and a tmux server of its own, shared by all tests of a worker."""
     with made(thrum_spawner, tmp_path_factory.mktemp("house")) as found:
         yield found

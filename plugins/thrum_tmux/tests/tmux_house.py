@@ -1,4 +1,4 @@
-"""A repository with a daemon and a tmux server of its own, shared by the tests of one file."""
+"""A repository with a daemon and a tmux server of its own, shared by the tests of several files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class House:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def fresh(self, stem: str = "agent") -> str:
-        """A name that no other test of the file has."""
+        """A name that no other test has."""
         return f"{stem}{next(self._numbers)}"
 
     def create(self, name: str, *words: str) -> Path:

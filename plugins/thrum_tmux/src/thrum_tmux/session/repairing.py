@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -22,7 +23,8 @@ from thrum_tmux.session import creation
 from thrum_tmux.session.records import Record, Records
 from thrum_tmux.wake import program
 
-SETTLE_S = 0.2
+LATER_S: Final = 3.0
+SETTLE_S: Final = 0.2
 """Changes come in crowds: one look for all that come within so long."""
 
 
@@ -42,7 +44,14 @@ class Repairing:
     async def run(self) -> None:
         """Repair whenever something changed, until cancelled."""
         self._panes.on_change.append(self.noticed)
-        end = self._ctx.subscribe("agent.register", lambda _: self.noticed())
+        loop = asyncio.get_running_loop()
+
+        def registered(_: object) -> None:
+            self.noticed()
+            # A briefing registers its agent first, and notes the pane a moment later.
+            loop.call_later(LATER_S, self.noticed)
+
+        end = self._ctx.subscribe("agent.register", registered)
         try:
             while True:
                 with contextlib.suppress(ThrumError):

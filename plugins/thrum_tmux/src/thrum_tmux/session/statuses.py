@@ -33,8 +33,9 @@ class Statuses:
         names = {each.row.name for each in found}
         views += [_gone(each) for each in everyone if each.session and each.session not in names]
         views = [view for view in views if not view.name.startswith("-")]
-        if any(view.state == "stale" for view in views):
-            self._ctx.shared(Repairing).noticed()  # a person may have started the runtime again
+        if any(view.state != "alive" for view in views):
+            # A person may have started the runtime again, or the session is one that they made.
+            self._ctx.shared(Repairing).noticed()
         return StatusResult(sessions=sorted(views, key=lambda view: view.name), trouble=self._trouble())
 
     async def facts(self, agent: str) -> Mapping[str, Any]:
