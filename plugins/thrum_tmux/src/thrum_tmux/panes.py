@@ -73,6 +73,12 @@ class Panes:
         """Every server that was asked for until now."""
         return tuple(self._servers.values())
 
+    @property
+    def troubles(self) -> list[str]:
+        """What keeps servers from being asked, or sessions from being heard as they should be."""
+        found = [server.trouble for server in self.servers if server.trouble]
+        return list(dict.fromkeys([*self._troubles.values(), *found]))
+
     async def look(self) -> None:
         """Know every server as it is now; one that cannot be asked is logged and keeps what was known of it."""
         self.on(self.server.socket)

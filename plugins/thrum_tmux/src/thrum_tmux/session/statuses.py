@@ -36,7 +36,9 @@ class Statuses:
         if any(view.state != "alive" for view in views):
             # A person may have started the runtime again, or the session is one that they made.
             self._ctx.shared(Repairing).noticed()
-        return StatusResult(sessions=sorted(views, key=lambda view: view.name), trouble=self._trouble())
+        return StatusResult(
+            sessions=sorted(views, key=lambda view: view.name), trouble=self._sessions.panes.troubles
+        )
 
     async def facts(self, agent: str) -> Mapping[str, Any]:
         """What is known of an agent without waiting: where it is shown, and how that is."""
@@ -72,9 +74,6 @@ class Statuses:
             tmux_session=place,
             socket=found.server.socket,
         )
-
-    def _trouble(self) -> list[str]:
-        return [server.trouble for server in self._sessions.panes.servers if server.trouble]
 
 
 def _gone(identity: Identity) -> SessionView:
