@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from guards_house import House
 
+from thrum_kernel.testing.harness import stop_daemon
+
 MODES = ("strict", "warn", "off")
 
 
@@ -263,13 +265,13 @@ def test_non_git_bootstrap(outdoors: House, mode: str) -> None:
         assert (told in done.err) == (mode != "off")
         if mode == "strict":
             cli("init", "--force", "--non-interactive", "--roles", "skip")
-            cli("daemon", "stop")
+            stop_daemon(cli)
         again = cli.run("daemon", "start")
         assert again.status == (1 if mode == "strict" else 0), again.err
         assert (told in again.err) == (mode != "off")
         assert cli.run("daemon", "start", "--force").err == ""
     finally:
-        cli.run("daemon", "stop")
+        stop_daemon(cli)
 
 
 def test_in_git_a_bootstrap_is_nothing_special(outdoors: House) -> None:

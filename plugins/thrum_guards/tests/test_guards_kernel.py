@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from guards_house import House
 
-from thrum_kernel.testing.harness import stop_daemon
+from thrum_kernel.testing.harness import Repo, stop_daemon
 
 ORPHAN = """
 import json, os, socket, sys
@@ -29,45 +32,54 @@ print(connection.makefile("rb").readline().decode(), end="")
 """
 
 
-def without_guards(house: House) -> House:
-    """The same project, its daemon started anew as if the plugin were not installed."""
-    house.cli("daemon", "stop")
-    house.cli = house.cli.at(house.cli.cwd, THRUM_PLUGINS_DISABLE="guards")
-    house.cli("daemon", "start")
-    assert "guards  active" not in house.cli("plugin", "list")
-    return house
+@contextlib.contextmanager
+def without_guards(house: House) -> Iterator[House]:
+    """The same project, its daemon started anew as if the plugin were not installed, until the block is left."""
+    main = house.cli.at(house.repo.main)
+    bare = main.at(main.cwd, THRUM_PLUGINS_DISABLE="guards")
+    stop_daemon(main)
+    bare("daemon", "start")
+    assert "guards  active" not in bare("plugin", "list")
+    try:
+        yield replace(house, cli=bare.at(house.cli.cwd))
+    finally:
+        stop_daemon(main)
+        main("daemon", "start")
 
 
-@pytest.mark.parametrize("installed", [True, False], ids=["installed", "uninstalled"])
-def test_forgery_and_anonymous_writes_are_refused_with_and_without_the_plugin(
-    house: House, installed: bool
+def test_forgery_and_anonymous_writes_are_refused_with_the_plugin_and_without_it_nothing_else_is_judged(
+    house: House,
 ) -> None:
-    house.agent("alice")
-    other = house.repo.worktree("bob")
-    bob = house.cli.at(other.path)
-    bob("quickstart", "--name", "bob", "--role", "tester", "--module", "core")
+    alice = house.agent()
+    stranger = house.runtime()
+    other = house.repo.worktree(house.named("bobs"))
+    house.cli.at(other.path)(
+        "quickstart", "--name", house.named("bob"), "--role", "tester", "--module", "core"
+    )
     house.set(unauthenticated_rpc="off")
-    if not installed:
-        without_guards(house)
+    outside = house.folder / "outside"
+    outside.mkdir()
 
-    forged = house.cli.at(other.path, THRUM_AGENT_ID="alice").run("send", "hello", "--to", "@alice")
+    with without_guards(house) as bare:
+        refused_whatever_is_installed(bare, other, outside)
+        fires = house.fires()
+        assert stranger.thrum("team").err == ""
+        assert house.fires() == fires
+    refused_whatever_is_installed(house, other, outside)
+    assert stranger.thrum("team").status == 1
+    assert alice.thrum("team").err == ""
+
+
+def refused_whatever_is_installed(house: House, other: Repo, outside: Path) -> None:
+    """What needs no plugin to be refused."""
+    to = ("--to", f"@{house.alice}")
+    forged = house.cli.at(other.path, THRUM_AGENT_ID=house.alice).run("send", "hello", *to)
     assert forged.status == 1
     assert forged.err.startswith('Error: identity guard "unauthenticated_rpc" fired: identity_mismatch\n')
 
-    outside = house.folder / "outside"
-    outside.mkdir()
-    anonymous = house.cli.at(outside).run("send", "hello", "--to", "@alice", "--repo", str(house.repo.path))
+    anonymous = house.cli.at(outside).run("send", "hello", *to, "--repo", str(house.repo.main))
     assert anonymous.status == 1
     assert 'anonymous caller cannot invoke "message.send"' in anonymous.err
-
-
-def test_without_the_plugin_nothing_else_is_judged(house: House) -> None:
-    house.agent()
-    stranger = house.runtime()
-    without_guards(house)
-
-    assert stranger.thrum("team").err == ""
-    assert house.fires() == []
 
 
 def test_setting_up_outside_git_is_refused_in_the_words_of_the_guard_alone(outdoors: House) -> None:
@@ -109,11 +121,11 @@ def test_doctor_names_the_file_of_settings_that_is_to_be_mended(house: House) ->
     house.overlay.write_text("{")
     assert told()["guards"][1] == f"edit {house.overlay}"
     house.overlay.unlink()
-    config = house.repo.path / ".thrum" / "config.json"
+    config = house.config
     before = config.read_text()
     config.write_text("{")
     assert told()["guards"][1] == f"edit {config}"
-    house.cli("daemon", "stop")
+    stop_daemon(house.cli)
     assert told()["guards"][1] == f"edit {config}"
     config.write_text('{"identity_guard": {"dead_pid_auto_reclaim": "perhaps"}}')
     text, remedy = told()["guards"]
@@ -121,13 +133,14 @@ def test_doctor_names_the_file_of_settings_that_is_to_be_mended(house: House) ->
     assert remedy == f"edit {config}"
     config.write_text(before)
     assert told()["guards"] == ("guards: active", "")
+    house.cli("daemon", "start")
 
 
 def test_unauthenticated_rpc(house: House) -> None:
     script = house.folder / "orphan.py"
     script.write_text(ORPHAN)
-    socket = house.repo.path / ".thrum" / "var" / "thrum.sock"
-    request = {"method": "session.start", "params": {"agent_id": "alice"}}
+    socket = house.log.with_name("thrum.sock")
+    request = {"method": "session.start", "params": {"agent_id": house.alice}}
 
     for mode in ("strict", "warn", "off"):
         house.set(unauthenticated_rpc=mode)
@@ -185,7 +198,7 @@ def test_an_overlay_that_cannot_be_understood_refuses_and_says_so(house: House) 
     whoami = house.cli.run("whoami")
     assert whoami.status == 0
     assert "settings_damaged" in whoami.err
-    assert house.cli.run("send", "hello", "--to", "@alice").status == 0
+    assert house.cli.run("send", "hello", "--to", f"@{house.alice}").status == 0
     assert str(house.overlay) in house.cli("config", "show")
 
     house.overlay.write_text("{}")
@@ -195,11 +208,11 @@ def test_an_overlay_that_cannot_be_understood_refuses_and_says_so(house: House) 
 @pytest.mark.parametrize("restarted", [False, True], ids=["while_it_runs", "at_start"])
 def test_a_mode_that_is_none_refuses_until_it_is_mended(house: House, restarted: bool) -> None:
     house.agent()
-    config = house.repo.path / ".thrum" / "config.json"
+    config = house.config
     values = json.loads(config.read_text())
     config.write_text(json.dumps({**values, "identity_guard": {"cross_worktree": "loud"}}))
     if restarted:
-        house.cli("daemon", "stop")
+        stop_daemon(house.cli)
         house.cli("daemon", "start")
 
     done = house.cli.run("team")
@@ -208,7 +221,7 @@ def test_a_mode_that_is_none_refuses_until_it_is_mended(house: House, restarted:
         f'Error: identity guard "identity_guard" fired: settings_damaged\n  file: {config}\n'
         "  problem: identity_guard.cross_worktree: input should be 'strict', 'warn' or 'off', not 'loud'\n"
     )
-    assert house.cli.run("send", "hello", "--to", "@alice").status == 0, "messaging is not judged"
+    assert house.cli.run("send", "hello", "--to", f"@{house.alice}").status == 0, "messaging is not judged"
     assert "thrum config set identity_guard.cross_worktree VALUE" in done.err
     assert "command:*" in house.cli("plugin", "show", "guards")
     listed = house.cli("plugin", "list")
@@ -229,7 +242,7 @@ def test_a_mode_that_is_none_refuses_until_it_is_mended(house: House, restarted:
 
 
 def test_a_configuration_that_is_no_json_refuses_until_it_is_mended(house: House) -> None:
-    config = house.repo.path / ".thrum" / "config.json"
+    config = house.config
     sound = config.read_text()
     config.write_text(sound[:-3])
 
