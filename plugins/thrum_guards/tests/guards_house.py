@@ -70,7 +70,7 @@ class House:
     def agent(self) -> Runtime:
         """A runtime that registered itself as alice."""
         made = self.runtime()
-        done = made.thrum("quickstart", "--name", self.alice, "--role", "tester", "--module", "core")
+        done = made.thrum("agent", "register", "--name", self.alice, "--role", "tester", "--module", "core")
         assert done.status == 0, done.err
         return made
 

@@ -54,7 +54,7 @@ def test_forgery_and_anonymous_writes_are_refused_with_the_plugin_and_without_it
     stranger = house.runtime()
     other = house.repo.worktree(house.named("bobs"))
     house.cli.at(other.path)(
-        "quickstart", "--name", house.named("bob"), "--role", "tester", "--module", "core"
+        "agent", "register", "--name", house.named("bob"), "--role", "tester", "--module", "core"
     )
     house.set(unauthenticated_rpc="off")
     outside = house.folder / "outside"
