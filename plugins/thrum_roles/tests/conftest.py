@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.spawner import Spawner
 
 
 @pytest.fixture
@@ -47,12 +49,35 @@ class Team:
         return path.read_text() if path.exists() else ""
 
 
-@pytest.fixture
-def team(cli: Cli, repo: Repo) -> Iterator[Team]:
-    """A team without role templates."""
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner) -> Iterator[Team]:
+    """The file's team."""
+    folder = tmp_path_factory.mktemp("roles")
+    (folder / "home").mkdir()
+    repo = Repo.make(folder / "project", clean_environment(folder / "home"))
+    cli = Cli(thrum_spawner, repo.path, {**repo.env, "THRUM_PLUGINS_STRICT": "1"})
     cli("init", "--non-interactive")
     impl, test = repo.worktree("impl"), repo.worktree("test")
     cli("agent", "register", "--name", "coord", "--role", "coordinator", "--module", "main")
     cli.at(impl.path)("agent", "register", "--name", "impl_a", "--role", "implementer", "--module", "auth")
     cli.at(test.path)("agent", "register", "--name", "test_b", "--role", "tester", "--module", "auth")
     yield Team(repo, impl, test, cli)
+    stop_daemon(cli)
+
+
+@pytest.fixture
+def team(members: Team) -> Iterator[Team]:
+    """A team without role templates. What a test writes of roles is gone after it."""
+    config = members.main.path / ".thrum" / "config.json"
+    places = [repo.path / ".thrum" / "context" for repo in (members.main, members.impl, members.test)]
+    before = {path: path.read_bytes() for path in [config, *_files(places)]}
+    yield members
+    shutil.rmtree(config.parent / "role_templates", ignore_errors=True)
+    for path in _files(places) - before.keys():
+        path.unlink()
+    for path, data in before.items():
+        path.write_bytes(data)
+
+
+def _files(folders: list[Path]) -> set[Path]:
+    return {path for folder in folders for path in folder.rglob("*") if path.is_file()}

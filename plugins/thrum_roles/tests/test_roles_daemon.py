@@ -9,7 +9,7 @@ from unittest.mock import ANY
 from conftest import Team
 from thrum_roles.shipped import catalogue
 
-from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 
 OWN = "---\nschema_version: 1\nsecret: front\n---\n\n# {{.Role}} @{{.AgentName}}\n\nAsk @{{.CoordinatorName}}.\n"
 
@@ -110,7 +110,7 @@ def test_list_tells_templates_agents_and_who_has_none(team: Team) -> None:
 
     said = team.cli("roles", "list").splitlines()
     online = team.cli.at(team.test.path).json("roles", "list")
-    team.cli("daemon", "stop")
+    stop_daemon(team.cli)
     offline = team.cli.at(team.test.path).json("roles", "list")
 
     assert empty == "No role templates found in .thrum/role_templates/\n"
@@ -123,6 +123,7 @@ def test_list_tells_templates_agents_and_who_has_none(team: Team) -> None:
     assert online["drift"]["code"] == "roles.config.migration"
     assert offline == online, "the files tell the same with no daemon"
     assert not (team.main.path / ".thrum/var/thrum.sock").exists(), "and none was started"
+    team.cli("daemon", "start")
 
 
 def test_drift_from_migration_to_peace(team: Team) -> None:

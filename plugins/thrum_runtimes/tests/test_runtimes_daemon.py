@@ -1,4 +1,4 @@
-"""Hook scripts run by a real bash against a real daemon, and the commands ``runtime …``."""
+"""Hook scripts run by a real bash against a real daemon, and the commands ``runtime …``. One daemon for all hooks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from runtimes_plan import WritingPlan, run_step
 from thrum_runtimes.kit import INBOX_SCRIPT, STARTUP_SCRIPT
 
-from thrum_kernel.testing.harness import Cli, Repo, launcher
-from thrum_kernel.testing.spawner import Result
+from thrum_kernel.testing.harness import Cli, Repo, clean_environment, launcher, stop_daemon
+from thrum_kernel.testing.spawner import Result, Spawner
 
 
 @dataclass
@@ -72,18 +72,44 @@ def cli(cli: Cli) -> Cli:
     return cli.at(cli.cwd, THRUM_PLUGINS_STRICT="1")
 
 
-@pytest.fixture
-def team(cli: Cli, repo: Repo) -> Iterator[dict[str, Agent]]:
-    """alice, bob and carol, each in a worktree."""
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner) -> Iterator[Cli]:
+    """The file's project, whose daemon runs."""
+    folder = tmp_path_factory.mktemp("runtimes")
+    (folder / "home").mkdir()
+    repo = Repo.make(folder / "project", clean_environment(folder / "home"))
+    cli = Cli(thrum_spawner, repo.path, {**repo.env, "THRUM_PLUGINS_STRICT": "1"})
     cli("init", "--non-interactive")
-    agents = {}
-    for name in ("alice", "bob", "carol"):
-        place = repo.worktree(name)
-        own = cli.at(place.path)
-        own("quickstart", name, "--role", "implementer", "--module", "main")
-        run_step(WritingPlan(place.path, place.env, {"runtime": "claude"}))
-        agents[name] = Agent(name, place, own)
-    yield agents
+    yield cli
+    stop_daemon(cli)
+
+
+@pytest.fixture(scope="module")
+def members(project: Cli) -> dict[str, Agent]:
+    """alice, bob and carol, each in a worktree."""
+    return {name: settled(project, name) for name in ("alice", "bob", "carol")}
+
+
+def settled(project: Cli, name: str) -> Agent:
+    """An agent, registered in a new worktree that has the hooks."""
+    agent = unregistered(project, name)
+    agent.cli("quickstart", name, "--role", "implementer", "--module", "main")
+    return agent
+
+
+def unregistered(project: Cli, name: str) -> Agent:
+    """A new worktree that has the hooks, and nobody in it."""
+    place = Repo(project.cwd, project.cwd, project.env).worktree(name)
+    run_step(WritingPlan(place.path, place.env, {"runtime": "claude"}))
+    return Agent(name, place, project.at(place.path))
+
+
+@pytest.fixture
+def team(members: dict[str, Agent]) -> dict[str, Agent]:
+    """The same, with nothing in their inboxes that is unread."""
+    for agent in members.values():
+        agent.cli("message", "read", "--all")
+    return members
 
 
 def test_a_hook_tells_of_mail_once_and_what_it_is_shown_is_evidence(team: dict[str, Agent]) -> None:
@@ -147,6 +173,7 @@ def test_single_agent_mode_silences_hooks_but_not_evidence(team: dict[str, Agent
     assert bob.told("Stop") == ""
     assert bob.told("PostToolUse", tool_response={"stdout": f"{message} from @alice"}) == ""
     assert alice.states(message) == {"bob": "seen"}
+    alice.cli("single-agent-mode", "off")
 
 
 def test_hooks_are_silent_where_thrum_is_not_there(team: dict[str, Agent], tmp_path: Path) -> None:
@@ -161,10 +188,11 @@ def test_hooks_are_silent_where_thrum_is_not_there(team: dict[str, Agent], tmp_p
     result = bob.hook("Stop")
     assert (result.status, result.out, result.err) == (0, "", "")
     assert not alice.cli.json("daemon", "status")["running"]
+    alice.cli("daemon", "start")
 
 
-def test_hooks_import_nothing_from_where_they_run(team: dict[str, Agent], tmp_path: Path) -> None:
-    bob = team["bob"]
+def test_hooks_import_nothing_from_where_they_run(project: Cli, tmp_path: Path) -> None:
+    bob = settled(project, "bob_among_others")
     for name in ("thrum_kernel", "json", "socket", "typer", "msgspec", "sitecustomize", "errno"):
         poison = f"open({str(tmp_path / 'imported')!r}, 'a').write(__name__)\n"
         (bob.repo.path / f"{name}.py").write_text(poison)
@@ -179,10 +207,8 @@ def test_hooks_import_nothing_from_where_they_run(team: dict[str, Agent], tmp_pa
     assert not (tmp_path / "imported").exists()
 
 
-def test_a_hook_where_nobody_is_registered_says_nothing(cli: Cli, repo: Repo) -> None:
-    cli("init", "--non-interactive")
-    run_step(WritingPlan(repo.path, repo.env, {"runtime": "claude"}))
-    result = Agent("nobody", repo, cli).hook("Stop", prompt="msg_01JA0000000000000000000000")
+def test_a_hook_where_nobody_is_registered_says_nothing(project: Cli) -> None:
+    result = unregistered(project, "nobody").hook("Stop", prompt="msg_01JA0000000000000000000000")
     assert (result.status, result.out, result.err) == (0, "", "")
 
 
@@ -202,23 +228,19 @@ def test_the_start_up_script_gives_the_briefing_from_any_folder(
 
 
 def test_a_person_at_the_agents_worktree_proves_nothing_for_its_runtime(
-    cli: Cli, repo: Repo, tmp_path: Path
+    team: dict[str, Agent], project: Cli, tmp_path: Path
 ) -> None:
-    cli("init", "--non-interactive")
-    cli("quickstart", "alice", "--role", "implementer", "--module", "main")
-    place = repo.worktree("bob")
-    run_step(WritingPlan(place.path, place.env, {"runtime": "claude"}))
-    alice, bob = Agent("alice", repo, cli), Agent("bob", place, cli.at(place.path))
+    alice, bob = team["alice"], unregistered(project, "dave")
     with Runtime(tmp_path, bob) as claude:
-        claude.does("thrum quickstart bob --role implementer --module main")
-        message = alice.send("Are you there?", "bob")
+        claude.does("thrum quickstart dave --role implementer --module main")
+        message = alice.send("Are you there?", "dave")
         assert message in bob.told("UserPromptSubmit", prompt=message)
-        assert alice.states(message) == {"bob": "stored"}
+        assert alice.states(message) == {"dave": "stored"}
         given = json.dumps({"hook_event_name": "UserPromptSubmit", "prompt": f"({message})"})
         said = claude.does(f"printf %s '{given}' | HOOK_EVENT=UserPromptSubmit bash {INBOX_SCRIPT}")
-        assert alice.states(message) == {"bob": "seen"}
+        assert alice.states(message) == {"dave": "seen"}
         assert said == "", "the prompt showed it already"
-    (sent,) = alice.cli.json("sent")["messages"]
+    (sent,) = (each for each in alice.cli.json("sent")["messages"] if each["message_id"] == message)
     means = {step["state"]: step.get("means") for step in sent["recipients"][0]["states"]}
     assert means["seen"] == "hook:claude"
 
