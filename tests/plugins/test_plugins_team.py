@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plugin_house import House, house_of_its_own
 
 from thrum_kernel.errors import NotFound
 from thrum_kernel.plugins import team
 from thrum_kernel.plugins.record import LoadFailed
-from thrum_kernel.testing.harness import Cli, Repo, request
+from thrum_kernel.testing.spawner import Spawner
 
 MOOD = '''
 import msgspec
 from thrum_kernel.api import Method, PluginManifest, hookimpl
 
-MANIFEST = PluginManifest(name="mood", summary="How the team feels", api=1)
+MANIFEST = PluginManifest(name="NAME", summary="How the team feels", api=1)
 
 class No(msgspec.Struct):
     """Nothing."""
 
 @hookimpl
 def thrum_methods(ctx):
-    return [Method("mood.ask", No, str, lambda call, params: "MOOD", "Ask", anonymous=True)]
+    return [Method("NAME.ask", No, str, lambda call, params: "MOOD", "Ask", anonymous=True)]
 '''
 
 
-def write(repo: Path, mood: str = "fine") -> Path:
-    file = repo / team.FOLDER / "mood.py"
+def write(repo: Path, mood: str = "fine", *, name: str = "mood") -> Path:
+    file = repo / team.FOLDER / f"{name}.py"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(MOOD.replace("MOOD", mood))
+    file.write_text(MOOD.replace("MOOD", mood).replace("NAME", name))
     return file
+
+
+@pytest.fixture(scope="module")
+def house(
+    tmp_path_factory: pytest.TempPathFactory, kernel_alone: dict[str, str], thrum_spawner: Spawner
+) -> Iterator[House]:
+    """One for all tests; each has a plugin of its own name."""
+    with house_of_its_own(tmp_path_factory.mktemp("house"), kernel_alone, thrum_spawner, {}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def strays(house: House) -> None:
+    """Files that are none of the team's, and a link to one."""
+    for stray in (house.repo.path / "stray.py", house.repo.path.parent / "stray.py"):
+        stray.write_text("")
+    (house.repo.path / team.FOLDER).mkdir(exist_ok=True)
+    (house.repo.path / team.FOLDER / "link.py").symlink_to(house.repo.path / "stray.py")
 
 
 def test_only_trusted_bytes_are_run(tmp_path: Path) -> None:
@@ -61,44 +81,41 @@ def test_a_link_is_no_file_of_the_repository_and_a_missing_one_is_told(tmp_path:
 
 
 @pytest.mark.parametrize("typed", ["../../stray", "../stray.py", "{repo}/stray", "link"])
-def test_only_plain_files_of_the_folder_are_trusted(daemon: Cli, repo: Repo, typed: str) -> None:
-    write(repo.path)
-    for stray in (repo.path / "stray.py", repo.path.parent / "stray.py"):
-        stray.write_text("")
-    (repo.path / team.FOLDER / "link.py").symlink_to(repo.path / "stray.py")
+def test_only_plain_files_of_the_folder_are_trusted(house: House, strays: None, typed: str) -> None:
+    trusted = house.repo.path / ".git" / "thrum-sync" / team.TRUSTED
+    before = trusted.exists() and trusted.read_bytes()
 
-    told = daemon.refused("plugin", "trust", typed.format(repo=repo.path))
+    told = house.cli.refused("plugin", "trust", typed.format(repo=house.repo.path))
 
     assert "is no plain file of .thrum-plugins" in told
-    assert not (repo.path / ".git" / "thrum-sync" / team.TRUSTED).exists()
+    assert (trusted.exists() and trusted.read_bytes()) == before
 
 
-def test_a_team_s_plugin_from_the_repository_to_an_answer_and_back(daemon: Cli, repo: Repo) -> None:
-    socket = repo.path / ".thrum" / "var" / "thrum.sock"
-    write(repo.path)
-    assert "mood" not in daemon("plugin", "list")
+def test_a_team_s_plugin_from_the_repository_to_an_answer_and_back(house: House) -> None:
+    repo, thrum = house.repo.path, house.cli
+    write(repo)
+    assert "mood" not in thrum("plugin", "list")
 
-    daemon("quickstart", "ada", "--role", "implementer", "--module", "auth")
-    daemon("config", "set", "plugins.team", '["mood"]')
-    listed = daemon.run("plugin", "enable", "mood")
+    thrum("config", "set", "plugins.team", '["mood"]')
+    listed = thrum.run("plugin", "enable", "mood")
     assert listed.status == 1 and "not trusted on this machine" in listed.out
-    assert "these bytes are trusted" in daemon("plugin", "trust", "mood")
-    daemon("plugin", "enable", "mood")
-    assert request(socket, "mood.ask") == "fine"
+    assert "these bytes are trusted" in thrum("plugin", "trust", "mood")
+    thrum("plugin", "enable", "mood")
+    assert house.call("mood.ask") == "fine"
 
-    write(repo.path, "grim")
-    daemon("daemon", "restart")
-    assert "not trusted" in daemon("plugin", "list")
-    daemon("plugin", "trust", "mood")
-    daemon("daemon", "restart")
-    assert request(socket, "mood.ask") == "grim"
+    write(repo, "grim")
+    house.restart()
+    assert "not trusted" in thrum("plugin", "list")
+    thrum("plugin", "trust", "mood")
+    house.restart()
+    assert house.call("mood.ask") == "grim"
 
-    write(repo.path, "calm")
-    daemon("plugin", "enable", "mood")
-    assert request(socket, "mood.ask") == "grim", "nobody looked at the new bytes yet"
-    daemon("plugin", "trust", "mood")
-    assert "mood: active" in daemon("plugin", "enable", "mood")
-    assert request(socket, "mood.ask") == "calm"
+    write(repo, "calm")
+    thrum("plugin", "enable", "mood")
+    assert house.call("mood.ask") == "grim", "nobody looked at the new bytes yet"
+    thrum("plugin", "trust", "mood")
+    assert "mood: active" in thrum("plugin", "enable", "mood")
+    assert house.call("mood.ask") == "calm"
 
 
 DESK = '''
@@ -146,14 +163,13 @@ async def thrum_guard(ctx: PluginContext, call: GuardedCall) -> Verdict | None:
 '''
 
 
-def test_the_whole_contract_of_a_team_s_plugin(daemon: Cli, repo: Repo) -> None:
-    file = repo.path / team.FOLDER / "desk.py"
-    file.parent.mkdir()
+def test_the_whole_contract_of_a_team_s_plugin(house: House) -> None:
+    file = house.repo.path / team.FOLDER / "desk.py"
+    file.parent.mkdir(exist_ok=True)
     file.write_text(DESK.replace("WORD", "good morning"))
-    graded = daemon("plugin", "check", ".thrum-plugins/desk.py", "--require", "gold", timeout_s=300)
+    graded = house.cli("plugin", "check", ".thrum-plugins/desk.py", "--require", "gold", timeout_s=300)
     assert graded.startswith("desk (.thrum-plugins/desk.py): gold\n")
-    ada = daemon.at(repo.worktree("ada").path)
-    ada("quickstart", "ada", "--role", "implementer", "--module", "auth")
+    ada = house.cli
 
     ada("config", "set", "plugins.team", '["desk"]')
     ada("daemon", "restart")
@@ -163,7 +179,7 @@ def test_the_whole_contract_of_a_team_s_plugin(daemon: Cli, repo: Repo) -> None:
     ada("plugin", "trust", "desk")
     assert "active" in ada("plugin", "enable", "desk")
     assert ada("desk", "inside") == ada("desk", "outside") == "good morning\n"
-    carol = daemon.at(repo.worktree("carol").path)
+    carol = ada.at(house.repo.worktree("carol").path)
     words = ("quickstart", "--role", "implementer", "--module", "auth", "--name")
     assert "closed_name" in carol.refused(*words, "root")
 
@@ -179,13 +195,13 @@ def test_the_whole_contract_of_a_team_s_plugin(daemon: Cli, repo: Repo) -> None:
     assert ada("desk", "inside") == ada("desk", "outside") == "good evening\n"
 
 
-def test_trust_is_of_one_machine_and_not_carried_by_git(daemon: Cli, repo: Repo) -> None:
-    write(repo.path)
-    daemon("plugin", "trust", "mood")
-    repo.git("add", team.FOLDER)
+def test_trust_is_of_one_machine_and_not_carried_by_git(house: House) -> None:
+    write(house.repo.path, name="weather")
+    house.cli("plugin", "trust", "weather")
+    house.repo.git("add", team.FOLDER)
 
-    clean = repo.git("status", "--porcelain", "--", ".thrum", ".git")
+    clean = house.repo.git("status", "--porcelain", "--", ".thrum", ".git")
 
     assert clean == "", "the list of what is trusted lies where git takes nothing from"
-    assert "not" not in daemon("plugin", "trust", "mood")
-    assert daemon.refused("plugin", "trust", "absent").startswith("Error: ")
+    assert "not" not in house.cli("plugin", "trust", "weather")
+    assert house.cli.refused("plugin", "trust", "absent").startswith("Error: ")

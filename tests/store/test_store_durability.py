@@ -17,9 +17,13 @@ SEEDS = 8 if SOAK else 1
 
 
 def crash_everywhere(disk: FaultDisk, *, seeds: int, rounds: int) -> int:
-    """Run the workload once; before every call, look at what a power cut would leave. How many images were checked."""
+    """Run the workload once; before every call, look at what a power cut would leave. How many images were looked at.
+
+    Those that look like one of before, when no more was acknowledged, need not be checked again.
+    """
     ledger = Ledger()
     count = 0
+    checked: set[tuple[object, ...]] = set()
 
     def look(found: FaultDisk, verb: str) -> None:
         nonlocal count
@@ -28,7 +32,11 @@ def crash_everywhere(disk: FaultDisk, *, seeds: int, rounds: int) -> int:
             return  # nothing changed since the call before
         for rng in (None, *(rng_of(found.calls, seed) for seed in range(seeds))):
             count += 1
-            assert_sound(found.crashed(rng), ledger.copy(), ticks=ticks)
+            image = found.crashed(rng)
+            known = (image.looks(), len(ledger.acknowledged), ledger.asked, ledger.cutoff, len(ledger.erased))
+            if known not in checked:
+                checked.add(known)
+                assert_sound(image, ledger.copy(), ticks=ticks)
 
     disk.before_call = look
     run_workload(Node(disk, ledger), rounds=rounds)
@@ -70,6 +78,6 @@ def test_nothing_is_lost_when_any_call_fails(fault: str) -> None:
         run_workload(node, rounds=rounds, tolerant=True)
         disk.free()
         ticks = 10_000 + at
-        assert_sound(disk.crashed(), ledger.copy(), ticks=ticks)
-        assert_sound(disk.crashed(rng_of(at)), ledger.copy(), ticks=ticks)
-        assert_sound(disk, ledger, ticks=ticks)
+        found = (disk.crashed(), disk.crashed(rng_of(at)), disk)
+        for each in {image.looks(): image for image in found}.values():
+            assert_sound(each, ledger.copy(), ticks=ticks)

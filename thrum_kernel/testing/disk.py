@@ -177,6 +177,18 @@ class FaultDisk:
         walk(self._top, self._root)
         return found
 
+    def looks(self) -> int:
+        """A number that is the same for two disks on which a program sees the same folders and files."""
+
+        def seen(folder: _Folder) -> int:
+            named = (
+                (name, seen(node) if isinstance(node, _Folder) else bytes(node.seen))
+                for name, node in folder.seen.items()
+            )
+            return hash(frozenset(named))
+
+        return seen(self._top)
+
     def crashed(self, rng: random.Random | None = None) -> FaultDisk:
         """The disk after a power cut: with *rng* each unsynced change survives by chance, without it none does."""
         after = FaultDisk(self._root)
