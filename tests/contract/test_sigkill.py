@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from thrum_kernel import paths
+from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.events import EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, MessageCreate
 from thrum_kernel.store.disk import OsDisk
@@ -51,6 +53,7 @@ def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed(
     repo: Repo, team: tuple[Cli, Cli], tmp_path: Path
 ) -> None:
     alice, _ = team
+    lifecycle = Lifecycle(paths.find(repo.path, env=repo.env), repo.env)
     chance = random.Random(20260623)
     acknowledged: list[str] = []
     for number in range(ROUNDS):
@@ -73,7 +76,7 @@ def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed(
         os.kill(pid, signal.SIGKILL)
         sender.wait(20)
         acknowledged += [word for word in output.read_text().split() if word.startswith("msg_")]
-        alice("daemon", "start")
+        lifecycle.start()
 
     stored = stored_ids(repo.path / ".git/thrum-sync")
     assert len(acknowledged) >= ROUNDS

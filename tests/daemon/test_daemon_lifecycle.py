@@ -18,11 +18,9 @@ from pathlib import Path
 import pytest
 from daemon_house import House, health, is_alive, wait_until
 
-from thrum_kernel import paths
 from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.errors import DaemonError, StoreError
 from thrum_kernel.paths import find
-from thrum_kernel.testing.harness import Cli, Repo
 
 
 def test_start_when_it_runs_says_so(house: House) -> None:
@@ -115,10 +113,10 @@ def test_explicit_stop_is_told_and_nothing_starts_it_again(house: House) -> None
     assert house.alice("send", "hello", "--to", "@bob").startswith("✓ Message sent: ")
 
 
-def test_a_daemon_that_does_not_end_is_named_and_killed_only_by_force(own_house: House) -> None:
-    pid, where = own_house.pid, find(own_house.repo.path, env=own_house.repo.env)
-    sent = own_house.alice.json("send", "before the kill", "--to", "@bob")["message_id"]
-    lifecycle = Lifecycle(where, own_house.repo.env, grace_s=0.3)
+def test_a_daemon_that_does_not_end_is_named_and_killed_only_by_force(house: House) -> None:
+    pid, where = house.pid, find(house.repo.path, env=house.repo.env)
+    sent = house.alice.json("send", "before the kill", "--to", "@bob")["message_id"]
+    lifecycle = Lifecycle(where, house.repo.env, grace_s=0.3)
     where.blocked.write_text("plugin acme (acme 1.0) has blocked the loop")
     os.kill(pid, signal.SIGSTOP)  # it does not hear that it is to end
     try:
@@ -135,23 +133,22 @@ def test_a_daemon_that_does_not_end_is_named_and_killed_only_by_force(own_house:
     assert ended.pid == pid and "plugin acme" in ended.killed and not is_alive(pid)
     left = (where.pid_file, where.socket, where.blocked)
     assert where.stopped.exists() and not [path for path in left if path.exists()]
-    own_house.person("daemon", "start")
-    assert own_house.bob.json("message", "get", sent)["message"]["body"]["content"] == "before the kill"
+    house.person("daemon", "start")
+    assert house.bob.json("message", "get", sent)["message"]["body"]["content"] == "before the kill"
 
 
-def test_run_in_the_foreground_ends_with_0_on_sigterm(repo: Repo, cli: Cli, tmp_path: Path) -> None:
-    cli("init", "--non-interactive")
-    cli("daemon", "stop")
-    running = cli.in_process().background("daemon", "run", output=tmp_path / "output.txt")
-    sock = repo.path / ".thrum/var/thrum.sock"
-    wait_until(sock.exists)
-    wait_until(lambda: health(sock)["sync_state"] == "local-only")
+def test_run_in_the_foreground_ends_with_0_on_sigterm(house: House, tmp_path: Path) -> None:
+    house.person("daemon", "stop")
+    running = house.person.in_process().background("daemon", "run", output=tmp_path / "output.txt")
+    wait_until(house.socket.exists)
+    wait_until(lambda: health(house.socket)["sync_state"] == "local-only")
 
     running.signal(signal.SIGTERM)
 
     assert running.wait() == 0
-    assert not sock.exists()
-    assert not (repo.path / ".thrum/var/thrum.pid").exists()
+    assert not house.socket.exists()
+    assert not (house.thrum / "var/thrum.pid").exists()
+    house.person("daemon", "start")
 
 
 def test_status_shows_everything_for_people_and_programs(house: House) -> None:
@@ -182,7 +179,6 @@ def test_status_shows_everything_for_people_and_programs(house: House) -> None:
 
 
 def test_logs_by_number_and_time(house: House) -> None:
-    house.person("daemon", "restart")
     everything = house.person("daemon", "logs", "-n", "0").splitlines()
 
     assert house.person("daemon", "logs", "-n", "2").splitlines() == everything[-2:]
@@ -247,6 +243,7 @@ def test_a_wait_that_is_pending_does_not_hold_up_a_stop(house: House, tmp_path: 
 
 def test_shutdown_leaves_no_accepted_request_unanswered(house: House) -> None:
     """Every request is answered, or its connection is closed and nothing of it happened."""
+    wait_until(lambda: "messages" in house.status()["counts"])
     before = house.status()["counts"]["messages"]
     unread = house.bob.json("inbox", "--unread", "--page-size", "1")["unread"]
     program = Path(__file__).with_name("daemon_shutdown_load.py")
@@ -266,16 +263,17 @@ def test_shutdown_leaves_no_accepted_request_unanswered(house: House) -> None:
     assert load["refused_otherwise"] == []
 
 
-def test_a_restart_on_a_full_disk_is_refused_and_the_daemon_goes_on(daemon: Cli, repo: Repo) -> None:
-    where = paths.find(repo.path, env=daemon.env)
+def test_a_restart_on_a_full_disk_is_refused_and_the_daemon_goes_on(house: House) -> None:
+    env = house.person.env
+    where = find(house.repo.path, env=env)
 
     def full(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
-    before = daemon.json("daemon", "status")["pid"]
+    before = house.pid
     with pytest.raises(StoreError, match=r"no space left on the disk of .*: the daemon goes on as it was"):
-        Lifecycle(where, daemon.env, try_write=full).restart()
+        Lifecycle(where, env, try_write=full).restart()
 
-    assert daemon.json("daemon", "status")["pid"] == before
-    assert Lifecycle(where, daemon.env).restart().pid != before
+    assert house.pid == before
+    assert Lifecycle(where, env).restart().pid != before
     assert not [path for path in where.var.iterdir() if path.name.startswith("tmp")]

@@ -14,6 +14,13 @@ def named(cli: Cli, name: str) -> Cli:
     return replace(cli, env={**cli.env, "THRUM_NAME": name})
 
 
+def newcomer(house: House, name: str) -> Cli:
+    """The first agent of a new worktree."""
+    cli = house.person.at(house.repo.worktree(name).path)
+    cli("quickstart", name, "--role", "reviewer", "--module", "shop")
+    return cli
+
+
 def test_a_thrum_name_that_selects_nobody_is_told_once(house: House) -> None:
     for cli in (house.bob, house.bob.in_process()):
         done = named(cli, "bib").run("send", "hello", "--to", "@alice")
@@ -24,72 +31,72 @@ def test_a_thrum_name_that_selects_nobody_is_told_once(house: House) -> None:
         assert "THRUM_NAME" not in named(cli, "bob").run("inbox").err
 
 
-def test_a_thrum_name_that_selects_none_of_several_is_told(own_house: House) -> None:
-    own_house.bob("agent", "register", "--name", "bert", "--role", "tester", "--module", "shop")
+def test_a_thrum_name_that_selects_none_of_several_is_told(house: House) -> None:
+    here = newcomer(house, "carl")
+    here("agent", "register", "--name", "bert", "--role", "tester", "--module", "shop")
 
-    for cli in (own_house.bob, own_house.bob.in_process()):
+    for cli in (here, here.in_process()):
         for words in (("send", "hello", "--to", "@alice"), ("whoami",)):
             refused = named(cli, "bib").refused(*words)
-            assert "Available: bert, bob" in refused
+            assert "Available: bert, carl" in refused
             assert "Ignored: THRUM_NAME=bib names none of them" in refused
 
 
-def test_another_agent_registers_where_several_live(own_house: House) -> None:
-    own_house.bob("agent", "register", "--name", "bert", "--role", "tester", "--module", "shop")
+def test_another_agent_registers_where_several_live(house: House) -> None:
+    here = newcomer(house, "dora")
+    here("agent", "register", "--name", "dick", "--role", "tester", "--module", "shop")
 
-    own_house.bob("quickstart", "bill", "--role", "tester", "--module", "shop")
-    own_house.bob.in_process()("quickstart", "bess", "--role", "tester", "--module", "shop")
-    own_house.bob("agent", "register", "--name", "bert", "--role", "tester", "--module", "shop")
+    here("quickstart", "dirk", "--role", "tester", "--module", "shop")
+    here.in_process()("quickstart", "dina", "--role", "tester", "--module", "shop")
+    here("agent", "register", "--name", "dick", "--role", "tester", "--module", "shop")
 
-    refused = own_house.bob.refused("whoami")
-    assert "Available: bert, bess, bill, bob" in refused
+    refused = here.refused("whoami")
+    assert "Available: dick, dina, dirk, dora" in refused
 
 
-def test_registering_in_a_worktree_that_nobody_set_up_shows_git_nothing(own_house: House) -> None:
-    exclude = own_house.repo.path / ".git/info/exclude"
+def test_registering_in_a_worktree_that_nobody_set_up_shows_git_nothing(house: House) -> None:
+    exclude = house.repo.path / ".git/info/exclude"
     before = exclude.read_bytes().split(b"# Thrum")[0]
     exclude.write_bytes(before)
-    linked = own_house.repo.worktree("carol")
+    linked = house.repo.worktree("carol")
 
-    own_house.person.at(linked.path)(
-        "agent", "register", "--name", "carol", "--role", "lead", "--module", "m"
-    )
+    house.person.at(linked.path)("agent", "register", "--name", "carol", "--role", "lead", "--module", "m")
 
     assert (linked.path / ".thrum/identities/carol.json").exists()
     assert ".thrum" not in linked.git("status", "--porcelain")
     assert exclude.read_bytes().startswith(before)
 
 
-def test_a_worktree_takes_a_third_agent_and_says_who_is_there(own_house: House) -> None:
-    (own_house.bob.cwd / "head.md").write_text("# Head of cara")
-    for cli, name in ((own_house.bob, "bert"), (own_house.bob.in_process(), "bill"), (own_house.bob, "cara")):
+def test_a_worktree_takes_a_third_agent_and_says_who_is_there(house: House) -> None:
+    here = newcomer(house, "emma")
+    (here.cwd / "head.md").write_text("# Head of ella")
+    for cli, name in ((here, "emil"), (here.in_process(), "erik"), (here, "ella")):
         told = cli(
             *("quickstart", name, "--role", "tester", "--module", "shop", "--preamble-file", "head.md")
         )
         assert f"✓ Agent registered: {name}" in told
         assert f"✓ Preamble saved for {name}" in told
-    assert "Agent registered: dan" in own_house.bob(
-        "agent", "register", "--name", "dan", "--role", "tester", "--module", "shop"
+    assert "Agent registered: ezra" in here(
+        "agent", "register", "--name", "ezra", "--role", "tester", "--module", "shop"
     )
-    assert "# Head of cara" in named(own_house.bob, "cara")("context", "preamble")
+    assert "# Head of ella" in named(here, "ella")("context", "preamble")
 
     for words in ("status", "overview"):
-        told = own_house.bob(words)
+        told = here(words)
         assert "Agent: cannot auto-select identity: 5 identity files" in told
-        assert "Available: bert, bill, bob, cara, dan" in told
+        assert "Available: ella, emil, emma, erik, ezra" in told
         assert "not registered here" not in told
 
 
-def test_who_registers_without_a_name_is_who_is_here_already(own_house: House) -> None:
-    for cli in (own_house.bob, own_house.bob.in_process()):
+def test_who_registers_without_a_name_is_who_is_here_already(house: House) -> None:
+    here = newcomer(house, "fred")
+    for cli in (here, here.in_process()):
         for words in (("quickstart",), ("agent", "register"), ("quickstart", "--intent", "again")):
-            assert "Agent registered: bob\n" in cli(*words)
-    refused = own_house.bob.refused("quickstart", "--role", "lead", "--module", "shop")
-    assert "agent bob is registered with role" in refused
+            assert "Agent registered: fred\n" in cli(*words)
+    refused = here.refused("quickstart", "--role", "lead", "--module", "shop")
+    assert "agent fred is registered with role" in refused
     assert "--name for another agent" in refused
-    assert own_house.bob("whoami", "--field", "agent_id") == "bob\n"
+    assert here("whoami", "--field", "agent_id") == "fred\n"
 
-    own_house.bob("agent", "register", "--name", "bert", "--role", "tester", "--module", "shop")
-    assert "Available: bert, bob" in own_house.bob.refused(
-        "quickstart", "--role", "tester", "--module", "shop"
-    )
+    here("agent", "register", "--name", "finn", "--role", "tester", "--module", "shop")
+    assert "Available: finn, fred" in here.refused("quickstart", "--role", "tester", "--module", "shop")
