@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import sqlite3
@@ -433,6 +434,17 @@ def test_a_socket_nobody_answers_on_while_the_daemon_lives_is_an_error(daemon: C
     (found,) = checkups.socket(ground(repo))
     (repo.path / ".thrum" / "var" / "away.sock").rename(repo.path / ".thrum" / "var" / "thrum.sock")
     assert (found.level, found.remedy) == ("error", "thrum daemon restart")
+
+
+def test_a_remedy_can_be_typed_where_a_path_has_spaces(tmp_path: Path, isolated_home: dict[str, str]) -> None:
+    repo = Repo.make(tmp_path / "my work" / "project", isolated_home)
+    thrum = repo.path / ".thrum"
+    (thrum / "var").mkdir(parents=True)
+    (thrum / "config.json").write_text("{}")
+    left = thrum / "var" / "thrum.pid"
+    left.write_text(json.dumps({"pid": 2**22 - 1, "start_time": 1.0}))
+    (found,) = checkups.socket(ground(repo))
+    assert shlex.split(found.remedy) == ["rm", str(left)]
 
 
 @pytest.mark.parametrize(("free", "level"), [(50 << 20, "error"), (500 << 20, "warning"), (2 << 30, "ok")])

@@ -372,6 +372,20 @@ def test_saved_contexts_are_taken_over(repo: Repo) -> None:
     assert (context / "coord_session.md").read_text() == (context / "coord.md").read_text() == "where I was"
 
 
+def test_contexts_that_were_shared_on_the_branch_are_kept_and_told(repo: Repo) -> None:
+    worktree = layouts.flat_branch(repo, Team(messages=4))
+    (worktree / "context").mkdir()
+    (worktree / "context" / "far.md").write_text("what far was at")
+    (repo.path / "context").mkdir()
+    (repo.path / "context" / "mine.md").write_text("a file of the project")
+    where = project(repo)
+    assert preview(where).others == {"shared contexts": 1}
+    report = migrate(where)
+    assert report.others == {"shared contexts": 1}
+    kept = Path(report.kept_in).read_text()
+    assert "what far was at" in kept and "context/far.md" in kept and "of the project" not in kept
+
+
 def test_messages_that_look_like_they_hold_a_secret_are_named_before_anything_travels(repo: Repo) -> None:
     team = Team(messages=4)
     team.send("coord", "the key is AKIA" + "IOSFODNN7EXAMPLE", to=["impl_api"], refs=[])

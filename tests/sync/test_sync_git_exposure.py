@@ -152,7 +152,7 @@ def test_a_remote_on_the_disk_is_private(isolated_home: dict[str, str]) -> None:
         ("ssh://git@host:2222/team/project.git", "host/team/project", "https://host/team/project.git"),
         ("https://me:pw@Host/team/project", "host/team/project", "https://host/team/project"),
         ("https://host:8443/team/project.git/", "host/team/project", "https://host:8443/team/project.git/"),
-        ("git://host/project.git", "host/project", "https://host/project.git"),
+        ("git://host:9000/project.git", "host/project", "git://host:9000/project.git"),
         ("host:project.git", "host/project", "https://host/project.git"),
     ],
 )

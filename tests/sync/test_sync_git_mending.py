@@ -59,6 +59,25 @@ def test_damaged_and_missing_files_come_back_from_our_own_commits(
     asyncio.run(story())
 
 
+def test_gc_where_nothing_travels_mends_before_it_lets_the_last_whole_copy_go(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one:
+            await talked(origin, one)
+            one.daemon.opened.settings.set("daemon.local_only", True)
+            await one.force()
+            path = message_files(one)[0]
+            damage(path)
+            done = await one.call("sync.gc", "alice")
+            assert done["local_only"] and done["after"]["repository"]["bytes"] == 0
+            assert (await one.call("log.verify"))["ok"]
+
+    asyncio.run(story())
+
+
 def test_what_a_rebuild_could_not_read_counts_once_it_is_mended(
     tmp_path: Path, isolated_home: dict[str, str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import stat
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any, Final
 
 from thrum_kernel import __version__, gitdir
@@ -25,7 +26,7 @@ def daemon(ground: Ground) -> Sequence[Finding]:
     try:
         running = process.running(where.pid_file)
     except FileDamaged as error:
-        return [Finding("daemon", "error", str(error), f"rm {where.pid_file}")]
+        return [Finding("daemon", "error", str(error), f"rm {quote(str(where.pid_file))}")]
     if running is None and where.stopped.exists():
         return [Finding("daemon", "warning", "stopped on purpose", "thrum daemon start")]
     if running is None:
@@ -67,7 +68,7 @@ def socket(ground: Ground) -> Sequence[Finding]:
     left = [path for path in (where.socket, where.pid_file) if path.exists() or path.is_symlink()]
     if not left:
         return [Finding("socket", "ok", "none, as long as no daemon runs")]
-    names = " ".join(map(str, left))
+    names = " ".join(quote(str(path)) for path in left)
     return [Finding("socket", "warning", f"left behind by a daemon that is gone: {names}", f"rm {names}")]
 
 

@@ -32,12 +32,14 @@ MONOLITHS: Final = ("messages.jsonl", "messages.jsonl.v6.bak")
 _BRANCH: Final = "a-sync"
 _MOST_S: Final = 120.0
 
+_CONTEXTS: Final = "context/"
 _READERS: Final[Sequence[tuple[str, str, Callable[[bytes, str], Iterator[Record]]]]] = (
     ("messages/", ".jsonl", event_lines.read),
     ("messages-v2/", ".jsonl", snapshots.read_messages),
     ("receipts/", ".jsonl", snapshots.read_receipts),
     ("state/agents/", ".json", snapshots.read_agent),
     ("state/bridge-groups/", ".json", snapshots.read_group),
+    (_CONTEXTS, ".md", snapshots.read_context),
 )
 
 
@@ -166,10 +168,12 @@ def find_at(path: Path) -> list[Source]:
 
 
 def _sources(folder: Folder, layout: Layout) -> Iterator[Source]:
-    for name in folder.names():
-        parse = _parser(name, layout)
+    parsers = {name: parse for name in folder.names() if (parse := _parser(name, layout)) is not None}
+    if all(name.startswith(_CONTEXTS) for name in parsers):
+        return  # contexts alone tell nothing: any project may have a folder of that name
+    for name, parse in parsers.items():
         load = _loader(folder, name)
-        if parse is not None and (layout != "monolith" or event_lines.begins_with_event(load())):
+        if layout != "monolith" or event_lines.begins_with_event(load()):
             yield Source(layout, _joined(folder.label, name), load=load, parse=parse)
 
 

@@ -55,6 +55,12 @@ def read_receipts(data: bytes, source: str) -> Iterator[Record]:
             yield from _facts(line, source, number, _receipt)
 
 
+def read_context(data: bytes, source: str) -> Iterator[Record]:
+    """``context/<agent>.md``, the saved context that an agent shared: the log knows no time and no author of it."""
+    if data.strip():
+        yield Kept("shared contexts", source, 0, data, "the log has no place for it")
+
+
 def _facts(data: bytes, source: str, number: int, make: Any) -> Iterator[Record]:
     try:
         found = list(make(_decode(data)))

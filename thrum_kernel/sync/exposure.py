@@ -63,6 +63,8 @@ def address_of(url: str) -> Address:
     if scheme in ("http", "https"):
         where = f"{host}:{port}" if port else host
         return Address(f"{host}/{path}", f"{scheme}://{where}/{match['path']}")
+    if scheme == "git":  # knows no credentials: whom it answers, it answers everybody
+        return Address(f"{host}/{path}", url)
     return Address(f"{host}/{path}", f"https://{host}/{match['path'].lstrip('/')}")
 
 

@@ -118,8 +118,10 @@ class Collector:
         )
 
     async def _collect(self, *, forget_lost: bool) -> SyncGc:
-        if forget_lost:
-            await self._mend()  # what is not lost after all
+        if forget_lost or self._travel.reason:
+            await (
+                self._mend()
+            )  # what is not lost after all, before a repository goes that may hold its last copy
         before = await self._usage()
         published = await self._publisher.cut_now()
         rolled_up = await self._publisher.roll_up_all()

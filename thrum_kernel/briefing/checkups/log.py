@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from shlex import quote
 from typing import Any, Final
 
 from thrum_kernel.api import Check, Finding
@@ -64,7 +65,7 @@ def _quarantined(where: Paths, result: Mapping[str, Any]) -> list[Finding]:
     text = (
         f"{count} file(s) with bytes that were never acknowledged; look into them first: {where.quarantine}"
     )
-    return [Finding("quarantine", "warning", text, f"rm {where.quarantine}/*")]
+    return [Finding("quarantine", "warning", text, f"rm {quote(str(where.quarantine))}/*")]
 
 
 def tables(ground: Ground) -> Sequence[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from thrum_kernel import gitdir
@@ -30,7 +31,7 @@ def identities(ground: Ground) -> Sequence[Finding]:
                 "identities",
                 "error",
                 str(problem),
-                f"rm {problem.path}",
+                f"rm {quote(str(problem.path))}",
             )
             for problem in read.problems
         ]
@@ -60,7 +61,8 @@ def _one(identity: Identity, root: Path) -> list[Finding]:
     ):
         text = f"{identity.name} in {root} says that it lives in {identity.worktree}"
         remedy = (
-            f"cd {root} && thrum quickstart {identity.name} --role {identity.role} --module {identity.module}"
+            f"cd {quote(str(root))} && thrum quickstart {identity.name}"
+            f" --role {quote(identity.role)} --module {quote(identity.module)}"
         )
         return [Finding("identities", "warning", text, remedy)]
     running = probe.process(identity.agent_pid) if identity.agent_pid > 0 else None
@@ -77,7 +79,7 @@ def _twice(homes: dict[str, list[Path]]) -> list[Finding]:
             "identities",
             "error",
             f"{name} is registered in {len(roots)} worktrees: {', '.join(map(str, roots))}",
-            f"rm {roots[-1]}/{THRUM_FOLDER}/identities/{files.file_name(name)}",
+            f"rm {quote(str(roots[-1] / THRUM_FOLDER / 'identities' / files.file_name(name)))}",
         )
         for name, roots in homes.items()
         if len(roots) > 1

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from thrum_kernel import gitdir, jsonio
@@ -38,7 +39,9 @@ def places(ground: Ground) -> Sequence[Finding]:
     for name in ("identities", "context"):
         folder = where.here / name
         if folder.is_symlink():
-            found.append(Finding("paths", "error", f"{folder} is a symbolic link", f"rm {folder}"))
+            found.append(
+                Finding("paths", "error", f"{folder} is a symbolic link", f"rm {quote(str(folder))}")
+            )
     return found
 
 
@@ -111,21 +114,29 @@ def _permission(path: Path, too_much: int) -> Finding | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:
-        return Finding("permissions", "error", f"{path} cannot be looked at", f"chmod u+rwx {path.parent}")
+        return Finding(
+            "permissions", "error", f"{path} cannot be looked at", f"chmod u+rwx {quote(str(path.parent))}"
+        )
     if stat.S_ISLNK(status.st_mode):
         return None
     if status.st_uid != os.geteuid() and os.geteuid() != 0:
         return Finding(
-            "permissions", "error", f"{path} belongs to another user", f"sudo chown -R $USER {path}"
+            "permissions",
+            "error",
+            f"{path} belongs to another user",
+            f"sudo chown -R $USER {quote(str(path))}",
         )
     mode = stat.S_IMODE(status.st_mode)
     if mode & too_much:
         text = f"{path} is open to others ({mode:04o})"
-        return Finding("permissions", "warning", text, f"chmod {mode & ~too_much:04o} {path}")
+        return Finding("permissions", "warning", text, f"chmod {mode & ~too_much:04o} {quote(str(path))}")
     needed = os.R_OK | os.W_OK | (os.X_OK if stat.S_ISDIR(status.st_mode) else 0)
     if not os.access(path, needed):
         return Finding(
-            "permissions", "error", f"{path} cannot be written ({mode:04o})", f"chmod u+rwX {path}"
+            "permissions",
+            "error",
+            f"{path} cannot be written ({mode:04o})",
+            f"chmod u+rwX {quote(str(path))}",
         )
     return None
 
@@ -176,7 +187,7 @@ def _worktree(root: Path, where: Paths) -> Finding | None:
     if target == where.thrum or (target.exists() and target.samefile(where.thrum)):
         return None
     text = f"{redirect} leads to {target}, not to {where.thrum}"
-    return Finding("worktrees", "error", text, f"rm {redirect} && thrum setup {root}")
+    return Finding("worktrees", "error", text, f"rm {quote(str(redirect))} && thrum setup {quote(str(root))}")
 
 
 CHECKS: Final = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -116,7 +117,9 @@ def _telling(run: Run) -> bringing.Say:
 
 def _removable(where: Paths) -> list[str]:
     """What of the earlier program is left, and how the person gets rid of it."""
-    found = [f"git worktree remove --force {path}" for path in sorted(where.sync.glob(f"{ASIDE}*"))]
+    found = [
+        f"git worktree remove --force {quote(str(path))}" for path in sorted(where.sync.glob(f"{ASIDE}*"))
+    ]
     place = gitdir.locate(where.repo)
     if place is not None:
         if git.run(place, "rev-parse", "-q", "--verify", "refs/heads/a-sync").ok:
@@ -126,4 +129,4 @@ def _removable(where: Paths) -> list[str]:
         found += [f"git rm -r {name}" for name in tracked]
     old = [where.thrum / name for name in ("events.jsonl", "legacy_ingested", "schema_version", "sync")]
     old += sorted(where.var.glob(f"{where.cache_db.name}.*.bak*"))
-    return [*found, *(f"rm -r {path}" for path in old if path.exists())]
+    return [*found, *(f"rm -r {quote(str(path))}" for path in old if path.exists())]

@@ -55,7 +55,7 @@ def held_lines(found: Entry, view: View) -> list[str]:
         ]
         for each in held
     ]
-    told = f"{counted(len(held), 'event')} stay on this machine; to let one travel: thrum sync release NAME"
+    told = f"{counted(len(held), 'event')} {'stays' if len(held) == 1 else 'stay'} on this machine; to let one travel: thrum sync release NAME"
     return [*columns(rows), told]
 
 

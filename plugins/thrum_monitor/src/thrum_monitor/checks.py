@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import Any, Final
 
 from thrum_kernel.api import Check, Finding, PluginContext
@@ -32,7 +33,7 @@ def look(ctx: PluginContext) -> list[Finding]:
 
 def _readable(ctx: PluginContext) -> Iterator[Finding]:
     for path in EnvFiles(ctx.paths.durable).open_to_others():
-        yield Finding(SUBJECT, "error", f"{path} can be read by others", f"chmod go-rwx {path}")
+        yield Finding(SUBJECT, "error", f"{path} can be read by others", f"chmod go-rwx {quote(str(path))}")
 
 
 def _monitors(ctx: PluginContext) -> list[dict[str, Any]]:

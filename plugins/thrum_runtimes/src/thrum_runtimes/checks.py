@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from thrum_kernel.api import Check, Finding, KitFile, PluginContext, RuntimePreset
 from thrum_kernel.errors import ThrumError
@@ -81,7 +82,12 @@ def user_file(home: Path, declared: Sequence[RuntimePreset]) -> list[Finding]:
         return [Finding("runtimes", "error", str(error), f"edit {file.path}")]
     if file.path.exists() and file.path.stat().st_mode & 0o077:
         return [
-            Finding("runtimes", "warning", f"{file.path} can be read by others", f"chmod 600 {file.path}")
+            Finding(
+                "runtimes",
+                "warning",
+                f"{file.path} can be read by others",
+                f"chmod 600 {quote(str(file.path))}",
+            )
         ]
     if read_.default and read_.default not in names:
         text = f'default_runtime "{read_.default}" is no known runtime'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Final
 
 from thrum_kernel.api import Check, Finding, PluginContext
@@ -57,7 +58,12 @@ def _of_record(record: Record) -> Iterator[Finding]:
         if record.lock is None:
             yield Finding(SUBJECT, "warning", f"{path} is gone, and git still knows it", "git worktree prune")
     elif not _leads_back(record):
-        yield Finding(SUBJECT, "error", f"{path} and git have lost each other", f"git worktree repair {path}")
+        yield Finding(
+            SUBJECT,
+            "error",
+            f"{path} and git have lost each other",
+            f"git worktree repair {quote(str(path))}",
+        )
     else:
         yield from _of_beads(record)
 
@@ -67,7 +73,12 @@ def _of_beads(record: Record) -> Iterator[Finding]:
     target = redirected(here)
     if target and not (record.path / target).is_dir():
         text = f"{here / REDIRECT} leads to {target}, which is not there"
-        yield Finding(SUBJECT, "warning", text, f"rm {here / REDIRECT} && thrum setup {record.path}")
+        yield Finding(
+            SUBJECT,
+            "warning",
+            text,
+            f"rm {quote(str(here / REDIRECT))} && thrum setup {quote(str(record.path))}",
+        )
 
 
 def _leads_back(record: Record) -> bool:

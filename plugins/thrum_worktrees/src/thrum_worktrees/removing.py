@@ -13,6 +13,7 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from thrum_kernel.errors import Refused
@@ -70,7 +71,7 @@ def put_back(aside: Path, path: Path) -> None:
     except OSError as error:
         raise Refused(
             f"{path}: its files are in {aside} and cannot be moved back: {error.strerror}",
-            hint=f"mv {aside} {path}",
+            hint=f"mv {quote(str(aside))} {quote(str(path))}",
         ) from error
 
 

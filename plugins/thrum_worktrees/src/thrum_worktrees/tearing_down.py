@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from thrum_kernel.api import PluginContext, WorktreeChange
@@ -182,7 +183,9 @@ class Teardown:
         git = self.ground.git
         if record.lock is not None:
             because = f" ({record.lock})" if record.lock else ""
-            raise Refused(f"{record.path} is locked{because}", hint=f"git worktree unlock {record.path}")
+            raise Refused(
+                f"{record.path} is locked{because}", hint=f"git worktree unlock {quote(str(record.path))}"
+            )
         if record.path == self.ground.repo:
             raise Refused(f"{record.path} holds the shared .thrum: it stays")
         work.check_alone(git, record)
