@@ -257,6 +257,31 @@ def test_setup_wires_a_worktree_by_its_path(repo: Repo, home: Path) -> None:
     assert (linked.path / ".thrum" / "redirect").is_file()
 
 
+def test_setup_refuses_what_cannot_share_before_it_writes(repo: Repo, home: Path, tmp_path: Path) -> None:
+    init(repo, home=home)
+    linked, theirs = repo.worktree("linked"), tmp_path / "theirs"
+    theirs.mkdir()
+    here = linked.path / ".thrum"
+
+    def refused(path: Path) -> str:
+        ran = run("setup", str(path), cwd=repo.path, env={"HOME": str(home)})
+        assert ran.status == 1 and ran.out == ""
+        return ran.err.splitlines()[0]
+
+    assert "holds the shared .thrum itself" in refused(repo.path)
+    here.write_text("a file\n")
+    assert refused(linked.path) == f"Error: {here} is no folder of its own"
+    here.unlink()
+    here.symlink_to(theirs)
+    assert refused(linked.path) == f"Error: {here} is no folder of its own"
+    assert list(theirs.iterdir()) == []
+    here.unlink()
+    here.mkdir()
+    (here / "config.json").write_text("{}\n")
+    assert refused(linked.path) == f"Error: {here} has a configuration of its own"
+    assert [path.name for path in here.iterdir()] == ["config.json"]
+
+
 class _Breaking(Transaction):
     """Fails at its n-th step, before or after it."""
 

@@ -173,6 +173,10 @@ def test_create_with_json_is_one_object(house: House) -> None:
 def test_teardown_keeps_what_is_in_no_commit(house: House) -> None:
     path = house.base / "draft"
     house.cli("worktree", "create", "draft", "--name", "dora", *AGENT)
+    odd = path / "two\nlines\x1b[2J"
+    odd.touch()
+    assert "1 new file (two\\nlines\\x1b[2J)\n" in house.cli.refused("worktree", "teardown", "draft")
+    odd.unlink()
     (path / "new.txt").write_text("work\n")
     (path / "README.md").write_text("changed\n")
 
@@ -194,6 +198,8 @@ def test_setup_wires_a_worktree_that_somebody_made(house: House, tmp_path: Path)
     cli, path = house.cli, tmp_path / "by-hand"
     house.repo.git("worktree", "add", "-q", "-b", "by-hand", str(path))
 
+    outside = cli.at(tmp_path).refused("setup", str(path))
+    assert f"Hint: cd {path} && thrum setup ." in outside and not (path / ".thrum").exists()
     assert cli("setup", str(path)) == f"✓ {path} shares {house.repo.path / '.thrum'}\n"
 
     assert house.heard("by-hand") == ["prepared by-hand  True"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from thrum_kernel import paths, templates
+from thrum_kernel import gitdir, paths, templates
 from thrum_kernel.cli.command import Group, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show
 from thrum_kernel.errors import DaemonError, FileDamaged, UsageError
@@ -38,18 +39,55 @@ def setup(
     if not (run.inv.cwd / path).is_dir():
         raise UsageError(f"{path} is not a folder", hint="to make a worktree: git worktree add PATH BRANCH")
     found = paths.plan(run.inv.cwd, repo=path, env=run.inv.env)
-    if not found.is_redirected:
-        raise UsageError(
-            f"{found.worktree} is no linked worktree of an initialized repository", hint="run: thrum init"
-        )
-    if not found.is_initialized:
-        raise UsageError(f"{found.repo} is not initialized", hint=f"thrum init --repo {found.repo}")
+    _check_shares(found)
+    _check_stands_there(run, found)
     is_new = paths.write_redirect(found)
     for note in _wire(run, found):
         run.out.warn(note)
     said = "shares" if is_new else "shares already"
     value = {"worktree": str(found.worktree), "thrum": str(found.thrum), "changed": is_new}
     show(run, value, [f"✓ {found.worktree} {said} {found.thrum}"])
+
+
+def _check_shares(found: Paths) -> None:
+    """Refuse a worktree that cannot share the repository's ``.thrum``, before anything is written.
+
+    Raises:
+        UsageError: it is none that shares, the repository is not initialised, or its ``.thrum`` is no folder of its own.
+    """
+    here, place = found.worktree / paths.THRUM_FOLDER, gitdir.locate(found.worktree)
+    if found.is_redirected and not found.is_initialized:
+        raise UsageError(f"{found.repo} is not initialized", hint=f"thrum init --repo {found.repo}")
+    if not found.is_initialized:
+        raise UsageError(
+            f"{found.worktree} is no linked worktree of an initialized repository", hint="run: thrum init"
+        )
+    if place is None or not place.is_linked or (place.main_worktree is None and not found.is_redirected):
+        raise UsageError(
+            f"{found.worktree} holds the shared .thrum itself: there is nothing to wire",
+            hint="thrum setup WORKTREE_PATH, of a linked worktree",
+        )
+    if here.is_symlink() or (here.exists() and not here.is_dir()):
+        raise UsageError(f"{here} is no folder of its own", hint="move it away, then retry")
+    if not found.is_redirected:
+        config = here / "config.json"
+        raise UsageError(f"{here} has a configuration of its own", hint=f"move {config} away, then retry")
+
+
+def _check_stands_there(run: Run, found: Paths) -> None:
+    """Refuse a caller whom the daemon, which wires the rest, would refuse when half of it is done.
+
+    Raises:
+        UsageError: they stand in no worktree of that repository.
+    """
+    if run.tree.root.find("worktree") is None:
+        return
+    stands, there = gitdir.locate(run.inv.cwd), gitdir.locate(found.worktree)
+    if stands is None or there is None or stands.common_dir != there.common_dir:
+        raise UsageError(
+            f"{found.worktree} belongs to another repository than the one you stand in",
+            hint=shlex.join(["cd", str(found.worktree)]) + " && thrum setup .",
+        )
 
 
 def _wire(run: Run, found: Paths) -> list[str]:
