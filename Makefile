@@ -6,7 +6,7 @@ PY = .venv/bin/python
 setup:
 	@sh scripts/setup.sh
 
-demo: setup          ## two agents in a scratch repository and one in a clone: register, message, reply, wait, a monitor, sync
+demo: setup          ## agents message each other, are woken in a terminal, restart with their memory, and one joins from a clone
 	@$(PY) examples/demo
 
 test: wheels         ## every check, with counts that end in about ten minutes on two cores
