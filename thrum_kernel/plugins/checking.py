@@ -11,13 +11,14 @@ Source: issue "Plugins".
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import inspect
 import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from importlib import resources, util
 from typing import Any, Final, Literal
 
@@ -109,7 +110,10 @@ def _bronze(plugin: Plugin, loaded: Loaded) -> Iterator[Mark]:
 
 
 def _heavy(plugin: Plugin) -> str:
-    """What importing the manifest imports beside it; asked in a new process, where nothing is imported yet."""
+    """What importing the manifest imports beside it; asked in a new process, where nothing is imported yet.
+
+    Modules called ``command_table`` belong to the manifest: a plugin of many commands lists them where they are.
+    """
     module = plugin.source.module
     if not module:  # a team's file is one module, and judged as it is loaded
         return ""
@@ -130,12 +134,21 @@ def _heavy(plugin: Plugin) -> str:
     if done.returncode:
         return done.stderr.strip().splitlines()[-1]
     package = module.partition(".")[0]
-    allowed = {".".join(module.split(".")[: n + 1]) for n in range(module.count(".") + 1)}
-    imported = [name for name in done.stdout.split() if name not in allowed and not _is_standard(name)]
+    imported = done.stdout.split()
+    tables = [name for name in imported if name.startswith(f"{package}.") and name.endswith(".command_table")]
+    allowed = {part for name in (module, *tables) for part in _with_parents(name)}
+    imported = [name for name in imported if name not in allowed and not _is_standard(name)]
     own = [name for name in imported if name.startswith(f"{package}.")]
     others = dict.fromkeys(name.partition(".")[0] for name in imported if name not in own)
     heavy = [*own, *others]
     return f"{module} imports {', '.join(heavy)}" if heavy else ""
+
+
+def _with_parents(module: str) -> Iterator[str]:
+    """*module* and the packages that it lies in."""
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
 
 
 def _is_standard(name: str) -> bool:
@@ -289,7 +302,9 @@ async def _perishes(loaded: Loaded, hook: str, limit_s: float) -> str:
     end = dog.interrupting()
     try:
         async with asyncio.timeout(limit_s):
-            await dog.watched(loaded.manifest.name, hook, implementation.function(**given))
+            answer = await dog.watched(loaded.manifest.name, hook, implementation.function(**given))
+        if isinstance(answer, Coroutine):
+            await _answered(dog.watched(loaded.manifest.name, hook, answer), limit_s)
     except TimeoutError:
         return f"it takes longer than {limit_s:g} s"
     except Exception as error:  # noqa: BLE001 - a plugin's code
@@ -298,3 +313,10 @@ async def _perishes(loaded: Loaded, hook: str, limit_s: float) -> str:
         end()
         dog.close()
     return ""
+
+
+async def _answered(later: Coroutine[Any, Any, Any], limit_s: float) -> None:
+    """Await an answer that comes *later*, as a rung of waking may give; being slow is no fault of it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await later
