@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from unittest.mock import ANY
 
-from conftest import Team
+from roles_team import Team
 from thrum_roles.shipped import catalogue
 
 from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
