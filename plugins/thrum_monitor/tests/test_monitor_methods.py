@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,18 @@ def test_a_retry_of_a_start_finds_the_first(kernel: Kernel, rev: Agent) -> None:
     assert desk.read("SELECT request_id FROM monitors", local=True) == [("r.1",)]
     again = kernel.run(call("monitor.start", params, caller=rev.caller, request_id="r.1"))
     assert again == first
+
+
+def test_a_runner_that_is_stopped_is_replaced_and_a_stop_is_one_all_the_same(
+    kernel: Kernel, rev: Agent
+) -> None:
+    (kernel.repo.path / ".thrum" / "config.json").write_text('{"monitor": {"stop_grace_seconds": 0.1}}\n')
+    first, other = start(rev, "first"), start(rev, "other")
+    ((runner,),) = kernel.context("monitor").read("SELECT pid FROM monitor_runner", local=True)
+    os.kill(runner, signal.SIGSTOP)
+
+    rev.call("monitor.stop", id="first")
+
+    assert not is_running(runner) and not is_running(first["pid"]) and not is_running(other["pid"])
+    kernel.until(lambda: show(rev, "other").get("pid") not in (None, other["pid"]))
+    assert show(rev, "first")["status"] == "stopped"

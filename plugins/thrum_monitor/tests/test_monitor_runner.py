@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
 from monitor_house import is_running, python, session_of, until
 from monitor_runner import Talk
-from thrum_monitor.frames import Ended, Forget, Go, Launch, Matched, Running, Skipped, Stop
+from thrum_monitor.frames import Ended, Forget, Go, Launch, Matched, Ping, Pong, Running, Skipped, Stop
+from thrum_monitor.link import Link, RunnerLost
+
+from thrum_kernel.api import PluginContext
 
 SOAK_S = 600.0 if os.environ.get("THRUM_SOAK") else 2.0
 
@@ -213,3 +218,21 @@ def settle(talk: Talk, seconds: float) -> None:
     while time.monotonic() < deadline:
         talk.listen()
         talk.words.clear()
+
+
+def test_a_runner_that_gives_no_answer_is_noticed_while_nobody_asks_for_anything(
+    talk: Talk, tmp_path: Path
+) -> None:
+    talk.say(Ping())
+    talk.until(lambda: Pong() in talk.words, what="the answer")
+
+    async def stopped() -> int:
+        link = Link(cast(PluginContext, None), tmp_path, grace_s=1.0, hear=lambda word: None, beat_s=0.02)
+        pid = await link.open()
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(RunnerLost, match="it gave no answer for"):
+            await link.listen()
+        await link.close()
+        return pid
+
+    assert not is_running(asyncio.run(stopped()))

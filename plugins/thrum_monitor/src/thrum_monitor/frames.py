@@ -62,6 +62,10 @@ class Forget(_Frame, tag="forget"):
     monitor: str
 
 
+class Ping(_Frame, tag="ping"):
+    """Are you there? Answered by `Pong`."""
+
+
 # --- the runner tells ------------------------------------------------------------------------------------------------
 
 
@@ -113,8 +117,12 @@ class Lines(_Frame, tag="lines"):
     lines: list[tuple[int, str]]
 
 
-Order = Launch | Go | Stop | Show | Forget
-Word = Waiting | Running | Matched | Skipped | Ended | Lines
+class Pong(_Frame, tag="pong"):
+    """It is."""
+
+
+Order = Launch | Go | Stop | Show | Forget | Ping
+Word = Waiting | Running | Matched | Skipped | Ended | Lines | Pong
 
 _encoder: Final = msgspec.json.Encoder()
 decode_order: Final = msgspec.json.Decoder(Order).decode

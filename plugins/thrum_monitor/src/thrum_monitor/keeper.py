@@ -18,7 +18,7 @@ from thrum_monitor import leftovers
 from thrum_monitor.alarms import Alarms
 from thrum_monitor.env_files import EnvFiles
 from thrum_monitor.environment import environment
-from thrum_monitor.frames import Forget, Go, Launch, Lines, Matched, Skipped, Stop, Word
+from thrum_monitor.frames import Forget, Go, Launch, Lines, Matched, Pong, Skipped, Stop, Word
 from thrum_monitor.kept import Kept, Means
 from thrum_monitor.leftovers import Left
 from thrum_monitor.link import MARGIN_S, Link, RunnerLost
@@ -151,8 +151,9 @@ class Keeper:
 
     async def stop(self, monitor: Monitor) -> None:
         """Keep it no more: its command has ended when this returns."""
-        kept = self._kept.pop(monitor.id, None)
-        if kept is not None:
+        while (
+            kept := self._kept.pop(monitor.id, None)
+        ) is not None:  # a service that begins meanwhile starts it anew
             await kept.stop()
 
     def next_run_us(self, monitor: Monitor) -> int | None:
@@ -199,6 +200,7 @@ class Keeper:
             ctx=self._ctx,
             store=self._store,
             say=self._say,
+            give_up=self._give_up,
             environment=self._environment,
             register=self._register,
             forget=self._forget,
@@ -213,6 +215,17 @@ class Keeper:
             raise RunnerLost("the process that runs the monitors is gone")
         self._link.say(order)
 
+    async def _give_up(self, why: str) -> None:
+        """End the runner, and wait until the next service has ended what it left.
+
+        Raises:
+            NotReady: there is no next service, or not in time.
+        """
+        if self._link is not None:
+            self._ready.clear()
+            self._link.give_up(why)
+        await self.ready()
+
     def _register(self, run: Run, kept: Kept) -> None:
         self._runs[run.id] = (run, kept)
 
@@ -224,7 +237,7 @@ class Keeper:
         return environment(os.environ, path=monitor.path, given=given, run=run)
 
     def _hear(self, word: Word) -> None:
-        if isinstance(word, Lines):
+        if isinstance(word, Lines | Pong):
             return
         found = self._runs.get(word.run)
         if found is None:  # about an earlier launch

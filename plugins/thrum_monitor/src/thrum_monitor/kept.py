@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +37,7 @@ class Means:
 
     Attributes:
         say: gives the runner an order.
+        give_up: ends a runner that does not do what it is told; the service begins anew with another one.
         environment: ``(monitor, run)`` → the whole environment of its command. Raises FileDamaged.
         register: makes a run known to whoever hears the runner.
         kick: there are alarms to be sent.
@@ -49,6 +49,7 @@ class Means:
     ctx: PluginContext
     store: Store
     say: Callable[[Launch | Go | Stop], None]
+    give_up: Callable[[str], Awaitable[None]]
     environment: Callable[[Monitor, str], dict[str, str]]
     register: Callable[[Run, Kept], None]
     forget: Callable[[Run], None]
@@ -111,12 +112,23 @@ class Kept:
         run = self._run
         was_alive = run is not None and run.is_alive
         await self.cancel()
-        if run is not None and was_alive:
-            with contextlib.suppress(TimeoutError, RunnerLost):
-                async with asyncio.timeout(self._ctx.settings.stop_grace_seconds + _STOP_MARGIN_S):
-                    await self._note_end(await run.until_ended())
+        try:
+            if run is not None and was_alive:
+                await self._see_end(run)
+        finally:
+            await self._teller.close()
+
+    async def _see_end(self, run: Run) -> None:
+        """Wait until a command that was asked to end has."""
+        try:
+            async with asyncio.timeout(self._ctx.settings.stop_grace_seconds + _STOP_MARGIN_S):
+                await self._note_end(await run.until_ended())
+        except TimeoutError:
+            await self._means.give_up(f"it did not end monitor {self.monitor.name} in time")
+        except RunnerLost:
+            pass  # the next service ends the command before it does anything
+        finally:
             self._means.forget(run)
-        await self._teller.close()
 
     async def cancel(self) -> None:
         """Keep it no more; its command is asked to end."""

@@ -14,12 +14,15 @@ from typing import Final
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import ThrumError
 from thrum_monitor import frames
-from thrum_monitor.frames import Lines, Order, Show, Word
+from thrum_monitor.frames import Lines, Order, Ping, Pong, Show, Word
 
 _LONGEST_WORD: Final = 8 << 20
 _ANSWER_S: Final = 5.0
 MARGIN_S: Final = 3.0
 """How long the runner may take to end itself, after the grace of the commands."""
+BEAT_S: Final = 10.0
+BEATS: Final = 3
+"""After so many pings without a word it is taken for dead; one alone may be the daemon's own sleep."""
 
 
 class RunnerLost(ThrumError):
@@ -33,15 +36,25 @@ class Link:
         folder: where it keeps the last output of each monitor.
         grace_s: how long commands may take to end when the daemon does.
         hear: told every word but answers.
+        beat_s: how long between two pings.
     """
 
     def __init__(
-        self, ctx: PluginContext, folder: Path, *, grace_s: float, hear: Callable[[Word], None]
+        self,
+        ctx: PluginContext,
+        folder: Path,
+        *,
+        grace_s: float,
+        hear: Callable[[Word], None],
+        beat_s: float = BEAT_S,
     ) -> None:
         self._ctx = ctx
         self._folder = folder
         self._grace_s = grace_s
         self._hear = hear
+        self._beat_s = beat_s
+        self._words = 0
+        self._why = ""
         self._asks = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Lines]] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -77,9 +90,35 @@ class Link:
         Raises:
             RunnerLost: it is.
         """
+        beat = asyncio.create_task(self._beat(), name="monitor runner")
+        try:
+            await self._listen()
+        finally:
+            beat.cancel()
+
+    def give_up(self, why: str) -> None:
+        """Kill a runner that does nothing any more; `listen` raises RunnerLost with *why*."""
+        if self._process is not None and self._process.returncode is None:
+            self._why = why
+            self._process.kill()
+
+    async def _beat(self) -> None:
+        """Ask again and again whether it is there: one that is stopped, or stuck, does not end by itself."""
+        silent = 0
+        while silent < BEATS:
+            words = self._words
+            self.say(Ping())
+            await asyncio.sleep(self._beat_s)
+            silent = 0 if self._words != words else silent + 1
+        self.give_up(f"it gave no answer for {silent * self._beat_s:g} s")
+
+    async def _listen(self) -> None:
         assert self._process is not None and self._process.stdout is not None
         while line := await self._process.stdout.readline():
             word = frames.decode_word(line)
+            self._words += 1
+            if isinstance(word, Pong):
+                continue
             if isinstance(word, Lines):
                 answer = self._answers.pop(word.ask, None)
                 if answer is not None and not answer.done():
@@ -88,9 +127,8 @@ class Link:
                 self._hear(word)
         assert self._process.stderr is not None
         told = (await self._process.stderr.read()).decode(errors="replace").strip()
-        raise RunnerLost(
-            f"the process that runs the monitors ended: {told.rpartition(chr(10))[2] or 'no reason told'}"
-        )
+        why = self._why or told.rpartition(chr(10))[2] or "no reason told"
+        raise RunnerLost(f"the process that runs the monitors ended: {why}")
 
     async def output(self, monitor: str, limit: int) -> list[tuple[int, str]]:
         """The last lines of a monitor's output, oldest first.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from thrum_monitor import frames
-from thrum_monitor.frames import Ended, Forget, Go, Launch, Lines, Order, Show, Stop, Word
+from thrum_monitor.frames import Ended, Forget, Go, Launch, Lines, Order, Ping, Pong, Show, Stop, Word
 from thrum_monitor.matching import BadPattern
 from thrum_monitor.runner import ring
 from thrum_monitor.runner.child import NOT_STARTED
@@ -74,6 +74,8 @@ class Runner:
                 self._watches[run].stop(grace_s)
             case Show(ask=ask, monitor=monitor, limit=limit):
                 self._say(Lines(ask=ask, lines=self._ring(monitor).lines(limit)))
+            case Ping():
+                self._say(Pong())
             case Forget(monitor=monitor):
                 self._rings.pop(monitor, None)
                 self._place(monitor).unlink(missing_ok=True)
