@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from thrum_tmux.exec.job import Order, run
+from thrum_tmux.exec.job import Order, _Job, run
 from thrum_tmux.exec.server import ExecServer
 from thrum_tmux.exec.sessions import Sessions
 from thrum_tmux.exec.stream import Ended, Stream
@@ -162,6 +162,22 @@ def test_a_session_of_ones_own_keeps_its_shell(pool: Pool, tmp_path: Path) -> No
     sessions.destroy("mine")
     with pytest.raises(NotFound):
         pool.run("true", session="mine")
+
+
+def test_a_command_that_is_done_before_its_caller_looks_again(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    until = _Job._until
+
+    def slow(*given: object) -> None:
+        until(*given)  # type: ignore[arg-type]
+        deadline = time.monotonic() + 10
+        while list(tmp_path.glob("*/pane")) and time.monotonic() < deadline:
+            time.sleep(0.01)  # the runner takes it away as it ends
+
+    monkeypatch.setattr(_Job, "_until", slow)
+    assert pool.run("echo hi") == (b"hi\n", Ended(0, "done"))
 
 
 def test_nothing_is_left_behind(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from thrum_kernel.errors import UsageError
@@ -18,6 +18,8 @@ from thrum_tmux.server import Server
 
 CHUNK_BYTES: Final = 512
 """What one command types: a program that reads slowly still gets it whole."""
+JUDGED_CHUNKS: Final = 4
+"""So many of them are typed together where tmux judges the pane; with what pins it they are below 16 KiB."""
 PIECE_BYTES: Final = 8192
 """What one command puts into a buffer: a command of tmux is at most 16 KiB."""
 MOST_BYTES: Final = 1 << 20
@@ -118,8 +120,12 @@ class LivePane:
         plain = checked(text)
         if paste or "\n" in plain:
             return await self._paste(plain, only_if)
-        for chunk in chunks(plain, CHUNK_BYTES):
-            if not await self._judged(only_if, ("send-keys", "-t", self.id, "-l", "--", chunk)):
+        typing = [("send-keys", "-t", self.id, "-l", "--", chunk) for chunk in chunks(plain, CHUNK_BYTES)]
+        # What pins a pane holds no longer once the first piece shows, so a line is judged once, as far as one command
+        # can hold it.
+        together = JUDGED_CHUNKS if only_if else 1
+        for steps in _groups(typing, together):
+            if not await self._judged(only_if, *steps):
                 return False
         return True
 
@@ -136,13 +142,13 @@ class LivePane:
         await self._ask(("delete-buffer", "-b", buffer))
         return False
 
-    async def _judged(self, only_if: str, typing: Words) -> bool:
+    async def _judged(self, only_if: str, *typing: Words) -> bool:
         """Type if this is still the server we mean and *only_if* holds, both judged by tmux as it types."""
         same = (
             f"#{{&&:#{{==:#{{pid}},{self._identity.pid}}},#{{==:#{{start_time}},{self._identity.started}}}}}"
         )
         condition = f"#{{&&:{same},{only_if}}}" if only_if else same
-        done = words.line([typing, ("display-message", "-p", "typed")])
+        done = words.line([*typing, ("display-message", "-p", "typed")])
         (lines,) = await self._ask(("if-shell", "-F", "-t", self.id, condition, done))
         return lines == ("typed",)
 
@@ -190,6 +196,11 @@ def chunks(text: str, most_bytes: int) -> Iterator[str]:
         size += width
     if piece:
         yield "".join(piece)
+
+
+def _groups(commands: Sequence[Words], size: int) -> Iterator[Sequence[Words]]:
+    for start in range(0, len(commands), size):
+        yield commands[start : start + size]
 
 
 def _number(value: str) -> int:

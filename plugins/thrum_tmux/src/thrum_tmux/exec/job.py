@@ -101,19 +101,21 @@ class _Job:
         stream, nonce = self._stream, self._nonce
         pipe = self._folder / "pane"
         os.mkfifo(pipe, 0o600)
+        # By its name only now: a command that is done at once takes the folder with it.
+        handle = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         # Held open for writing until the first byte came: without a writer there is nothing to wait for.
-        handle = os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             self._server.ask("pipe-pane", "-O", "-t", self._pane.id, f"exec cat >{shlex.quote(str(pipe))}")
             sessions.type_line(name, f" {shlex.join(self._words(sessions, order, nonce, busy))}")
             self._until(handle, time.monotonic() + _START_S, write, lambda: stream.runner != 0)
-            os.close(handle)
-            handle = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            writer = _closed(writer)
             return self._finish(handle, order, write)
         except BaseException:
             self._stop()
             raise
         finally:
+            _closed(writer)
             os.close(handle)
 
     def _finish(self, handle: int, order: Order, write: Callable[[bytes], object]) -> Ended:
@@ -171,6 +173,13 @@ class _Job:
         file.touch(mode=0o600)
         file.write_text(json.dumps(values))
         return [sys.executable, "-IS", runner.__file__, str(file)]
+
+
+def _closed(handle: int) -> int:
+    """Close *handle* unless it is; gives what says that it is."""
+    if handle >= 0:
+        os.close(handle)
+    return -1
 
 
 @contextlib.contextmanager

@@ -29,7 +29,9 @@ _KEPT = (
     "__CF_USER_TEXT_ENCODING",
 )
 _SOCKET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_NOBODY = re.compile(r"no server running|error connecting|no sessions|no current|can't find|lost server")
+_NOBODY = re.compile(
+    r"no server running|error connecting|no sessions|no current|can't find|lost server|server exited"
+)
 
 
 class TmuxFailed(Refused):

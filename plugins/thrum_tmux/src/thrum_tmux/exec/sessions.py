@@ -76,8 +76,9 @@ class Sessions:
             Refused: another program has the pane.
         """
         pane = self.find(name)
-        if pane is None and name == self.pool:
-            self._make(name, cwd)
+        until = time.monotonic() + _SETTLE_S
+        while pane is None and name == self.pool and time.monotonic() < until:
+            self._make(name, cwd)  # again where the server was just ending, with its last session
             pane = self.find(name)
         if pane is None:
             raise self._missing(name)

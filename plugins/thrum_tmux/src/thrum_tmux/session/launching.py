@@ -15,9 +15,11 @@ from thrum_tmux.live_pane import LivePane
 from thrum_tmux.pane import Look
 from thrum_tmux.panes import Found
 from thrum_tmux.screen import patterns
-from thrum_tmux.screen.reading import read
+from thrum_tmux.screen.pins import pinned
+from thrum_tmux.screen.reading import Reading, read
 from thrum_tmux.session.checkouts import checkout
 from thrum_tmux.session.greeting import REMINDER, Greetings
+from thrum_tmux.session.greeting_marks import Greeting
 from thrum_tmux.session.records import Record
 from thrum_tmux.session.sessions import Sessions
 from thrum_tmux.session.shapes import LaunchParams, LaunchResult
@@ -60,9 +62,9 @@ class Launching:
         )
         preset = runtimes.preset_of(runtime, self._ctx.presets())
         async with self._sessions.panes.typing(pane.id):
-            await self._type(found, pane, preset, identity, cwd=cwd)
+            await self._type(found, pane, preset, identity, cwd=cwd, reminder=REMINDER)
             await self._check_begun(found, pane, preset)
-        await self._note(pane, preset, identity, reminder=REMINDER)
+        await self._note(found, pane, preset, identity, reminder=REMINDER)
         return LaunchResult(session=found.row.name, runtime=runtime)
 
     async def start(
@@ -87,21 +89,39 @@ class Launching:
             TmuxError, PaneMissing, ServerSilent: tmux cannot.
         """
         preset = runtimes.preset_of(runtime, self._ctx.presets())
-        await self._type(found, pane, preset, identity, cwd=cwd)
-        await self._note(pane, preset, identity, reminder=reminder)
+        await self._type(found, pane, preset, identity, cwd=cwd, reminder=reminder)
+        await self._note(found, pane, preset, identity, reminder=reminder)
 
     async def _type(
-        self, found: Found, pane: LivePane, preset: RuntimePreset, identity: Identity | None, *, cwd: Path
+        self,
+        found: Found,
+        pane: LivePane,
+        preset: RuntimePreset,
+        identity: Identity | None,
+        *,
+        cwd: Path,
+        reminder: str,
     ) -> None:
         await self._check_free(found, pane)
         await self._keep(found, pane, identity, cwd=cwd, runtime=preset.name)
         command = runtimes.command_of(preset)
         if command:
-            await pane.type(command)
+            free = await self._check_free(found, pane)  # once more, for noting all that took a while
+            greeting = _greeting(preset, identity, reminder) if identity is not None else None
+            await self._ctx.shared(Greetings).expect(found, pane.id, greeting)
+            if not await pane.type(command, only_if=free):
+                await self._ctx.shared(Greetings).expect(found, pane.id, None)
+                raise self._refused(found, "somebody is at work there")
             await pane.key("Enter")
 
     async def _note(
-        self, pane: LivePane, preset: RuntimePreset, identity: Identity | None, *, reminder: str
+        self,
+        found: Found,
+        pane: LivePane,
+        preset: RuntimePreset,
+        identity: Identity | None,
+        *,
+        reminder: str,
     ) -> None:
         """Who lives there has that runtime now, and is told who it is when it can be told."""
         if identity is None:
@@ -114,7 +134,7 @@ class Launching:
             runtime=preset.name,
         )
         if runtimes.command_of(preset):
-            self._ctx.shared(Greetings).greet(pane, preset, identity, reminder=reminder)
+            self._ctx.shared(Greetings).greet(found, pane, identity, _greeting(preset, identity, reminder))
 
     # --- where -------------------------------------------------------------------------------------------------------
 
@@ -183,29 +203,39 @@ class Launching:
             hint="create a session for one of them: thrum tmux create NAME --cwd PATH --name AGENT …",
         )
 
-    async def _check_free(self, found: Found, pane: LivePane) -> None:
+    async def _check_free(self, found: Found, pane: LivePane) -> str:
         """Only a shell may be given a command, and only one in which nobody scrolls or types along.
 
         A shell that has only just been started has its terminal a moment later.
 
+        Returns:
+            What tmux is to find as it takes the command.
+
         Raises:
             Refused: it is something else.
         """
-        reason = await self._taken(pane)
-        for _ in range(int(STARTING_S / LOOK_S)):
+        for number in range(int(STARTING_S / LOOK_S) + 1):
+            if number:
+                await asyncio.sleep(LOOK_S)
+            look = await pane.look()
+            reading = self._reading(look)
+            reason = await self._taken(look, reading)
             if not reason:
-                return
-            await asyncio.sleep(LOOK_S)
-            reason = await self._taken(pane)
-        if reason:
-            raise Refused(
-                f'nothing can be launched in session "{found.row.name}": {reason}',
-                hint=f"see for yourself: thrum tmux connect {found.row.name}",
-            )
+                return pinned(look, reading)
+        raise self._refused(found, reason)
 
-    async def _taken(self, pane: LivePane) -> str:
+    def _refused(self, found: Found, reason: str) -> Refused:
+        return Refused(
+            f'nothing can be launched in session "{found.row.name}": {reason}',
+            hint=f"see for yourself: thrum tmux connect {found.row.name}",
+        )
+
+    def _reading(self, look: Look) -> Reading:
+        shell = runtimes.preset_of(runtimes.SHELL, self._ctx.presets())
+        return read(look.lines, look.cursor, patterns.of(shell), columns=look.size[0])
+
+    async def _taken(self, look: Look, reading: Reading) -> str:
         """Why a pane cannot be given a command now; empty when it can."""
-        look = await pane.look()
         if look.dead:
             return "its program ended"
         if (running := await self._running(look)) != runtimes.SHELL:
@@ -214,9 +244,7 @@ class Launching:
             return "somebody scrolls there"
         if look.synchronized:
             return "what is typed there goes to other panes too"
-        shell = runtimes.preset_of(runtimes.SHELL, self._ctx.presets())
-        draft = read(look.lines, look.cursor, patterns.of(shell), columns=look.size[0]).text
-        return f"somebody began to type: {draft[:60]}" if draft else ""
+        return f"somebody began to type: {reading.text[:60]}" if reading.text else ""
 
     async def _check_begun(self, found: Found, pane: LivePane, preset: RuntimePreset) -> None:
         """A shell that has its terminal back says why it could not start what it was given.
@@ -232,6 +260,7 @@ class Launching:
             if await self._running(look) != runtimes.SHELL:
                 return
             await asyncio.sleep(LOOK_S)
+        await self._ctx.shared(Greetings).expect(found, pane.id, None)
         said = next((line.strip() for line in reversed(look.lines[: look.cursor[1]]) if line.strip()), "")
         raise TmuxError(
             f'"{command}" ended at once in session "{found.row.name}": {said}',
@@ -267,3 +296,7 @@ class Launching:
             runtime=runtime,
         )
         await self._sessions.adopt(found, row, agent=agent, record=record)
+
+
+def _greeting(preset: RuntimePreset, identity: Identity, reminder: str) -> Greeting:
+    return Greeting(agent=identity.name, runtime=preset.name, reminder=reminder)
