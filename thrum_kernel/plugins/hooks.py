@@ -213,7 +213,8 @@ class Hooks:
     def _note(self, bound: Bound, failure: HookFailed) -> None:
         bound.failures += 1
         plugin = bound.plugin
-        plugin.troubles[bound.hook] = str(failure)
+        if not bound.off:  # else it was under way when it was switched off, and that is what has to be told
+            plugin.troubles[bound.hook] = str(failure)
         level = logging.ERROR if bound.failures == 1 else logging.DEBUG
         _log.log(level, "plugin %s: %s failed: %s", plugin.label, bound.hook, failure)
         if bound.failures >= FAILURES:
