@@ -188,6 +188,15 @@ def test_a_worktree_whose_folder_was_deleted_is_made_again(site: Site) -> None:
     assert tree.git("status", "--porcelain") == ""
 
 
+def test_what_was_added_in_a_folder_that_was_deleted_is_not_dropped(site: Site) -> None:
+    tree = site.worktree("a")
+    (tree.path / "new").write_text("work\n")
+    tree.git("add", "new")
+    shutil.rmtree(tree.path)
+
+    assert "has 1 file added and not committed (new)" in refused(site, "a")
+
+
 def test_commits_that_only_a_deleted_folders_record_leads_to_are_not_dropped(site: Site) -> None:
     tree = site.worktree("a", "--detach")
     commit(tree, "one")

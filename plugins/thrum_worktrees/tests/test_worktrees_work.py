@@ -338,3 +338,11 @@ def test_another_worktree_inside_keeps_it(site: Site) -> None:
     shutil.rmtree(inner)
     site.repo.git("worktree", "prune")
     work.check_alone(site.ground.git, site.record(tree.path))
+
+
+def test_what_was_added_is_work_also_when_the_folder_is_gone(site: Site) -> None:
+    tree = site.worktree("a")
+    staged(tree)
+    shutil.rmtree(tree.path)
+
+    assert lost(site, tree) == {"staged": ("README.md",)}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from thrum_kernel.api_commands import Outcome, Pending, Run, run_of
+from thrum_worktrees.git import one_line
 from thrum_worktrees.naming import usual_branch
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The worktree's name.")]
@@ -131,7 +132,7 @@ def _gone(run: Run, gone: dict[str, Any]) -> Outcome:
     for lost in gone.get("thrown_away", ()):
         run.out.line(f"Thrown away: {lost['what']}")
         for item in lost["items"]:
-            run.out.line(f"  {item}")
+            run.out.line(f"  {one_line(item)}")
     for note in gone.get("notes", ()):
         run.out.warn(note)
     run.out.line(f"✓ Worktree {gone['name']} removed")

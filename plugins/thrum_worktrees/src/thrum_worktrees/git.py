@@ -201,10 +201,13 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def shown(text: str) -> str:
-    """*text*, e.g. a path, as it can be told in one line: what is no UTF-8 in it is replaced, what cannot be printed
-    (a line break, what steers a terminal) is written as an escape."""
-    told = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in told)
+    """*text*, e.g. a path, as it can be told: what is no UTF-8 in it is replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def one_line(text: str) -> str:
+    """*text*, as it can be printed: a line break, or what steers a terminal, is written as an escape."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def failed(command: str, answer: Answer) -> GitFailed:

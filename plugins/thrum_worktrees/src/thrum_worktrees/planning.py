@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thrum_kernel.errors import Refused
-from thrum_worktrees import branches
+from thrum_worktrees import branches, work
 from thrum_worktrees.git import Git
 from thrum_worktrees.places import Ground, check_outside
 from thrum_worktrees.records import Record, checked_out, head_of, record_of
@@ -164,6 +164,12 @@ def _check_gone(git: Git, record: Record) -> None:
             f"the folder {path} is gone, but git's record of it leads to "
             f"{lost.count} commit{'' if lost.count == 1 else 's'} that nothing else does ({lost.newest})",
             hint=f"keep them: git branch NAME {lost.newest.partition(' ')[0]}; then: git worktree prune",
+        )
+    staged = work.staged(git, record)
+    if staged:
+        raise Refused(
+            f"the folder {path} is gone, but git's record of it has {work.told(staged)}",
+            hint=f"bring the folder back, or throw it away: thrum worktree teardown {path.name} --force",
         )
 
 

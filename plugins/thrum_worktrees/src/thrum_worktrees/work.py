@@ -16,7 +16,7 @@ from typing import Final
 
 from thrum_kernel.errors import Refused
 from thrum_worktrees import branches
-from thrum_worktrees.git import Git, failed, shown
+from thrum_worktrees.git import Git, failed, one_line, shown
 from thrum_worktrees.records import Record, head_of, records
 
 IsOurs = Callable[[str], bool]
@@ -39,8 +39,8 @@ class Loss:
     """Something that would be gone.
 
     Attributes:
-        kind: ``changed``, ``untracked``, ``hidden``, ``missing``, ``operation``, ``commits``, ``branch`` or
-            ``submodule``.
+        kind: ``changed``, ``untracked``, ``hidden``, ``missing``, ``staged``, ``operation``, ``commits``, ``branch``
+            or ``submodule``.
         what: in a few words, without the items.
         items: paths, or commits with their first lines.
     """
@@ -53,7 +53,7 @@ class Loss:
         if not self.items:
             return self.what
         more = len(self.items) - _SHOWN
-        shown = ", ".join(self.items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        shown = ", ".join(map(one_line, self.items[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
         return f"{self.what} ({shown})"
 
 
@@ -71,14 +71,32 @@ def losses(git: Git, record: Record, tree: Path, *, is_ours: IsOurs, branch_goes
     if tree.exists():
         found += _of_files(git, record, tree, is_ours)
         found += _hidden(git, record, tree)
-    elif not tree.parent.exists():
-        found.append(Loss("missing", f"nobody can look into it: {tree.parent} is not there (a disk?)"))
+    else:
+        if not tree.parent.exists():
+            found.append(Loss("missing", f"nobody can look into it: {tree.parent} is not there (a disk?)"))
+        found += staged(git, record)
     found += [
         Loss("operation", text) for name, text in _OPERATIONS.items() if (record.folder / name).exists()
     ]
     found += _of_commits(git, record, branch_goes=branch_goes)
     found += _of_submodules(git, record)
     return found
+
+
+def staged(git: Git, record: Record) -> list[Loss]:
+    """What was added to the index and never committed: of a worktree whose folder is gone, git still has it.
+
+    Raises:
+        GitFailed: git cannot tell.
+    """
+    has_commit = bool(head_of(git, record.folder).commit)
+    if not has_commit or not (record.folder / "index").exists():
+        return []
+    answer = git.look("diff-index", "--cached", "-z", "--name-only", "HEAD", "--", record=record.folder)
+    if not answer.ok:
+        raise failed("diff-index", answer)
+    paths = tuple(shown(path) for path in answer.fields)
+    return [Loss("staged", _counted(len(paths), "file") + " added and not committed", paths)] if paths else []
 
 
 def check_alone(git: Git, record: Record) -> None:
