@@ -10,12 +10,14 @@ import socket
 import sqlite3
 import stat
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from briefing_plugin import Site
+from briefing_project import Kept
 
 from thrum_kernel.api import Check, Finding
 from thrum_kernel.briefing.checkups import KERNEL, machine, people, project, travel
@@ -25,7 +27,8 @@ from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.paths import Paths, find
 from thrum_kernel.settings.core import Sync
 from thrum_kernel.settings.document import SettingsFile
-from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.spawner import Spawner
 
 
 def findings(cli: Cli, *words: str) -> list[dict[str, str]]:
@@ -43,13 +46,57 @@ def only(cli: Cli, subject: str, *words: str) -> dict[str, str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def kept(
+    tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner, kernel_alone: dict[str, str]
+) -> Kept:
+    """An initialised project with alice in it, who said something that is published; its daemon was stopped."""
+    folder = tmp_path_factory.mktemp("doctor")
+    kept = Kept.make(folder, {**clean_environment(folder), **kernel_alone})
+    cli = Cli(thrum_spawner, kept.repo.path, kept.repo.env)
+    cli("init", "--non-interactive")
+    try:
+        cli("quickstart", "alice", "--role", "implementer", "--module", "auth")
+        cli("send", "hello", "--to", "@everyone")
+        cli("sync", "force")
+    finally:
+        stop_daemon(cli)
+    kept.keep("stopped")
+    return kept
+
+
 @pytest.fixture
-def stopped(daemon: Cli) -> Cli:
-    """An initialised project with alice in it, whose daemon was stopped."""
-    daemon("quickstart", "alice", "--role", "implementer", "--module", "auth")
-    daemon("send", "hello", "--to", "@everyone")
-    daemon("daemon", "stop")
-    return daemon
+def repo(kept: Kept) -> Repo:
+    """The project of `kept`, as it was."""
+    kept.restore("stopped")
+    return kept.repo
+
+
+@pytest.fixture
+def stopped(cli: Cli) -> Cli:
+    """Typed in it."""
+    return cli
+
+
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner, kernel_alone: dict[str, str]
+) -> Iterator[Repo]:
+    """Another project with alice in it, whose daemon runs; for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("running")
+    (folder / "home").mkdir()
+    repo = Repo.make(folder / "project", {**clean_environment(folder / "home"), **kernel_alone})
+    cli = Cli(thrum_spawner, repo.path, repo.env)
+    cli("init", "--non-interactive")
+    cli("quickstart", "alice", "--role", "implementer", "--module", "auth")
+    yield repo
+    stop_daemon(cli)
+
+
+@pytest.fixture
+def daemon(running: Repo, thrum_spawner: Spawner) -> Cli:
+    """Typed in that one."""
+    return Cli(thrum_spawner, running.path, running.env)
 
 
 # --- the frame -------------------------------------------------------------------------------------------------------
@@ -116,24 +163,22 @@ def test_every_check_of_the_kernel_says_nothing_or_its_subject_where_there_is_no
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
-def test_all_is_well_with_a_daemon_and_without(daemon: Cli) -> None:
-    daemon("quickstart", "alice", "--role", "implementer", "--module", "auth")
-    for state in ("running", "stopped"):
-        ran = daemon.run("doctor", "--json")
-        told = json.loads(ran.out)
-        assert (ran.status, told["ok"], told["errors"]) == (0, True, 0), told
-        subjects = {each["subject"] for each in told["findings"]}
-        assert subjects >= {
-            "git", "tmux", "python", "disk", "clock", "paths", "permissions", "config", "identities",
-            "log", "quarantine", "tables", "sync", "exposure", "secrets", "budget", "worktrees", "daemon", "socket",
-            "gitignore", "plugins",
-        }  # fmt: skip
-        if state == "running":
-            daemon("daemon", "stop")
+@pytest.mark.parametrize("where", ["daemon", "stopped"])
+def test_all_is_well_with_a_daemon_and_without(request: pytest.FixtureRequest, where: str) -> None:
+    ran = request.getfixturevalue(where).run("doctor", "--json")
+    told = json.loads(ran.out)
+    assert (ran.status, told["ok"], told["errors"]) == (0, True, 0), told
+    subjects = {each["subject"] for each in told["findings"]}
+    assert subjects >= {
+        "git", "tmux", "python", "disk", "clock", "paths", "permissions", "config", "identities",
+        "log", "quarantine", "tables", "sync", "exposure", "secrets", "budget", "worktrees", "daemon", "socket",
+        "gitignore", "plugins",
+    }  # fmt: skip
 
 
-def test_outside_a_project_it_says_what_to_do_and_fails(cli: Cli) -> None:
-    ran = cli.run("doctor")
+def test_outside_a_project_it_says_what_to_do_and_fails(cli: Cli, tmp_path: Path) -> None:
+    bare = Repo.make(tmp_path / "bare", dict(cli.env))
+    ran = cli.at(bare.path).run("doctor")
     assert ran.status == 1
     assert "→ thrum init" in ran.out
     assert ran.out.endswith("1 error\n") or "1 error, " in ran.out
@@ -199,7 +244,7 @@ def test_fix_clears_away_what_a_daemon_that_is_gone_left(stopped: Cli, repo: Rep
     assert not (var / "thrum.sock").exists() and not (var / "thrum.pid").exists()
 
 
-def test_fix_never_touches_the_socket_of_a_daemon_that_runs(daemon: Cli, repo: Repo) -> None:
+def test_fix_never_touches_the_socket_of_a_daemon_that_runs(daemon: Cli) -> None:
     assert only(daemon, "socket", "--fix")["level"] == "ok"
     assert daemon.json("daemon", "status")["running"] is True
 
@@ -212,7 +257,9 @@ def test_fix_adds_the_lines_that_git_lacks_where_ours_are(stopped: Cli, repo: Re
     assert text.startswith("*.pyc\n.thrum/\n") and "scripts/thrum-startup.sh" in text
 
 
-def test_fix_adds_nothing_to_gitignore_after_a_stealthy_init(cli: Cli, repo: Repo) -> None:
+def test_fix_adds_nothing_to_gitignore_after_a_stealthy_init(cli: Cli, tmp_path: Path) -> None:
+    repo = Repo.make(tmp_path / "project", dict(cli.env))
+    cli = cli.at(repo.path)
     cli("init", "--stealth", "--no-daemon")
     assert only(cli, "gitignore")["level"] == "ok"
     exclude = repo.path / ".git" / "info" / "exclude"
@@ -221,15 +268,14 @@ def test_fix_adds_nothing_to_gitignore_after_a_stealthy_init(cli: Cli, repo: Rep
     assert not (repo.path / ".gitignore").exists()
 
 
-def test_fix_writes_a_lost_folder_back(daemon: Cli, repo: Repo) -> None:
-    daemon("quickstart", "alice", "--role", "implementer", "--module", "auth")
-    daemon("daemon", "restart")  # a start copies what there is
-    daemon("daemon", "stop")
+def test_fix_writes_a_lost_folder_back(stopped: Cli, repo: Repo) -> None:
+    stopped("daemon", "start")  # copies what there is
+    stop_daemon(stopped)
     before = (repo.path / ".thrum" / "config.json").read_bytes()
     shutil.rmtree(repo.path / ".thrum")
-    found = about(findings(daemon), "paths")
+    found = about(findings(stopped), "paths")
     assert found[1]["level"] == "error" and found[1]["remedy"] == "thrum doctor --fix"
-    told = json.loads(daemon.run("doctor", "--fix", "--json").out)
+    told = json.loads(stopped.run("doctor", "--fix", "--json").out)
     assert any("wrote back" in text for text in told["fixed"]), told
     assert (repo.path / ".thrum" / "config.json").read_bytes() == before
     identity = json.loads((repo.path / ".thrum" / "identities" / "alice.json").read_bytes())
@@ -257,14 +303,10 @@ def test_a_redirect_that_leads_elsewhere_is_told(stopped: Cli, repo: Repo, tmp_p
     assert (found["level"], "thrum setup" in found["remedy"]) == ("error", True)
 
 
-def test_a_damaged_log_is_told_by_file_also_with_no_daemon(daemon: Cli, repo: Repo) -> None:
-    daemon("quickstart", "alice", "--role", "implementer", "--module", "auth")
-    daemon("send", "hello", "--to", "@everyone")
-    daemon("sync", "force")
-    daemon("daemon", "stop")
+def test_a_damaged_log_is_told_by_file_also_with_no_daemon(stopped: Cli, repo: Repo) -> None:
     (victim, *_) = sorted((repo.path / ".git" / "thrum-sync" / "a-sync" / "messages").rglob("*.jsonl"))
     victim.write_bytes(victim.read_bytes().replace(b"hello", b"HELLO"))
-    found = about(findings(daemon), "log")
+    found = about(findings(stopped), "log")
     assert found[0]["level"] == "error" and victim.name in found[0]["text"]
     assert found[0]["remedy"] == "thrum log verify"
 
@@ -295,7 +337,6 @@ def test_a_plugin_that_failed_is_named_with_a_check_of_another_that_works(plugge
         "    def boom(ctx): raise RuntimeError('boom')\n"
         "    return [Check(subject='good', look=look, fix=lambda ctx, finding: 'done'), Check(subject='boom', look=boom)]\n",
     )
-    plugged("init", "--no-daemon")
     found = findings(plugged)
     assert about(found, "good") == [
         {"subject": "good", "level": "warning", "text": "good", "remedy": "thrum good"}
@@ -311,7 +352,6 @@ def test_a_damaged_configuration_is_told_in_one_value_also_where_plugins_must_no
     plugged: Cli, site: Site, repo: Repo
 ) -> None:
     site.install("bad", "raise RuntimeError('at import')\n")
-    plugged("init", "--no-daemon")
     (repo.path / ".thrum" / "config.json").write_text('{ "daemon": ')
     done = plugged.at(repo.path, THRUM_PLUGINS_STRICT="1").run("doctor", "--json")
     found = json.loads(done.out)["findings"]
@@ -410,7 +450,7 @@ def test_without_fix_nothing_is_touched(stopped: Cli, repo: Repo) -> None:
     assert stat.S_IMODE((repo.path / ".thrum" / "var").stat().st_mode) == 0o755
 
 
-def test_a_daemon_of_another_version_or_in_trouble_is_told(daemon: Cli, repo: Repo) -> None:
+def test_a_daemon_of_another_version_or_in_trouble_is_told(running: Repo) -> None:
     said = {
         "version": "0.0.1+x",
         "warnings": ["the clock ran back"],
@@ -419,20 +459,20 @@ def test_a_daemon_of_another_version_or_in_trouble_is_told(daemon: Cli, repo: Re
             {"name": "fine", "state": "running"},
         ],
     }
-    found = checkups.daemon(ground(repo, ask=lambda method, **params: said))
+    found = checkups.daemon(ground(running, ask=lambda method, **params: said))
     assert [(each.level, each.text.partition(",")[0], each.remedy) for each in found] == [
         ("warning", "runs version 0.0.1", "thrum daemon restart"),
         ("warning", "the clock ran back", "thrum daemon status"),
         ("warning", "service acme failed: boom", "thrum daemon logs"),
     ]
-    (mute,) = checkups.daemon(ground(repo))  # nobody answers
+    (mute,) = checkups.daemon(ground(running))  # nobody answers
     assert (mute.level, mute.remedy) == ("error", "thrum daemon restart")
 
 
-def test_a_socket_nobody_answers_on_while_the_daemon_lives_is_an_error(daemon: Cli, repo: Repo) -> None:
-    (repo.path / ".thrum" / "var" / "thrum.sock").rename(repo.path / ".thrum" / "var" / "away.sock")
-    (found,) = checkups.socket(ground(repo))
-    (repo.path / ".thrum" / "var" / "away.sock").rename(repo.path / ".thrum" / "var" / "thrum.sock")
+def test_a_socket_nobody_answers_on_while_the_daemon_lives_is_an_error(running: Repo) -> None:
+    (running.path / ".thrum" / "var" / "thrum.sock").rename(running.path / ".thrum" / "var" / "away.sock")
+    (found,) = checkups.socket(ground(running))
+    (running.path / ".thrum" / "var" / "away.sock").rename(running.path / ".thrum" / "var" / "thrum.sock")
     assert (found.level, found.remedy) == ("error", "thrum daemon restart")
 
 
