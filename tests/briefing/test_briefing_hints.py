@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 from briefing_plugin import Site
+from briefing_project import Kept
 
 import thrum_kernel
 from thrum_kernel.api import Caller, Moment
 from thrum_kernel.briefing.hints import CODES, Hints, stale_recipients
 from thrum_kernel.briefing.hooks import NoHooks
-from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.spawner import Spawner
 
 ACME = """
     OPTION = HintOption(label="go", cmd="thrum inbox", note="safe")
@@ -74,15 +76,50 @@ GUARD = """
 """
 
 
+@pytest.fixture(scope="module")
+def kept(
+    tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner, kernel_alone: dict[str, str]
+) -> Kept:
+    """A repository as new, initialised with nobody in it, and with alice."""
+    folder = tmp_path_factory.mktemp("hints")
+    kept = Kept.make(folder, {**clean_environment(folder), **kernel_alone})
+    cli = Cli(thrum_spawner, kept.repo.path, kept.repo.env)
+    cli("init", "--non-interactive", "--no-daemon")
+    kept.keep("nobody")
+    try:
+        cli("quickstart", "alice", "--role", "implementer", "--module", "auth")
+    finally:
+        stop_daemon(cli)
+    kept.keep("alice")
+    return kept
+
+
 @pytest.fixture
-def alice(daemon: Cli) -> Cli:
-    daemon("quickstart", "alice", "--role", "implementer", "--module", "auth")
-    return daemon
+def repo(kept: Kept) -> Repo:
+    """A repository as new."""
+    kept.restore("fresh")
+    return kept.repo
+
+
+@pytest.fixture
+def daemon(kept: Kept, cli: Cli) -> Cli:
+    """A project with nobody in it, whose daemon runs."""
+    kept.restore("nobody")
+    cli("daemon", "start")
+    return cli
+
+
+@pytest.fixture
+def alice(kept: Kept, cli: Cli) -> Cli:
+    """A project with alice in it, whose daemon runs."""
+    kept.restore("alice")
+    cli("daemon", "start")
+    return cli
 
 
 def make_old(repo: Repo, cli: Cli, identity: Path, name: str) -> None:
     """Have an agent be last heard of years ago, while nobody looks."""
-    cli("daemon", "stop")
+    stop_daemon(cli)
     told = json.loads(identity.read_bytes())
     identity.write_text(json.dumps({**told, "updated_at": "2020-01-01T00:00:00.000000Z"}))
     with closing(sqlite3.connect(repo.main / ".git" / "thrum-sync" / "local.db")) as db, db:
@@ -193,10 +230,12 @@ def test_without_anybody_nothing_is_asked() -> None:
 # --- plugins ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_command_in_the_daemon_is_asked_about_before_and_after(plugged: Cli, site: Site) -> None:
+def test_a_command_in_the_daemon_is_asked_about_before_and_after(
+    kept: Kept, plugged: Cli, site: Site
+) -> None:
     site.install("acme", ACME)
-    plugged("init", "--non-interactive")
-    plugged("quickstart", "alice", "--role", "implementer", "--module", "auth")
+    kept.restore("alice")
+    plugged("daemon", "start")
     ran = plugged.run("status")
     assert ran.err == "\n  info [acme.after]: done\n    go: thrum inbox    (safe)\n"
     assert plugged.json("status")["hints"] == [
@@ -210,11 +249,11 @@ def test_a_command_in_the_daemon_is_asked_about_before_and_after(plugged: Cli, s
 
 
 def test_a_warning_before_stops_the_command_and_cannot_be_forced_unless_it_says_so(
-    plugged: Cli, site: Site
+    kept: Kept, plugged: Cli, site: Site
 ) -> None:
     site.install("acme", ACME)
-    plugged("init", "--non-interactive")
-    plugged("quickstart", "alice", "--role", "implementer", "--module", "auth")
+    kept.restore("alice")
+    plugged("daemon", "start")
     ran = plugged.run("team", "--host", "stop")
     assert (ran.status, ran.out) == (1, "")
     assert ran.err == (
@@ -232,14 +271,15 @@ def test_a_warning_before_stops_the_command_and_cannot_be_forced_unless_it_says_
 
 
 def test_a_command_in_process_is_asked_about_and_force_gets_past_what_allows_it(
-    plugged: Cli, site: Site
+    kept: Kept, plugged: Cli, site: Site
 ) -> None:
     site.install(
         "mine",
         MINE,
         manifest="hints=('mine go',), commands=(PluginCommand(words=('mine', 'go'), target='mine_plugin:go', help='Go'),)",
     )
-    plugged("init", "--non-interactive")
+    kept.restore("nobody")
+    plugged("daemon", "start")
     ran = plugged.run("mine", "go")
     assert (ran.status, ran.out) == (1, "")
     assert "Hint: --force gets past it" in ran.err
@@ -249,9 +289,12 @@ def test_a_command_in_process_is_asked_about_and_force_gets_past_what_allows_it(
     assert "mine." not in plugged.run("status").err  # the manifest names the only command it has hints for
 
 
-def test_a_plugin_that_breaks_over_hints_costs_nobody_his_command(plugged: Cli, site: Site) -> None:
+def test_a_plugin_that_breaks_over_hints_costs_nobody_his_command(
+    kept: Kept, plugged: Cli, site: Site
+) -> None:
     site.install("bad", "@hookimpl\nasync def thrum_hints(ctx, moment):\n    raise RuntimeError('no')\n")
-    plugged("init", "--non-interactive")
+    kept.restore("nobody")
+    plugged("daemon", "start")
     assert plugged.run("version").status == 0
     assert plugged.run("status").status == 0
 
@@ -281,24 +324,23 @@ def test_commands_that_need_no_daemon_are_asked_about_where_one_runs(plugged: Cl
         assert "hints" not in program.at(plugged.cwd, THRUM_NO_HINTS="1").json("version")
 
 
-@pytest.mark.parametrize("is_inside", [True, False], ids=["in the daemon", "in process"])
-def test_a_warning_is_a_line_for_people_and_a_hint_in_json(plugged: Cli, site: Site, is_inside: bool) -> None:
+def test_a_warning_is_a_line_for_people_and_a_hint_in_json(kept: Kept, plugged: Cli, site: Site) -> None:
     site.install("acme", GUARD)
-    plugged("init", "--non-interactive")
-    plugged("quickstart", "alice", "--role", "implementer", "--module", "auth")
-    cli = plugged if is_inside else plugged.in_process()
-    assert cli.run("prime").err == 'Warning: identity guard "acme" fired: careful\n'
-    ran = cli.run("prime", "--json")
-    assert ran.err == ""
-    (hint,) = json.loads(ran.out)["hints"]
-    assert hint == {
-        "code": "runtime.warn",
-        "severity": "warn",
-        "message": 'identity guard "acme" fired: careful',
-        "options": [],
-    }
-    silent = cli.at(plugged.cwd, THRUM_NO_HINTS="1").run("prime", "--json")
-    assert "hints" not in json.loads(silent.out)
-    assert silent.err.startswith(
-        "Warning: identity guard"
-    )  # hints are not wanted; what is wrong is still told
+    kept.restore("alice")
+    plugged("daemon", "start")
+    for cli in (plugged, plugged.in_process()):
+        assert cli.run("prime").err == 'Warning: identity guard "acme" fired: careful\n'
+        ran = cli.run("prime", "--json")
+        assert ran.err == ""
+        (hint,) = json.loads(ran.out)["hints"]
+        assert hint == {
+            "code": "runtime.warn",
+            "severity": "warn",
+            "message": 'identity guard "acme" fired: careful',
+            "options": [],
+        }
+        silent = cli.at(plugged.cwd, THRUM_NO_HINTS="1").run("prime", "--json")
+        assert "hints" not in json.loads(silent.out)
+        assert silent.err.startswith(
+            "Warning: identity guard"
+        )  # hints are not wanted; what is wrong is still told

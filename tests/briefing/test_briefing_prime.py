@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from briefing_plugin import Site
+from briefing_project import Kept
 
 from thrum_kernel import templates
 from thrum_kernel.briefing import commands, terminal, text, wording
@@ -31,7 +32,8 @@ from thrum_kernel.briefing.model import (
 from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.cli.command import Group
 from thrum_kernel.context.preamble import DEFAULT_PREAMBLE, compose
-from thrum_kernel.testing.harness import Cli, Repo, request
+from thrum_kernel.testing.harness import Cli, Repo, clean_environment, request, stop_daemon
+from thrum_kernel.testing.spawner import Spawner
 
 STATE = """\
 # Project
@@ -54,10 +56,45 @@ One each.
 """
 
 
+@pytest.fixture(scope="module")
+def kept(
+    tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner, kernel_alone: dict[str, str]
+) -> Kept:
+    """A repository as new, initialised with nobody in it, and with alice."""
+    folder = tmp_path_factory.mktemp("prime")
+    kept = Kept.make(folder, {**clean_environment(folder), **kernel_alone})
+    cli = Cli(thrum_spawner, kept.repo.path, kept.repo.env)
+    cli("init", "--non-interactive", "--no-daemon")
+    kept.keep("nobody")
+    try:
+        cli("quickstart", "alice", "--role", "implementer", "--module", "auth", "--intent", "Login")
+    finally:
+        stop_daemon(cli)
+    kept.keep("alice")
+    return kept
+
+
 @pytest.fixture
-def alice(daemon: Cli) -> Cli:
-    daemon("quickstart", "alice", "--role", "implementer", "--module", "auth", "--intent", "Login")
-    return daemon
+def repo(kept: Kept) -> Repo:
+    """A repository as new."""
+    kept.restore("fresh")
+    return kept.repo
+
+
+@pytest.fixture
+def daemon(kept: Kept, cli: Cli) -> Cli:
+    """A project with nobody in it, whose daemon runs."""
+    kept.restore("nobody")
+    cli("daemon", "start")
+    return cli
+
+
+@pytest.fixture
+def alice(kept: Kept, cli: Cli) -> Cli:
+    """A project with alice in it, whose daemon runs."""
+    kept.restore("alice")
+    cli("daemon", "start")
+    return cli
 
 
 @pytest.fixture
@@ -153,14 +190,14 @@ def test_where_there_is_nothing_it_says_one_line_and_is_no_failure(alice: Cli, t
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     assert alice.at(elsewhere)("prime") == line
-    alice("daemon", "stop")
+    stop_daemon(alice)
     assert alice("prime") == line
     assert json.loads(alice("prime", "--json"))["initialized"] is False
     assert alice.json("daemon", "status") == {"running": False, "status": "stopped"}
 
 
 def test_a_daemon_that_was_not_stopped_is_started(alice: Cli, repo: Repo) -> None:
-    alice("daemon", "stop")
+    stop_daemon(alice)
     (repo.path / ".thrum" / "var" / "stopped").unlink()
     assert "Agent: @alice (implementer)" in alice("prime")
 

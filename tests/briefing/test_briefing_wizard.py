@@ -13,13 +13,15 @@ from typing import Any
 
 import psutil
 import pytest
+from briefing_project import Kept
 from briefing_terminal import OnTerminal
 
 from thrum_kernel.api import InitStep, Question
 from thrum_kernel.briefing.wizard import Wizard
 from thrum_kernel.cli.commands.init_steps import install_tmux
 from thrum_kernel.errors import UsageError
-from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.harness import Cli, Repo, clean_environment
+from thrum_kernel.testing.spawner import Spawner
 
 PROMPTS = (
     "Agent name [coord_project]: ",
@@ -53,6 +55,33 @@ def thrum_init_steps(ctx):
                InitOption(name="roles", help="Which roles."))
     return [InitStep(name="acme", order=order, run=stop, options=options, questions=ask)]
 """
+
+
+@pytest.fixture(scope="module")
+def kept(
+    tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner, kernel_alone: dict[str, str]
+) -> Kept:
+    """A repository as new, initialised, and both with files that git reads and init adds lines to."""
+    folder = tmp_path_factory.mktemp("wizard")
+    kept = Kept.make(folder, {**clean_environment(folder), **kernel_alone})
+    repo = kept.repo
+    init = Cli(thrum_spawner, repo.path, repo.env)
+    init("init", "--no-daemon")
+    kept.keep("initialised")
+    kept.restore("fresh")
+    (repo.path / ".gitignore").write_bytes(b"*.pyc\r\nno newline at the end")
+    (repo.path / ".git" / "info" / "exclude").write_bytes(b"# mine\r\n*.swp")
+    kept.keep("untidy")
+    init("init", "--no-daemon")
+    kept.keep("untidy, initialised")
+    return kept
+
+
+@pytest.fixture
+def repo(kept: Kept) -> Repo:
+    """A repository that is not initialised."""
+    kept.restore("fresh")
+    return kept.repo
 
 
 @pytest.fixture
@@ -237,12 +266,10 @@ def test_answers_count_and_flags_remove_their_questions(typed: Any, repo: Repo, 
 @pytest.mark.parametrize("is_old", [False, True], ids=["fresh", "force"])
 @pytest.mark.parametrize(("at", "key"), [*((at, "\x03") for at in range(len(PROMPTS))), (0, "\x04")])
 def test_an_interrupt_at_a_prompt_changes_nothing(
-    typed: Any, cli: Cli, repo: Repo, at: int, key: str, is_old: bool
+    typed: Any, kept: Kept, repo: Repo, at: int, key: str, is_old: bool
 ) -> None:
-    (repo.path / ".gitignore").write_bytes(b"*.pyc\r\nno newline at the end")
-    (repo.path / ".git" / "info" / "exclude").write_bytes(b"# mine\r\n*.swp")
+    kept.restore("untidy, initialised" if is_old else "untidy")
     if is_old:
-        cli("init", "--no-daemon")
         (repo.path / ".thrum" / "llms.txt").write_bytes(b"old text")
     home = Path(repo.env["HOME"])
     before, at_home = tree_of(repo.path), tree_of(home)
@@ -308,8 +335,8 @@ def test_a_terminal_is_not_asked_where_nobody_wants_to_be(
     assert "Agent name" not in terminal.shown
 
 
-def test_what_is_there_is_refused_before_anything_is_asked(typed: Any, cli: Cli, repo: Repo) -> None:
-    cli("init", "--no-daemon")
+def test_what_is_there_is_refused_before_anything_is_asked(typed: Any, kept: Kept) -> None:
+    kept.restore("initialised")
     with typed("init") as terminal:
         assert terminal.end() == 1
     assert "already initialized" in terminal.shown and "thrum init --force" in terminal.shown
@@ -357,9 +384,9 @@ def test_again_with_force_starts_from_what_is_there(typed: Any, cli: Cli, repo: 
 
 @pytest.mark.parametrize("interrupted_at", [0, 1, 2, None])
 def test_a_worktree_that_joins_is_asked_for_its_agent_only(
-    cli: Cli, repo: Repo, env: dict[str, str], interrupted_at: int | None
+    kept: Kept, repo: Repo, env: dict[str, str], interrupted_at: int | None
 ) -> None:
-    cli("init", "--no-daemon")
+    kept.restore("initialised")
     there = repo.worktree("feature")
     prompts = ("Agent name [impl_feature]: ", "Role [implementer]: ", "Module [feature]: ")
     before = tree_of(repo.path), tree_of(there.path)
@@ -384,11 +411,10 @@ def test_a_worktree_that_joins_is_asked_for_its_agent_only(
 @pytest.mark.parametrize("is_old", [False, True], ids=["fresh", "force"])
 @pytest.mark.parametrize("order", [50, 150, 250, 350, 850, 950])
 def test_an_interrupt_after_each_step_restores_byte_for_byte(
-    cli: Cli, repo: Repo, env: dict[str, str], order: int, is_old: bool
+    cli: Cli, kept: Kept, repo: Repo, env: dict[str, str], order: int, is_old: bool
 ) -> None:
-    (repo.path / ".gitignore").write_bytes(b"*.pyc\r\nno newline at the end")
+    kept.restore("untidy, initialised" if is_old else "untidy")
     if is_old:
-        cli("init", "--no-daemon")
         (repo.path / ".thrum" / "llms.txt").write_bytes(b"old text")
         (repo.path / ".thrum" / "identities" / "carol.json").write_text("{}")
     before = tree_of(repo.path)
@@ -495,10 +521,9 @@ def without_tmux(site: Path, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("is_old", [False, True], ids=["fresh", "force"])
 def test_tmux_is_wanted_where_the_tmux_plugin_is_and_the_way_to_it_is_told(
-    typed: Any, cli: Cli, without_tmux: str, repo: Repo, is_old: bool
+    typed: Any, kept: Kept, without_tmux: str, repo: Repo, is_old: bool
 ) -> None:
-    if is_old:
-        cli("init", "--no-daemon")
+    kept.restore("initialised" if is_old else "fresh")
     before = tree_of(repo.path)
     with typed("init", *(["--force"] if is_old else []), PATH=without_tmux) as terminal:
         for prompt in PROMPTS:
