@@ -18,18 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seeds", type=int, default=0, help="tell so many stories")
 
 
-@pytest.fixture(scope="session")
-def kernel_alone() -> dict[str, str]:
-    """What an environment has with which no installed plugin is active."""
-    return {"THRUM_PLUGINS_DISABLE": INSTALLED}
-
-
 @pytest.fixture
-def isolated_home(tmp_path: Path, kernel_alone: dict[str, str]) -> dict[str, str]:
+def isolated_home(tmp_path: Path) -> dict[str, str]:
     """As the harness's, with the kernel alone and what a test installs itself."""
     home = tmp_path / "home"
     home.mkdir()
-    return {**clean_environment(home), **kernel_alone}
+    return {**clean_environment(home), "THRUM_PLUGINS_DISABLE": INSTALLED}
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ class Kept:
 
     @classmethod
     def make(cls, folder: Path, env: dict[str, str]) -> Kept:
-        """A new one; *env* without a HOME, which is made."""
+        """A new one, with a HOME of its own and the rest of *env*."""
         home = folder / "all" / "home"
         home.mkdir(parents=True)
         its = {

@@ -27,7 +27,7 @@ from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.paths import Paths, find
 from thrum_kernel.settings.core import Sync
 from thrum_kernel.settings.document import SettingsFile
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
 
 
@@ -51,8 +51,7 @@ def kept(
     tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner, kernel_alone: dict[str, str]
 ) -> Kept:
     """An initialised project with alice in it, who said something that is published; its daemon was stopped."""
-    folder = tmp_path_factory.mktemp("doctor")
-    kept = Kept.make(folder, {**clean_environment(folder), **kernel_alone})
+    kept = Kept.make(tmp_path_factory.mktemp("doctor"), kernel_alone)
     cli = Cli(thrum_spawner, kept.repo.path, kept.repo.env)
     cli("init", "--non-interactive")
     try:
@@ -84,8 +83,7 @@ def running(
 ) -> Iterator[Repo]:
     """Another project with alice in it, whose daemon runs; for tests that change nothing."""
     folder = tmp_path_factory.mktemp("running")
-    (folder / "home").mkdir()
-    repo = Repo.make(folder / "project", {**clean_environment(folder / "home"), **kernel_alone})
+    repo = Repo.make(folder / "project", kernel_alone)
     cli = Cli(thrum_spawner, repo.path, repo.env)
     cli("init", "--non-interactive")
     cli("quickstart", "alice", "--role", "implementer", "--module", "auth")

@@ -19,7 +19,7 @@ import thrum_kernel
 from thrum_kernel.api import Caller, Moment
 from thrum_kernel.briefing.hints import CODES, Hints, stale_recipients
 from thrum_kernel.briefing.hooks import NoHooks
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
 
 ACME = """
@@ -81,8 +81,7 @@ def kept(
     tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner, kernel_alone: dict[str, str]
 ) -> Kept:
     """A repository as new, initialised with nobody in it, and with alice."""
-    folder = tmp_path_factory.mktemp("hints")
-    kept = Kept.make(folder, {**clean_environment(folder), **kernel_alone})
+    kept = Kept.make(tmp_path_factory.mktemp("hints"), kernel_alone)
     cli = Cli(thrum_spawner, kept.repo.path, kept.repo.env)
     cli("init", "--non-interactive", "--no-daemon")
     kept.keep("nobody")

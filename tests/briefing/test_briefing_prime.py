@@ -32,7 +32,7 @@ from thrum_kernel.briefing.model import (
 from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.cli.command import Group
 from thrum_kernel.context.preamble import DEFAULT_PREAMBLE, compose
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, request, stop_daemon
+from thrum_kernel.testing.harness import Cli, Repo, request, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
 
 STATE = """\
@@ -61,8 +61,7 @@ def kept(
     tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner, kernel_alone: dict[str, str]
 ) -> Kept:
     """A repository as new, initialised with nobody in it, and with alice."""
-    folder = tmp_path_factory.mktemp("prime")
-    kept = Kept.make(folder, {**clean_environment(folder), **kernel_alone})
+    kept = Kept.make(tmp_path_factory.mktemp("prime"), kernel_alone)
     cli = Cli(thrum_spawner, kept.repo.path, kept.repo.env)
     cli("init", "--non-interactive", "--no-daemon")
     kept.keep("nobody")

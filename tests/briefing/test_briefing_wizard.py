@@ -20,7 +20,7 @@ from thrum_kernel.api import InitStep, Question
 from thrum_kernel.briefing.wizard import Wizard
 from thrum_kernel.cli.commands.init_steps import install_tmux
 from thrum_kernel.errors import UsageError
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment
+from thrum_kernel.testing.harness import Cli, Repo
 from thrum_kernel.testing.spawner import Spawner
 
 PROMPTS = (
@@ -62,8 +62,7 @@ def kept(
     tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner, kernel_alone: dict[str, str]
 ) -> Kept:
     """A repository as new, initialised, and both with files that git reads and init adds lines to."""
-    folder = tmp_path_factory.mktemp("wizard")
-    kept = Kept.make(folder, {**clean_environment(folder), **kernel_alone})
+    kept = Kept.make(tmp_path_factory.mktemp("wizard"), kernel_alone)
     repo = kept.repo
     init = Cli(thrum_spawner, repo.path, repo.env)
     init("init", "--no-daemon")
