@@ -146,6 +146,9 @@ def test_wrong_words_make_nothing(house: House) -> None:
         "tmux", "create", "x", "--cwd", str(house.repo.path), "--main"
     )
     assert "invalid session name" in house.cli.refused("tmux", "create", "...", "--no-agent")
+    nowhere = str(house.repo.path / "nowhere")
+    said = house.cli.refused("tmux", "create", "lost", "--no-agent", "--cwd", nowhere)
+    assert said.startswith(f"Error: cwd {nowhere} is not a folder\n")
     assert 'invalid runtime name "a b"' in house.cli.refused("tmux", "launch", "nowhere", "--runtime", "a b")
     assert "no stored cwd available" in house.cli.refused("tmux", "launch", "nowhere")
     assert 'session "nowhere" not found' in house.cli.refused("tmux", "send", "nowhere", "x")

@@ -47,6 +47,10 @@ class Creating:
             TmuxError, ServerSilent: tmux cannot.
         """
         record = self._planned(params)
+        if not await self._ctx.in_thread(
+            record.cwd.is_dir
+        ):  # tmux would begin somewhere else, and say nothing
+            raise UsageError(f"cwd {record.cwd} is not a folder", hint="name one that is there with --cwd")
         place = await self._ctx.in_thread(checkout, record.cwd)
         if not params.no_agent:
             await self._check_worktree(record.cwd, place, main=params.main)
