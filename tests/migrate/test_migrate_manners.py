@@ -10,11 +10,11 @@ from pathlib import Path
 
 import migrate_layouts as layouts
 import pytest
-from migrate_house import lines_of, messages, migrate, numbers, project, published, served, tree_hash
+from migrate_house import lines_of, messages, migrate, numbers, preview, project, published, served, tree_hash
 from migrate_team import Team
 
 from thrum_kernel.cli import bringing
-from thrum_kernel.errors import Refused, StoreError
+from thrum_kernel.errors import GitFailed, Refused, StoreError
 from thrum_kernel.migrate import places
 from thrum_kernel.migrate.run import Migration
 from thrum_kernel.paths import Paths
@@ -229,3 +229,15 @@ def test_the_reference_keeps_its_record_when_it_was_cut_short_while_moving(repo:
     with served(repo) as kernel:
         assert len(messages(kernel)) == len(Team(messages=4).of("message.create"))
     assert all(len(set(lines)) == 1 for lines in lines_of(where).values())
+
+
+def test_a_git_that_fails_is_told_in_one_line(repo: Repo) -> None:
+    layouts.flat_branch(repo, Team(messages=4))
+    where = project(repo)
+    tree = repo.git("rev-parse", "a-sync^{tree}")
+    damaged = repo.path / ".git" / "objects" / tree[:2] / tree[2:]
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"xx")
+    with pytest.raises(GitFailed) as caught:
+        preview(where)
+    assert "\n" not in caught.value.reason

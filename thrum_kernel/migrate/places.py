@@ -100,7 +100,7 @@ class GitFolder:
         words = ("ls-tree", "-r", "-z", "--full-tree", "--name-only", self.ref, *self.only)
         answer = git.run(self.place, *words, timeout_s=_MOST_S)
         if not answer.ok:
-            raise GitFailed("ls-tree", answer.error.strip() or "no answer")
+            raise GitFailed("ls-tree", answer.error.strip().partition("\n")[0] or "no answer")
         return sorted(
             name.removeprefix(self.prefix) for name in answer.fields if name.startswith(self.prefix)
         )
@@ -109,7 +109,7 @@ class GitFolder:
         words = ("cat-file", "blob", f"{self.ref}:{self.prefix}{name}")
         answer = git.run(self.place, *words, timeout_s=_MOST_S)
         if not answer.ok:
-            raise GitFailed("cat-file", answer.error.strip() or "no answer")
+            raise GitFailed("cat-file", answer.error.strip().partition("\n")[0] or "no answer")
         return answer.out
 
 
