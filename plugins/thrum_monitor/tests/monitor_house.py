@@ -23,14 +23,16 @@ MARKED = "MONITOR_TEST"
 
 
 def until(look: Callable[[], T], *, what: str = "it", patience_s: float = PATIENCE_S) -> T:
-    """What *look* gives once that is true; fails when it never is."""
+    """What *look* gives once that is true, looked at more and more seldom; fails when it never is."""
     deadline = time.monotonic() + patience_s
+    rest_s = 0.02
     while True:
         found = look()
         if found:
             return found
         assert time.monotonic() < deadline, f"{what} did not come true within {patience_s:g} s"
-        time.sleep(0.02)
+        time.sleep(rest_s)
+        rest_s = min(rest_s * 1.5, 0.2)  # a look may be a command, or at every process of the machine
 
 
 def processes_of(mark: str) -> list[int]:

@@ -20,7 +20,7 @@ from thrum_monitor.link import Link, RunnerLost
 
 from thrum_kernel.api import PluginContext
 
-SOAK_S = 600.0 if os.environ.get("THRUM_SOAK") else 2.0
+SOAK_S = 600.0 if os.environ.get("THRUM_SOAK") else 1.0
 
 
 @pytest.fixture
