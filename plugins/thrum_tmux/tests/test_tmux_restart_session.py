@@ -96,6 +96,7 @@ class Place:
     def asked_to_save(self) -> Fake:
         """The runtime, with nothing saved lately, and in no state to be woken."""
         fake = self.running()
+        self.cli("inbox", "--unread")  # what an earlier test left would be woken for while we type
         self.snapshot.unlink(missing_ok=True)
         self.says(fake, "Round it")
         fake.dialog("tool_confirmation")
