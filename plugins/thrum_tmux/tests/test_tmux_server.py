@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
+import time
 
 import pytest
 from test_tmux_control import hearing, make_session, pane_of, until
+from thrum_tmux.control.activity import Activity
 from thrum_tmux.errors import PaneMissing, ServerGone
 
 from thrum_kernel.testing.tmux import TmuxServer
@@ -118,6 +121,37 @@ def test_a_pane_that_writes_without_end_is_busy_and_the_loop_is_not(tmux_server:
             # Not respawn-pane: tmux 3.3a ends when a control client is behind with the pane's output.
             assert await noisy.key("C-c")
             assert await noisy.until_quiet(0.5, 60)
+
+    asyncio.run(scenario())
+
+
+def test_a_pane_that_was_held_back_is_quiet_again(
+    tmux_server: TmuxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote, paused = Activity.wrote, threading.Event()
+    held = threading.Event()
+
+    def slow(self: Activity, pane: str) -> None:
+        wrote(self, pane)
+        if not held.is_set():
+            held.set()
+            time.sleep(2.5)  # longer than pause-after: tmux holds back what comes
+
+    def told(self: Activity, pane: str) -> None:
+        self._paused.add(pane)
+        wrote(self, pane)
+        paused.set()
+
+    monkeypatch.setattr(Activity, "paused", told)
+
+    async def scenario() -> None:
+        session = make_session(tmux_server, "one", "trap : INT; yes; exec cat")
+        async with hearing(tmux_server) as server:
+            noisy = await pane_of(server, session)
+            monkeypatch.setattr(Activity, "wrote", slow)
+            await until(paused.is_set)
+            assert await noisy.key("C-c")
+            assert await noisy.until_quiet(0.5, 15)
 
     asyncio.run(scenario())
 

@@ -186,7 +186,13 @@ class ControlClient:
 
     def _resume(self, pane: str) -> None:
         with contextlib.suppress(TmuxError, ServerSilent):
-            self._post(("refresh-client", "-A", f"{pane}:continue"))
+            asked = self._post(("refresh-client", "-A", f"{pane}:continue"))
+            # tmux 3.3a tells %continue within the command's own answer, where a notice is no notice.
+            asked.add_done_callback(lambda done: self._resumed(pane, done))
+
+    def _resumed(self, pane: str, asked: asyncio.Future[Answer]) -> None:
+        if not asked.cancelled() and asked.exception() is None:
+            self._activity.continued(pane)
 
     def _notice(self, notice: Notice) -> None:
         if notice.name == "session-changed":
