@@ -227,7 +227,7 @@ def test_adopt_takes_over_only_when_the_old_home_is_gone(repo: Path, processes: 
                 await house.call("agent.adopt", name="zoe@far")
             with pytest.raises(UnknownAgent, match="agent not found: zoe@mars") as unknown:
                 await house.call("agent.adopt", name="zoe@mars")
-            assert unknown.value.hint == "did you mean @zoe?"
+            assert unknown.value.hint == "did you mean @zoe@far?"
             house.clock.ahead_us += 2 * DAY_US
             adopted = await house.call("agent.adopt", name="zoe@far")
             assert adopted["to_daemon"] == DAEMON

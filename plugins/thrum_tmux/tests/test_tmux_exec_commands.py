@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,17 +20,16 @@ from thrum_kernel.testing.spawner import Spawner
 
 @pytest.fixture
 def cli(isolated_home: dict[str, str], thrum_spawner: Spawner, tmp_path: Path) -> Iterator[Cli]:
-    env = {
-        **isolated_home,
-        "TMUX_EXEC_SOCKET": f"thrum-test-exec-{secrets.token_hex(4)}",
-        "TMPDIR": str(tmp_path),
-        "THRUM_NAME": "bob",
-    }
-    yield Cli(thrum_spawner, tmp_path, env)
-    server = ExecServer(env["TMUX_EXEC_SOCKET"], env)
-    server.ask("kill-server")
-    for left in server.folder.glob(f"{server.socket}*"):
-        left.unlink()
+    with tempfile.TemporaryDirectory(prefix="thrum-") as short:  # a socket's path must be short
+        env = {
+            **isolated_home,
+            "TMUX_EXEC_SOCKET": f"thrum-test-exec-{secrets.token_hex(4)}",
+            "TMUX_TMPDIR": short,
+            "TMPDIR": str(tmp_path),
+            "THRUM_NAME": "bob",
+        }
+        yield Cli(thrum_spawner, tmp_path, env)
+        ExecServer(env["TMUX_EXEC_SOCKET"], env).ask("kill-server")
 
 
 def temporary(cli: Cli) -> list[Path]:
@@ -81,3 +81,10 @@ def test_sessions_of_ones_own(cli: Cli) -> None:
     assert cli("tmux", "exec", "destroy", "build") == "Session build destroyed\n"
     refused = cli.refused("tmux", "exec", "run", "build", "true")
     assert refused == 'Error: session "build" not found\nHint: thrum tmux exec create build\n'
+
+
+def test_a_socket_whose_path_is_too_long_is_told_as_such(cli: Cli) -> None:
+    folder = cli.cwd / ("x" * 100)
+    folder.mkdir(mode=0o700)
+    said = cli.at(cli.cwd, TMUX_TMPDIR=str(folder)).refused("tmux", "exec", "true")
+    assert "File name too long" in said and "\nHint: set TMUX_TMPDIR to a shorter folder" in said

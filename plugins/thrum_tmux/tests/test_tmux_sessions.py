@@ -18,7 +18,7 @@ def environment(house: House, session: str) -> dict[str, str]:
         "env",
         "env > env.txt; exec cat",
     )
-    path = house.tmux("display-message", "-p", "-t", f"={session}:env", "#{pane_current_path}")
+    path = house.tmux("display-message", "-p", "-t", f"={session}:env", "#{session_path}")
     file = f"{path}/env.txt"
     until(
         lambda: (

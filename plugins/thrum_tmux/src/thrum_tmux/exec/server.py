@@ -108,6 +108,8 @@ class ExecServer:
         said = done.stderr.decode(errors="replace").strip()
         if done.returncode == 0:
             return done.stdout.decode(errors="replace")
+        if "File name too long" in said:
+            raise TmuxFailed(f"tmux {words[0]}: {said}", hint="set TMUX_TMPDIR to a shorter folder")
         if _NOBODY.search(said):
             return None
         raise TmuxFailed(f"tmux {words[0]}: {said or f'exit status {done.returncode}'}")
