@@ -9,7 +9,7 @@ setup:
 demo: setup          ## agents message each other, are woken in a terminal, restart with their memory, and one joins from a clone
 	@$(PY) examples/demo
 
-test: wheels         ## every check, with counts that end in about ten minutes on two cores
+test: wheels         ## every check, with counts that end within ten minutes on two cores
 	$(PY) -m pytest -n 4 --dist loadfile
 
 alone: wheels        ## the tests of each plugin where no other one is installed

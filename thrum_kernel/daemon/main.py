@@ -395,8 +395,9 @@ class Daemon:
             DaemonError, StoreError, OSError: it cannot serve or cannot read its log.
         """
         self.commands.tree.prepare()
-        await self.unix.start()
+        # First, for whoever sees the socket answer looks here for whose it is.
         pid_file.write(self.opened.paths, self._clock)
+        await self.unix.start()
         await self._start_websocket()
         self.committer.requests.add(
             await asyncio.to_thread(
