@@ -511,6 +511,23 @@ class FormatTooNew(StoreError):
         )
 
 
+class LocalTablesDiffer(StoreError):
+    """Tables of ``local.db`` were made by another text of the same steps, in a way that nobody can mend by rule.
+
+    Attributes:
+        reason: what is not as it should be.
+        made_by: the version of thrum that made them.
+    """
+
+    def __init__(self, path: object, reason: str, *, made_by: str) -> None:
+        self.reason = reason
+        self.made_by = made_by
+        super().__init__(
+            f"{path}: {reason}; it was made by another build (thrum {made_by})",
+            hint="install the build that made it; nothing was changed",
+        )
+
+
 class FileMissing(StoreError):
     """A file of the log is not there (any more): rolled up, purged, or taken away by hand.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from thrum_kernel.api import Migration
-from thrum_kernel.errors import FileDamaged, FormatTooNew, ShuttingDown
+from thrum_kernel.errors import FileDamaged, FormatTooNew, LocalTablesDiffer, ShuttingDown
 from thrum_kernel.projection.db import LocalDb
 
 FIRST = Migration("queue.0001", ("CREATE TABLE queue (id INTEGER PRIMARY KEY, word TEXT UNIQUE)",))
@@ -63,6 +63,59 @@ def test_local_db_of_a_later_program_is_refused_and_named(path: Path) -> None:
     assert "upgrade" in refused.value.hint
     # another owner's tables may be unknown: its plugin is just not here
     assert local.migrate([Migration("monitor.0001", ("CREATE TABLE monitor (id)",))]) == ["monitor.0001"]
+    local.close()
+
+
+def test_local_db_of_an_earlier_text_of_a_step_gets_what_it_lacks(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    early = opened(path)
+    early.migrate([FIRST])
+    asyncio.run(early.write(lambda db: db.execute("INSERT INTO queue (word) VALUES ('a')")))
+    early.close()
+    edited = Migration(
+        "queue.0001",
+        (
+            "CREATE TABLE queue (id INTEGER PRIMARY KEY, request_id TEXT NOT NULL DEFAULT '', word TEXT UNIQUE,"
+            " dropped INTEGER)",
+            "CREATE INDEX queue_request ON queue (request_id)",
+            "CREATE TABLE queue_alarm (key TEXT PRIMARY KEY)",
+        ),
+    )
+    local = opened(path)
+    assert local.migrate([edited]) == []
+    assert local.read("SELECT word, request_id, dropped FROM queue") == [("a", "", None)]
+    assert local.read("SELECT key FROM queue_alarm INDEXED BY sqlite_autoindex_queue_alarm_1") == []
+    assert local.read("SELECT id FROM queue INDEXED BY queue_request WHERE request_id = ''") == [(1,)]
+    assert "queue_alarm, queue.request_id, queue.dropped, queue_request" in caplog.text
+    caplog.clear()
+    assert local.migrate([edited]) == []
+    assert caplog.text == ""
+    local.close()
+
+
+@pytest.mark.parametrize(
+    ("edited", "told"),
+    [
+        (
+            "CREATE TABLE queue (id INTEGER PRIMARY KEY, word TEXT, who TEXT NOT NULL)",
+            "table queue lacks who",
+        ),
+        ("CREATE TABLE queue (id INTEGER PRIMARY KEY)", "table queue wants word"),
+    ],
+)
+def test_local_db_whose_tables_differ_beyond_mending_is_refused(path: Path, edited: str, told: str) -> None:
+    early = opened(path, "0.10.9")
+    early.migrate(
+        [Migration("queue.0001", ("CREATE TABLE queue (id INTEGER PRIMARY KEY, word TEXT NOT NULL)",))]
+    )
+    early.close()
+    local = opened(path)
+    more = Migration("queue.0002", ("CREATE TABLE queue_more (x)",))
+    with pytest.raises(LocalTablesDiffer, match=rf"{told}.*another build \(thrum 0\.10\.9\)") as refused:
+        local.migrate([Migration("queue.0001", (edited,)), more])
+    assert "nothing was changed" in refused.value.hint
+    assert local.read("SELECT name FROM sqlite_master WHERE name = 'queue_more'") == []
     local.close()
 
 

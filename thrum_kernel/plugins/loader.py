@@ -181,7 +181,8 @@ class Loader:
             if isinstance(error, BadSettings):
                 plugin.kept += error.undo
         except (ThrumError, ValueError) as error:
-            self.fail(plugin, phase, f"{error}")
+            hint = f" ({error.hint})" if isinstance(error, ThrumError) and error.hint else ""
+            self.fail(plugin, phase, f"{error}{hint}")
         except Exception as error:  # noqa: BLE001 - isolates the daemon from a plugin
             self.fail(plugin, phase, told(error))
         else:

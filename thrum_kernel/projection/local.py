@@ -23,8 +23,8 @@ from typing import Any, Protocol, TypeVar
 import sqlite_utils
 
 from thrum_kernel.api import Migration
-from thrum_kernel.errors import FileDamaged, FormatTooNew, ShuttingDown
-from thrum_kernel.projection import schema
+from thrum_kernel.errors import FileDamaged, FormatTooNew, LocalTablesDiffer, ShuttingDown
+from thrum_kernel.projection import drift, schema
 
 _log = logging.getLogger(__name__)
 
@@ -173,6 +173,7 @@ class LocalDb:
         Raises:
             FormatTooNew: a step of one of these owners is recorded that is not among *migrations*: a later version
                 of its program was here.
+            LocalTablesDiffer: a step was made here with another text, and the difference cannot be mended.
         """
         answer: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
         self._submit(
@@ -236,7 +237,19 @@ class LocalDb:
             records.execute(
                 "INSERT INTO migration (name, version) VALUES (?, ?)", [migration.name, self._version]
             )
+        if len(new) < len(migrations):
+            self._mend(db, migrations, made)
         return [migration.name for migration in new]
+
+    def _mend(self, db: sqlite3.Connection, migrations: Sequence[Migration], made: dict[str, str]) -> None:
+        """Steps that were *made* before (names with versions) may have had another text then."""
+        try:
+            added = drift.mend(db, migrations)
+        except drift.Unmendable as error:
+            by = max((made[step.name] for step in migrations if step.name in made), key=_version_key)
+            raise LocalTablesDiffer(self.path, str(error), made_by=by) from error
+        if added:
+            _log.warning("local.db: an earlier version lacked, and now has: %s", ", ".join(added))
 
     def _commit(self, jobs: list[Job]) -> None:
         """Run *jobs* in one transaction and tell each its result once that is on disk."""
