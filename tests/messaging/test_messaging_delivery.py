@@ -146,12 +146,13 @@ class Ladder:
         self.answers: dict[str, Callable[[Wake], Evidence | None]] = {}
         self.waiting: list[Unseen] = []
         self.recorded: list[Evidence] = []
+        self.looks = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.rung = asyncio.Event()
         self.waker = Waker(
             [self._rung("hook"), self._rung("terminal")],
-            unseen=lambda incarnation: ("bob", tuple(self.waiting)),
+            unseen=self._unseen,
             record=lambda incarnation, evidence: self.recorded.append(evidence),
             next_rung_s=next_rung_s,
             again_s=again_s,
@@ -166,9 +167,13 @@ class Ladder:
 
         return rung
 
+    def _unseen(self, incarnation: str) -> tuple[str, Sequence[Unseen]]:
+        self.looks += 1
+        return "bob", tuple(self.waiting)
+
     async def come(self, *messages: tuple[str, str]) -> None:
         self.waiting += [Unseen(message_id, "alice", priority) for message_id, priority in messages]  # type: ignore[arg-type]
-        await self.changed()
+        await self.changed(can_wait=all(priority != "high" for _, priority in messages))
 
     async def until(self, count: int) -> None:
         """Wait until rungs were asked so often."""
@@ -181,8 +186,8 @@ class Ladder:
         self.waiting = [message for message in self.waiting if message.message_id not in message_ids]
         await self.changed()
 
-    async def changed(self) -> None:
-        self.waker.notice("inc")
+    async def changed(self, *, can_wait: bool = False) -> None:
+        self.waker.notice("inc", can_wait=can_wait)
         for _ in range(20):
             await asyncio.sleep(0)
 
@@ -290,6 +295,27 @@ async def test_more_mail_does_not_wake_again_before_the_deadline() -> None:
     assert ladder.wakes == [("hook", ("m1",))]
     await ladder.see("m1")
     assert ladder.wakes == [("hook", ("m1",)), ("hook", ("m2",))]
+    await ladder.waker.close()
+
+
+async def test_a_flood_of_mail_is_looked_at_once() -> None:
+    ladder = Ladder()
+    await ladder.come(("m0", "normal"))
+    looks = ladder.looks
+    for number in range(1, 100):
+        await ladder.come((f"m{number}", "normal"))
+    assert ladder.looks == looks, "nothing more can be done for them before the next rung's time"
+    await ladder.waker.close()
+
+
+async def test_mail_that_comes_as_the_last_is_seen_wakes_at_once() -> None:
+    ladder = Ladder()
+    await ladder.come(("m1", "normal"))
+    await ladder.come(("m2", "normal"))
+    await ladder.see("m1", "m2")
+    await ladder.come(("m3", "normal"))
+
+    assert ladder.wakes == [("hook", ("m1",)), ("hook", ("m3",))]
     await ladder.waker.close()
 
 

@@ -54,12 +54,21 @@ class _Climb:
     """Of the last rungs that were tried: when to try them again, because none of them could do anything yet."""
     ended: float = 0.0
     """When rungs were tried last."""
+    later: asyncio.TimerHandle | None = None
+    """Tells of messages that came while their time had not."""
 
     def keep(self, message_ids: set[str]) -> None:
         """Forget what was seen; when nothing that was tried is left, what is new need not wait."""
         self.tried = {key: tried for key, tried in self.tried.items() if key in message_ids}
         if not self.tried:
             self.due = 0.0
+
+    def change(self) -> None:
+        """Look anew now."""
+        if self.later is not None:
+            self.later.cancel()
+            self.later = None
+        self.changed.set()
 
 
 class Waker:
@@ -89,11 +98,20 @@ class Waker:
         self._again_s = again_s
         self._climbs: dict[str, _Climb] = {}
 
-    def notice(self, incarnation: str) -> None:
-        """Something of this agent changed: a message came, or was seen."""
+    def notice(self, incarnation: str, *, can_wait: bool = False) -> None:
+        """Something of this agent changed: a message came, or was seen.
+
+        Args:
+            can_wait: only a message came that is no reason for another wake before the next rung's time. All that
+                come until then are looked at once: an agent may get hundreds in a second.
+        """
         climb = self._climbs.get(incarnation)
         if climb is not None:
-            climb.changed.set()
+            if not can_wait:
+                climb.change()
+            elif climb.later is None:
+                loop = asyncio.get_running_loop()
+                climb.later = loop.call_at(climb.ended + self._next_rung_s, climb.change)
         elif self.rungs:
             climb = self._climbs[incarnation] = _Climb()
             climb.task = asyncio.create_task(self._run(incarnation, climb), name=f"wake {incarnation}")
@@ -189,9 +207,11 @@ class Waker:
 
     def _ended(self, incarnation: str, task: asyncio.Task[None]) -> None:
         climb = self._climbs.pop(incarnation)
+        came = climb.changed.is_set() or climb.later is not None
+        climb.change()
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
             _log.error("waking %s stopped", incarnation, exc_info=error)
-        elif climb.changed.is_set():
+        elif came:
             self.notice(incarnation)

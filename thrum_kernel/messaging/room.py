@@ -190,7 +190,7 @@ class Messaging:
                 and agent.home == directory.local
                 and recipient.incarnation != event.incarnation
             ):
-                self.waker.notice(recipient.incarnation)
+                self.waker.notice(recipient.incarnation, can_wait=event.priority != "high")
 
     def _unseen(self, incarnation: str) -> tuple[str, list[Unseen]]:
         """An agent's name and what it has neither seen nor read, oldest first."""
