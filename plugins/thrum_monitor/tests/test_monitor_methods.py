@@ -268,16 +268,37 @@ def test_a_retry_of_a_start_finds_the_first(kernel: Kernel, rev: Agent) -> None:
     assert again == first
 
 
+def stop_runner(kernel: Kernel) -> int:
+    """Stop the process that runs the monitors, as one that is stuck; gives its id."""
+    ((runner,),) = kernel.context("monitor").read("SELECT pid FROM monitor_runner", local=True)
+    os.kill(runner, signal.SIGSTOP)
+    return int(runner)
+
+
 def test_a_runner_that_is_stopped_is_replaced_and_a_stop_is_one_all_the_same(
     kernel: Kernel, rev: Agent
 ) -> None:
     (kernel.repo.path / ".thrum" / "config.json").write_text('{"monitor": {"stop_grace_seconds": 0.1}}\n')
     first, other = start(rev, "first"), start(rev, "other")
-    ((runner,),) = kernel.context("monitor").read("SELECT pid FROM monitor_runner", local=True)
-    os.kill(runner, signal.SIGSTOP)
+    runner = stop_runner(kernel)
 
     rev.call("monitor.stop", id="first")
 
     assert not is_running(runner) and not is_running(first["pid"]) and not is_running(other["pid"])
     kernel.until(lambda: show(rev, "other").get("pid") not in (None, other["pid"]))
     assert show(rev, "first")["status"] == "stopped"
+
+
+@pytest.mark.soak
+def test_a_restart_replaces_a_runner_that_is_stopped(kernel: Kernel, rev: Agent) -> None:
+    (kernel.repo.path / ".thrum" / "config.json").write_text('{"monitor": {"stop_grace_seconds": 0.1}}\n')
+    before = start(rev, "other")["pid"]
+    runner = stop_runner(kernel)
+    again = rev.call("monitor.restart", id="other")
+    assert not is_running(runner) and not is_running(before) and is_running(again["pid"])
+
+
+def test_whoever_waits_for_the_runner_waits_longer_than_for_a_common_answer(kernel: Kernel) -> None:
+    for word in ("start", "stop", "restart", "delete"):
+        method = kernel.daemon.dispatcher.method(f"monitor.{word}")
+        assert method is not None and method.long_poll

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from thrum_kernel.api_commands import run_of
+from thrum_kernel.api_commands import Pending, Run, run_of
 from thrum_monitor import wording
 
 Name = Annotated[str, typer.Argument(metavar="NAME|ID", help="The monitor.", show_default=False)]
@@ -41,22 +41,16 @@ def show(ctx: typer.Context, name: Name) -> None:
         run.out.line(f"    {line['at']}  {line['text']}")
 
 
-def stop(ctx: typer.Context, name: Name) -> None:
+def stop(ctx: typer.Context, name: Name) -> Pending:
     """End a monitor's command with all that it started; `restart` starts it again."""
     run = run_of(ctx)
-    found = run.call("monitor.show", id=name)
-    done = run.call("monitor.stop", id=found["id"])
-    run.out.json({"id": found["id"], **done})
-    run.out.line(f"Stopped monitor {found['id']}")
+    return _change(run, "monitor.stop", name, told="Stopped")
 
 
-def restart(ctx: typer.Context, name: Name) -> None:
+def restart(ctx: typer.Context, name: Name) -> Pending:
     """Start a monitor's command anew, whether it runs, was stopped or is dead."""
     run = run_of(ctx)
-    found = run.call("monitor.show", id=name)
-    done = run.call("monitor.restart", id=found["id"])
-    run.out.json(done)
-    run.out.line(f"Restarted monitor {done['id']}")
+    return _change(run, "monitor.restart", name, told="Restarted")
 
 
 def logs(
@@ -83,10 +77,18 @@ def logs(
         run.out.line("Nothing matched yet." if matches else "No output yet.")
 
 
-def delete(ctx: typer.Context, name: Name) -> None:
+def delete(ctx: typer.Context, name: Name) -> Pending:
     """End a monitor and forget it; its messages stay."""
     run = run_of(ctx)
+    return _change(run, "monitor.delete", name, told="Deleted")
+
+
+def _change(run: Run, method: str, name: str, *, told: str) -> Pending:
+    """Change a monitor; long, because a process that runs the monitors and is stuck is replaced before."""
     found = run.call("monitor.show", id=name)
-    done = run.call("monitor.delete", id=found["id"])
-    run.out.json({"id": found["id"], **done})
-    run.out.line(f"Deleted monitor {found['id']}")
+
+    def finish(done: dict[str, Any]) -> None:
+        run.out.json({"id": found["id"], **done})
+        run.out.line(f"{told} monitor {found['id']}")
+
+    return Pending(method, {"id": found["id"]}, finish)

@@ -96,7 +96,8 @@ class Kept:
                 return await asyncio.shield(self._first)
         except TimeoutError:
             raise NotStarted(
-                "the process that runs the monitors does not answer", hint="thrum daemon restart"
+                "the process that runs the monitors does not answer",
+                hint="it is being replaced: try again; if it stays so: thrum daemon restart",
             ) from None
 
     def matched(self, word: Matched) -> None:

@@ -265,7 +265,7 @@ class MonitorMethods:
 
 
 def methods(handlers: MonitorMethods) -> Sequence[Method]:
-    """All of them."""
+    """All of them. What waits for the runner may take long: one that is stuck is replaced first."""
     return (
         Method(
             name="monitor.start",
@@ -273,6 +273,7 @@ def methods(handlers: MonitorMethods) -> Sequence[Method]:
             result=Started,
             handler=handlers.start,
             mutates=True,
+            long_poll=True,
             transports=_HERE,
             summary="Start a command whose output is watched",
         ),
@@ -282,6 +283,7 @@ def methods(handlers: MonitorMethods) -> Sequence[Method]:
             result=Stopped,
             handler=handlers.stop,
             mutates=True,
+            long_poll=True,
             transports=_HERE,
             summary="End a monitor's command and keep the monitor",
         ),
@@ -291,6 +293,7 @@ def methods(handlers: MonitorMethods) -> Sequence[Method]:
             result=Started,
             handler=handlers.restart,
             mutates=True,
+            long_poll=True,
             transports=_HERE,
             summary="Start a monitor's command anew",
         ),
@@ -300,6 +303,7 @@ def methods(handlers: MonitorMethods) -> Sequence[Method]:
             result=Stopped,
             handler=handlers.delete,
             mutates=True,
+            long_poll=True,
             transports=_HERE,
             summary="End a monitor and forget it",
         ),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from thrum_kernel.api_commands import run_of, seconds
+from thrum_kernel.api_commands import Pending, run_of, seconds
 from thrum_kernel.errors import UsageError
 
 
@@ -51,7 +51,7 @@ def start(
         str,
         typer.Option("--timeout", metavar="DURATION", help="How long a scheduled run may take (default 1h)."),
     ] = "",
-) -> None:
+) -> Pending:
     """Start a command, and send each line of its output that matches to an agent."""
     run = run_of(ctx)
     for flag, value in (("--name", name), ("--match", match), ("--to", to)):
@@ -59,21 +59,24 @@ def start(
             raise UsageError(f"{flag} is missing", hint="thrum monitor start --help")
     for word in (*(command or ()), name, match, to, cwd, schedule, *(env or ())):
         _check_text(word)
-    done = run.call(
-        "monitor.start",
-        name=name,
-        argv=list(command or ()),
-        match=match,
-        target=to,
-        cwd=str(run.inv.cwd / cwd),
-        env=_variables(env or (), run.inv.env),
-        debounce_seconds=seconds(debounce, flag="--debounce"),
-        schedule=schedule,
-        timeout_seconds=seconds(timeout, flag="--timeout") if timeout else 0,
-        path=run.inv.env.get("PATH", ""),
-    )
-    run.out.json(done)
-    run.out.line(f"Started monitor {done['id']}")
+    params = {
+        "name": name,
+        "argv": list(command or ()),
+        "match": match,
+        "target": to,
+        "cwd": str(run.inv.cwd / cwd),
+        "env": _variables(env or (), run.inv.env),
+        "debounce_seconds": seconds(debounce, flag="--debounce"),
+        "schedule": schedule,
+        "timeout_seconds": seconds(timeout, flag="--timeout") if timeout else 0,
+        "path": run.inv.env.get("PATH", ""),
+    }
+
+    def finish(done: dict[str, Any]) -> None:
+        run.out.json(done)
+        run.out.line(f"Started monitor {done['id']}")
+
+    return Pending("monitor.start", params, finish)
 
 
 def _check_text(word: str) -> None:
