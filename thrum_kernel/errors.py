@@ -33,6 +33,7 @@ next. Facts are attributes, the sentence is ``__str__``.
         - DaemonNotRunning
         - DaemonUnreachable
         - Projecting        the daemon is rebuilding its cache
+        - CacheUnavailable  and could not, so far
         - ShuttingDown
     - MethodNotFound
     - ParamsInvalid
@@ -578,6 +579,23 @@ class Projecting(DaemonError):
         self.percent = percent
         self.what = what
         super().__init__(f"{what} {percent} %", hint="retry in a moment; nothing is lost")
+
+
+class CacheUnavailable(DaemonError):
+    """The daemon could not rebuild its cache, and will try again: what needs the cache is not answered meanwhile.
+
+    Attributes:
+        reason: what kept it from it.
+    """
+
+    rpc_code = -32038
+
+    def __init__(self, reason: str, *, hint: str = "") -> None:
+        self.reason = reason
+        super().__init__(
+            f"the cache cannot be made, which is tried again: {reason}",
+            hint=hint or "nothing is lost; why it failed: thrum daemon logs",
+        )
 
 
 class ShuttingDown(DaemonError):

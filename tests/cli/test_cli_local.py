@@ -12,7 +12,7 @@ from cli_daemon import SmallDaemon
 from cli_program import Program
 
 from thrum_kernel.cli import autostart
-from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, Projecting
+from thrum_kernel.errors import CacheUnavailable, DaemonNotRunning, DaemonUnreachable, Projecting
 from thrum_kernel.paths import Paths, find
 
 
@@ -88,7 +88,7 @@ def test_both_ways_number_their_calls_alike(daemon: SmallDaemon, thrum: Program)
     assert [request.rpartition(".")[2] for request in daemon.kept.requests] == ["1"]
 
 
-def test_the_progress_of_a_rebuild_is_told_while_it_lasts() -> None:
+def test_the_progress_of_a_rebuild_is_told_while_it_lasts(tmp_path: Path) -> None:
     answers = iter([Projecting(12), Projecting(12), Projecting(90), {"status": "ok"}])
     told: list[str] = []
 
@@ -99,9 +99,20 @@ def test_the_progress_of_a_rebuild_is_told_while_it_lasts() -> None:
                 raise answer
             return answer
 
-    autostart.wait_until_projected(Rebuilding(), told.append, patience_s=0)
+    autostart.wait_until_projected(Rebuilding(), told.append, log=tmp_path, patience_s=0)
 
     assert told == ["projecting 12 %", "projecting 90 %"]
+
+
+def test_a_daemon_that_cannot_make_its_cache_is_not_waited_for(tmp_path: Path) -> None:
+    class Failed:
+        def call(self, method: str, /, **params: object) -> object:
+            return {"status": "ok", "sync_state": str(CacheUnavailable("no space left on the disk"))}
+
+    told: list[str] = []
+    autostart.wait_until_projected(Failed(), told.append, log=tmp_path, patience_s=0)
+
+    assert told == []
 
 
 def test_a_daemon_of_another_version_is_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 from contextlib import closing
+from pathlib import Path
 
 from thrum_kernel.cli import autostart
 from thrum_kernel.cli.progress import Progress, bar_of
@@ -73,7 +74,7 @@ def test_no_bar_where_a_line_cannot_be_drawn_again() -> None:
     assert bar_of(writing, {"TERM": "xterm"}) is None
 
 
-def test_a_daemon_that_has_projected_nothing_yet_is_not_worth_a_word() -> None:
+def test_a_daemon_that_has_projected_nothing_yet_is_not_worth_a_word(tmp_path: Path) -> None:
     answers: list[object] = [Projecting(0), Projecting(0), Projecting(3), {"status": "ok"}]
     told: list[str] = []
 
@@ -84,6 +85,6 @@ def test_a_daemon_that_has_projected_nothing_yet_is_not_worth_a_word() -> None:
                 raise answer
             return answer
 
-    autostart.wait_until_projected(Beginning(), told.append, patience_s=0)
+    autostart.wait_until_projected(Beginning(), told.append, log=tmp_path, patience_s=0)
 
     assert told == ["projecting 3 %"]

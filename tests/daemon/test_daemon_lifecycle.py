@@ -95,6 +95,26 @@ def test_two_commands_after_a_crash_start_one_daemon(house: House) -> None:
     assert len(alive) == 1
 
 
+def test_a_daemon_that_cannot_make_its_cache_ends_and_every_command_says_why(house: House) -> None:
+    house.kill()
+    cache, in_the_way = (house.thrum / "var" / name for name in ("messages.db", "messages.rebuild.db"))
+    in_the_way.mkdir()
+    told = []
+    try:
+        for who, words, status in (
+            (house.person, ("daemon", "start"), 1),
+            (house.alice.in_process(), ("wait", "--timeout", "60s"), 2),
+        ):
+            cache.unlink()
+            told.append(who.refused(*words, status=status))
+    finally:
+        in_the_way.rmdir()
+
+    assert {line.partition(":")[0] for text in told for line in text.splitlines()} == {"Error", "Hint"}, told
+    assert all("the daemon ended: " in text and "messages.rebuild.db" in text for text in told), told
+    assert house.alice.run("inbox").status == 0
+
+
 def test_explicit_stop_is_told_and_nothing_starts_it_again(house: House) -> None:
     pid = house.pid
 

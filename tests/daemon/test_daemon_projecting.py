@@ -12,7 +12,7 @@ from daemon_inside import agent, opened_daemon, register, send, serving, texts
 
 from thrum_kernel.api import Caller
 from thrum_kernel.daemon.main import Daemon
-from thrum_kernel.errors import MethodNotFound, Projecting
+from thrum_kernel.errors import CacheUnavailable, MethodNotFound, Projecting
 from thrum_kernel.events import core
 from thrum_kernel.testing.harness import Repo
 
@@ -95,8 +95,15 @@ def test_a_cache_that_could_not_be_made_is_made_when_the_disk_lets_it(repo: Repo
             done = asyncio.Event()
             daemon.keeper.rebuilt.append(done.set)
             daemon.keeper.want_rebuild("a test asks")
-            await asyncio.sleep(0.3)
-            assert daemon.keeper.refusal() is not None
+            async with asyncio.timeout(20):
+                while not isinstance(daemon.keeper.refusal(), CacheUnavailable):  # noqa: ASYNC110 - its states
+                    await asyncio.sleep(0)
+            with pytest.raises(
+                CacheUnavailable, match=r"cannot be made, which is tried again: .*rebuild\.db"
+            ):
+                await texts(daemon, alice)
+            health = await daemon.dispatcher.call("health", caller=alice)
+            assert health["sync_state"].startswith("the cache cannot be made")
             in_the_way.rmdir()
             async with asyncio.timeout(20):
                 await done.wait()

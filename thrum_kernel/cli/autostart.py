@@ -15,6 +15,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from thrum_kernel.api import Api
@@ -79,18 +80,24 @@ def wait_for_the_next(paths: Paths, env: Mapping[str, str]) -> None:
     ensure(paths, env)
 
 
-def wait_until_projected(api: Api, say: Callable[[str], None], *, patience_s: float = PATIENCE_S) -> None:
+def wait_until_projected(
+    api: Api, say: Callable[[str], None], *, log: Path, patience_s: float = PATIENCE_S
+) -> None:
     """Return once the daemon has its cache; tells the progress of a rebuild whenever it changes.
 
     A start that takes no longer than *patience_s* is not worth a word, and neither is one that has projected nothing
-    yet: there may be nothing to project.
+    yet: there may be nothing to project. One that cannot make its cache is not waited for: it says so when it is asked
+    for something.
+
+    Args:
+        log: where it said why, if it ended.
 
     Raises:
-        ThrumError: it cannot be asked.
+        ThrumError: it cannot be asked, or ended.
     """
     told = ""
     speak_from = time.monotonic() + patience_s
-    while progress := _progress(api):
+    while progress := _progress(api, log):
         if progress not in (told, NOTHING_YET) and time.monotonic() >= speak_from:
             told = progress
             say(told)
@@ -109,12 +116,14 @@ def version_skew(api: Api, version: str) -> str:
     return f"the daemon runs thrum {theirs}, this is {version}: run `thrum daemon restart`"
 
 
-def _progress(api: Api) -> str:
+def _progress(api: Api, log: Path) -> str:
     """``projecting 43 %`` while the daemon rebuilds its cache, else nothing."""
     try:
         health = api.call("health")
     except Projecting as error:
         return str(error)
+    except (DaemonNotRunning, DaemonUnreachable) as error:  # it was there a moment ago
+        raise process.why_it_ended(log) or error from error
     states = (str(health.get(key, "")) for key in ("status", "sync_state"))
     return next((state for state in states if state.startswith("projecting")), "")
 

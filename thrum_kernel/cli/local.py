@@ -203,7 +203,7 @@ class _InProcess:
         if not self._found.is_offline:
             progress = Progress(self._out_now, bar=bar_of(2, self._environ), quiet=self._out.quiet)
             with contextlib.closing(progress):
-                autostart.wait_until_projected(about, progress.tell)
+                autostart.wait_until_projected(about, progress.tell, log=where.log)
         skew = autostart.version_skew(about, __version__)
         if skew:
             self._out.note(skew)

@@ -28,6 +28,9 @@ STOP_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 10.0
 _POLL_S = 0.02
 _LOST_THE_RACE = "daemon lock held"
+_STARTS = " starts (PID "
+"""What a daemon writes into its log first, where that is not told to hold less."""
+_LAST_BYTES = 65536
 
 ENVIRONMENT = (
     "COVERAGE_PROCESS_START",
@@ -311,6 +314,21 @@ def _last_words(log: Path, before: int) -> str:
     errors = [line for line in lines if "Error" in line or "error" in line]
     chosen = (errors or lines)[-1:]
     return f"the daemon ended: {chosen[0].removeprefix('Error: ')}" if chosen else ""
+
+
+def why_it_ended(log: Path) -> DaemonError | None:
+    """What a daemon that could not serve said last; None when it said nothing of the kind."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - _LAST_BYTES))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return None
+    said = text.rpartition(_STARTS)[2]
+    errors = [line for line in said.splitlines() if line.startswith("Error: ")]
+    if not errors:
+        return None
+    return DaemonError(f"the daemon ended: {errors[-1].removeprefix('Error: ')}", hint=_see(log))
 
 
 def _see(log: Path) -> str:

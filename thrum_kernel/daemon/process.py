@@ -25,7 +25,7 @@ from thrum_kernel.daemon import logs
 from thrum_kernel.daemon.main import KERNEL_MIGRATIONS, Daemon
 from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.renewing import renew
-from thrum_kernel.errors import DaemonError, StoreLocked, ThrumError
+from thrum_kernel.errors import DaemonError, StoreLocked, ThrumError, disk_full
 from thrum_kernel.settings.document import SettingsFile
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         settings_level = _log_level(where)
         opened = _open(where, argv)
     except (ThrumError, OSError, sqlite3.Error) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {disk_full(error) or error}", file=sys.stderr)
         return 1
     logs.set_up(where.log, settings_level)
     _raise_file_limit()
@@ -133,7 +133,7 @@ async def _serve(opened: Opened) -> int:
         await daemon.start()
     except (ThrumError, OSError, sqlite3.Error) as error:
         _log.exception("the daemon cannot start")
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {disk_full(error) or error}", file=sys.stderr)
         await _stop(daemon)
         return _left(daemon, 1)
     _log.info("ready")

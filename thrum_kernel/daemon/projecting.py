@@ -1,6 +1,7 @@
 """Keeps the cache in step with the log: caught up at a start, rebuilt and swapped when it is in doubt.
 
-While that goes on every method that needs the cache answers ``projecting N %``; nothing else stops.
+While that goes on every method that needs the cache answers ``projecting N %``, and where it failed why, until it is
+tried again; nothing else stops.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from thrum_kernel.clock import Clock
-from thrum_kernel.errors import DaemonError, Projecting, ThrumError
+from thrum_kernel.errors import CacheUnavailable, DaemonError, Projecting, ThrumError, disk_full
 from thrum_kernel.events import EventTypes
 from thrum_kernel.projection import queries, replay
 from thrum_kernel.projection.apply import Projector
@@ -64,6 +65,7 @@ class ProjectionKeeper:
         self._clock = clock
         self._durable = durable
         self._percent: int | None = 0
+        self._trouble: CacheUnavailable | None = None
         self._lock = asyncio.Lock()
         self._wanted: asyncio.Task[None] | None = None
         self._is_wanted_again = False
@@ -71,7 +73,7 @@ class ProjectionKeeper:
 
     def refusal(self) -> DaemonError | None:
         """What to answer while the cache cannot be asked; None when it can."""
-        return None if self._percent is None else Projecting(self._percent)
+        return None if self._percent is None else self._trouble or Projecting(self._percent)
 
     @property
     def percent(self) -> int | None:
@@ -129,13 +131,15 @@ class ProjectionKeeper:
         pause_s = _FIRST_PAUSE_S
         while not self._closing.is_set():
             self._is_wanted_again = False
+            self._trouble = None
             try:
                 await self._make_anew()
                 if not self._is_wanted_again:
                     return
                 continue
             except _REFUSED as error:
-                _log.error("the cache could not be made anew, which is tried again: %s", error)
+                self._trouble = _trouble(error)
+                _log.error("%s", self._trouble)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._closing.wait()
@@ -206,6 +210,11 @@ class ProjectionKeeper:
     def _report(self, problem: Problem) -> None:
         self.problems[str(problem.path)] = problem.text
         _log.error("log: %s: %s", problem.path, problem.text)
+
+
+def _trouble(error: Exception) -> CacheUnavailable:
+    told = disk_full(error) or error
+    return CacheUnavailable(str(told), hint=told.hint if isinstance(told, ThrumError) else "")
 
 
 def _log_size(tree: Tree) -> int:

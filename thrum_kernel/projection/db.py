@@ -121,10 +121,11 @@ class Cache:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk may have ended it
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
         self._checkpointer.note()
 
     def scrub(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import queue
 import re
 import sqlite3
@@ -23,7 +24,15 @@ from typing import Any, Protocol, TypeVar
 import sqlite_utils
 
 from thrum_kernel.api import Migration
-from thrum_kernel.errors import FileDamaged, FormatTooNew, LocalTablesDiffer, ShuttingDown
+from thrum_kernel.errors import (
+    FileDamaged,
+    FormatTooNew,
+    LocalTablesDiffer,
+    ShuttingDown,
+    StoreFull,
+    ThrumError,
+    disk_full,
+)
 from thrum_kernel.projection import drift, schema
 
 _log = logging.getLogger(__name__)
@@ -218,7 +227,7 @@ class LocalDb:
                     " made_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))) WITHOUT ROWID"
                 )
         except sqlite3.DatabaseError as error:
-            raise FileDamaged(self.path, f"cannot be used as a database: {error}") from error
+            raise _unusable(self.path, error) from error
 
     def _migrate(self, db: sqlite3.Connection, migrations: Sequence[Migration]) -> list[str]:
         made = dict(db.execute("SELECT name, version FROM migration").fetchall())
@@ -285,8 +294,21 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise FileDamaged(path, f"cannot be used as a database: {error}") from error
+        raise _unusable(path, error) from error
     return connection
+
+
+def _unusable(path: Path, error: sqlite3.DatabaseError) -> ThrumError:
+    """Why the file cannot be used: sqlite tells of a full disk as of any other, when it needs space only to read."""
+    if disk_full(error) or (
+        isinstance(error, sqlite3.OperationalError) and not os.statvfs(path.parent).f_bavail
+    ):
+        return StoreFull(path)
+    return FileDamaged(
+        path,
+        f"cannot be used as a database: {error}",
+        hint="bring it back from a backup; without it, what only this machine knows is gone",
+    )
 
 
 def _owner(name: str) -> str:

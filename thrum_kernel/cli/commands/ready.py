@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Final
 
+from thrum_kernel import paths
 from thrum_kernel.cli import autostart
 from thrum_kernel.cli.command import Run
 from thrum_kernel.cli.progress import Progress, bar_of
@@ -24,7 +26,7 @@ def until_ready(run: Run) -> None:
         ThrumError: the daemon cannot be asked.
     """
     with closing(_progress(run)) as progress:
-        autostart.wait_until_projected(run.api, progress.tell)
+        autostart.wait_until_projected(run.api, progress.tell, log=_log_of(run))
 
 
 def until_joined(run: Run) -> dict[str, Any]:
@@ -33,10 +35,10 @@ def until_joined(run: Run) -> dict[str, Any]:
     Raises:
         ThrumError: the daemon cannot be asked.
     """
-    begun = time.monotonic()
+    begun, log = time.monotonic(), _log_of(run)
     with closing(_progress(run)) as progress:
         while True:
-            autostart.wait_until_projected(run.api, progress.tell, patience_s=0.0)
+            autostart.wait_until_projected(run.api, progress.tell, log=log, patience_s=0.0)
             found: dict[str, Any] = run.call("sync.status")
             is_over = found.get("last_sync_at") or found.get("last_error") or found.get("local_only")
             waited_s = time.monotonic() - begun
@@ -45,6 +47,10 @@ def until_joined(run: Run) -> dict[str, Any]:
             if waited_s > autostart.PATIENCE_S:
                 progress.tell(FETCHING)
             time.sleep(autostart.POLL_S)
+
+
+def _log_of(run: Run) -> Path:
+    return paths.find(run.inv.cwd, repo=run.inv.repo or None, env=run.inv.env).log
 
 
 def _progress(run: Run) -> Progress:
