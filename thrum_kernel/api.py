@@ -151,6 +151,17 @@ class Caller:
         """Whether it may write in somebody's name."""
         return self.kind != "anonymous"
 
+    @property
+    def is_person(self) -> bool:
+        """Whether a person asks: with a user's token, or at a shell in a git worktree with no runtime above it.
+
+        They act in the name of an agent where they stand in its worktree, and stay the one whom the project belongs to.
+        """
+        if self.kind == "user":
+            return True
+        is_here = self.worktree is not None and self.source in ("worktree", "none")
+        return self.kind in ("agent", "anonymous") and is_here and not self.runtime_pid
+
 
 KERNEL_CALLER = Caller(kind="kernel", agent_id="daemon", source="kernel")
 
@@ -497,6 +508,37 @@ class WorktreeChange:
     wants_hooks: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belonging:
+    """Something that somebody wants to end or to begin anew, and whose it is.
+
+    Attributes:
+        what: as people call it, e.g. ``worktree auth`` or ``session "auth"``.
+        owners: names of the agents that live in it.
+        made_by: the agent that made it; empty: a person did, or nobody knows.
+        worktree: the worktree it is, or stands in; None when in none.
+    """
+
+    what: str
+    owners: tuple[str, ...] = ()
+    made_by: str = ""
+    worktree: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Why somebody may do it.
+
+    Attributes:
+        reason: it is their ``own``; they ``made`` it; they are a ``person``, or a ``supervisor``; the ``kernel`` or a plugin
+            asks; or they were not asked for a reason, since it was ``forced``.
+        tell: names of the agents who must be told that it was forced, sorted; empty otherwise.
+    """
+
+    reason: Literal["own", "made", "person", "supervisor", "kernel", "forced"]
+    tell: tuple[str, ...] = ()
+
+
 class PluginContext(Protocol):
     """All of Thrum that a plugin may touch. Every use is attributed to the plugin."""
 
@@ -536,6 +578,18 @@ class PluginContext(Protocol):
 
     async def announce(self, change: WorktreeChange) -> Sequence[str]:
         """Tell every plugin of a worktree (`thrum_worktree`), one after the other; what went wrong, a line a plugin."""
+        ...
+
+    async def authorize(self, caller: Caller, thing: Belonging, *, force: bool = False) -> Authority:
+        """Why *caller* may end *thing* or begin it anew.
+
+        Its owners may, whoever made it, a person, and supervisors (``permission_supervisors`` of config.json, by default
+        whoever has the role ``coordinator``); with *force* everybody who is somebody here.
+
+        Raises:
+            NotYours: the caller is none of them, and there is no *force*.
+            AnonymousCaller: nobody knows who or where the caller is.
+        """
         ...
 
     def publish(self, topic: str, payload: Any) -> int:

@@ -17,6 +17,7 @@ next. Facts are attributes, the sentence is ``__str__``.
         - TokenMissing
         - GuardFired
         - QuotaExceeded
+        - NotYours
     - IdentityError         who is calling cannot be told
         - IdentityMissing
         - IdentityAmbiguous
@@ -290,6 +291,56 @@ class QuotaExceeded(Refused):
         super().__init__(
             f"send quota of @{agent_id} exceeded: retry in {max(retry_after_s, 0.1):.1f} s",
             hint="the quota stops agents that loop; raise messaging.send_per_minute in .thrum/config.json if it is too low",
+        )
+
+
+class NotYours(Refused):
+    """An agent wants to end, or to begin anew, what belongs to others.
+
+    Attributes:
+        what: what it is, e.g. ``worktree auth``.
+        caller: who wants it; empty when it is no agent here.
+        owners: the agents that live in it.
+        made_by: the agent that made it; empty: a person did, or nobody knows.
+        supervisors: agents that look after all others.
+        worktree: where a caller that is no agent would have to stand; empty: nowhere.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        caller: str = "",
+        owners: Sequence[str] = (),
+        made_by: str = "",
+        supervisors: Sequence[str] = (),
+        worktree: str = "",
+    ) -> None:
+        self.what = what
+        self.caller = caller
+        self.owners = tuple(owners)
+        self.made_by = made_by
+        self.supervisors = tuple(supervisors)
+        self.worktree = worktree
+        you = f"you are @{caller}" if caller else "you are no agent here"
+        super().__init__(f"{what} is {self._whose}, and {you}")
+
+    @property
+    def _whose(self) -> str:
+        if self.owners:
+            return f"{' and '.join(f'@{name}' for name in self.owners)}'s"
+        return f"@{self.made_by}'s, who made it" if self.made_by else "no agent's"
+
+    @property
+    def hint(self) -> str:
+        if not self.caller:
+            there = f", or cd {self.worktree}" if self.worktree else ""
+            return f"register first (thrum quickstart --name NAME --role ROLE --module MODULE){there}"
+        names = dict.fromkeys((*self.owners, *filter(None, (self.made_by,)), *self.supervisors))
+        if not names:
+            return "ask a person; --force does it all the same"
+        return (
+            f"ask {' or '.join(f'@{name}' for name in names)}; --force does it all the same, and tells them"
         )
 
 

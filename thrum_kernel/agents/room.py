@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thrum_kernel import git
+from thrum_kernel.agents.authority import judge
 from thrum_kernel.agents.contexts import ContextJournal, Contexts
 from thrum_kernel.agents.directory import Directory
 from thrum_kernel.agents.earlier import Earlier
@@ -26,12 +27,13 @@ from thrum_kernel.agents.session_methods import SessionMethods
 from thrum_kernel.agents.session_rows import SessionRows
 from thrum_kernel.agents.sessions import Sessions
 from thrum_kernel.agents.status import StatusMethod
+from thrum_kernel.agents.supervision import Supervision
 from thrum_kernel.agents.team import TeamMethods
 from thrum_kernel.agents.terminals import TerminalMethods
 from thrum_kernel.agents.work import Work
 from thrum_kernel.agents.worktrees import Worktree, Worktrees
 from thrum_kernel.agents.world import WorldKeeper
-from thrum_kernel.api import Caller, IdentityFacts, Method, Service
+from thrum_kernel.api import Authority, Belonging, Caller, IdentityFacts, Method, Service
 from thrum_kernel.clock import Clock
 from thrum_kernel.commit import Committer
 from thrum_kernel.events import Event
@@ -61,6 +63,7 @@ class Agents:
         forget_context: removes what an agent of a worktree saved there; blocking.
         keep_from_git: has git ignore the ``.thrum`` of a worktree that an agent is registered in; blocking.
         look: what git says of a worktree; blocking.
+        wanted_supervisors: ``permission_supervisors`` of config.json, as it stands there; raises FileDamaged.
         watch_by_descriptor: None as the system offers.
 
     Attributes:
@@ -86,6 +89,7 @@ class Agents:
         keep_from_git: Callable[[Path], object] = lambda worktree: None,
         look: Callable[[Path], git.WorkState] = git.work_state,
         start_of: Callable[[int], int | None] | None = None,
+        wanted_supervisors: Callable[[], Any] = lambda: None,
     ) -> None:
         self._claimed = claimed
         start_of = start_of or _start_of
@@ -192,6 +196,7 @@ class Agents:
             sessions=session_methods,
         )
         self._terminals = TerminalMethods(files=self.files, roster=self.roster)
+        self._supervision = Supervision(roster=self.roster, wanted=wanted_supervisors)
         self._reconciler = Reconciler(
             roster=self.roster,
             sessions=self._sessions,
@@ -205,7 +210,16 @@ class Agents:
 
     def methods(self) -> Sequence[Method]:
         """``agent.*``, ``session.*`` and ``team.list``."""
-        return (*table(self._handlers), *self._terminals.methods())
+        return (*table(self._handlers), *self._terminals.methods(), *self._supervision.methods())
+
+    def authorize(self, caller: Caller, thing: Belonging, *, force: bool) -> Authority:
+        """Why *caller* may end *thing* or begin it anew; see `api.PluginContext.authorize`.
+
+        Raises:
+            NotYours, AnonymousCaller: it may not.
+            FileDamaged, Projecting: who supervises cannot be told.
+        """
+        return judge(caller, thing, supervisors=self._supervision.names, force=force)
 
     def services(self) -> Sequence[Service]:
         """Work in the background: contexts go into the log a minute after they changed."""

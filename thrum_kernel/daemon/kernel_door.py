@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from thrum_kernel.api import Caller, WorktreeChange
+from thrum_kernel.api import Authority, Belonging, Caller, WorktreeChange
 from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.topics import Topics
 from thrum_kernel.commit import Committer
@@ -35,6 +35,7 @@ class KernelDoor:
         types: EventTypes,
         tell_local: Callable[[Event], None],
         announce: Callable[[WorktreeChange], Awaitable[Sequence[str]]],
+        authorize: Callable[[Caller, Belonging, bool], Authority],
     ) -> None:
         self._opened = opened
         self._committer = committer
@@ -44,6 +45,7 @@ class KernelDoor:
         self._types = types
         self._tell_local = tell_local
         self._announce = announce
+        self._authorize = authorize
 
     async def call(self, caller: Caller, method: str, params: dict[str, Any], request_id: str) -> Any:
         return await self._dispatcher.call(method, params, caller=caller, request_id=request_id)
@@ -66,6 +68,9 @@ class KernelDoor:
 
     async def announce(self, change: WorktreeChange) -> Sequence[str]:
         return await self._announce(change)
+
+    async def authorize(self, caller: Caller, thing: Belonging, *, force: bool) -> Authority:
+        return self._authorize(caller, thing, force)
 
     def publish(self, topic: str, payload: Any) -> int:
         return self._topics.publish(topic, payload)

@@ -170,6 +170,7 @@ class Daemon:
             dispatcher=self.dispatcher,
             topics=self.topics,
             supervisor=self.supervisor,
+            authorize=lambda caller, thing, force: self.agents.authorize(caller, thing, force=force),
         )
         plugins = self.plugged.host
         self.agents = Agents(
@@ -185,6 +186,7 @@ class Daemon:
             leave_single_agent_mode=self.asked.leave_single_agent_mode,
             forget_context=_forget_context,
             keep_from_git=lambda worktree: keep_from_git(worktree, where.repo),
+            wanted_supervisors=lambda: opened.settings.current().raw.get("permission_supervisors"),
         )
         plugins.guards.identities_in = self.agents.identities_in
         self.agents.files.judge = self.asked.judge_identity

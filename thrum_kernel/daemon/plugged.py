@@ -21,6 +21,8 @@ import msgspec
 from thrum_kernel.api import (
     KERNEL_CALLER,
     AgentInfo,
+    Authority,
+    Belonging,
     Call,
     Caller,
     CallerFacts,
@@ -97,6 +99,7 @@ class Plugged:
         dispatcher: Dispatcher,
         topics: Topics,
         supervisor: Supervisor,
+        authorize: Callable[[Caller, Belonging, bool], Authority],
     ) -> None:
         self._opened = opened
         self._clock = clock
@@ -113,7 +116,7 @@ class Plugged:
         self._feeds: dict[Plugin, Feed] = {}
         self._changing = asyncio.Lock()
         self._kernel: Kernel = KernelDoor(
-            opened, committer, dispatcher, topics, keeper, types, self._tell_local, self._announce
+            opened, committer, dispatcher, topics, keeper, types, self._tell_local, self._announce, authorize
         )
         self._ended = contextlib.ExitStack()
         self._registry: DaemonRegistry | None = None

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from thrum_kernel.api import (
+    Authority,
+    Belonging,
     Caller,
     Clock,
     PluginContext,
@@ -42,6 +44,7 @@ class Kernel(Protocol):
     async def call(self, caller: Caller, method: str, params: dict[str, Any], request_id: str) -> Any: ...
     async def commit(self, event_type: str, fields: dict[str, Any]) -> str: ...
     async def announce(self, change: WorktreeChange) -> Sequence[str]: ...
+    async def authorize(self, caller: Caller, thing: Belonging, *, force: bool) -> Authority: ...
     def publish(self, topic: str, payload: Any) -> int: ...
     def subscribe(self, topic: str, callback: Callable[[Any], None]) -> Callable[[], None]: ...
     async def write(self, fn: Callable[[sqlite3.Connection], Any]) -> Any: ...
@@ -194,6 +197,9 @@ class Context:
 
     async def announce(self, change: WorktreeChange) -> Sequence[str]:
         return await self._there.announce(change)
+
+    async def authorize(self, caller: Caller, thing: Belonging, *, force: bool = False) -> Authority:
+        return await self._there.authorize(caller, thing, force=force)
 
     def publish(self, topic: str, payload: Any) -> int:
         return self._there.publish(f"{self.name}.{topic}", payload)

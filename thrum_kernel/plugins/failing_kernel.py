@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from thrum_kernel.api import (
     AgentInfo,
+    Authority,
+    Belonging,
     Caller,
     CallerFacts,
     Clock,
@@ -90,6 +92,9 @@ class FailingContext:
         raise self._error()
 
     async def announce(self, change: WorktreeChange) -> Sequence[str]:
+        raise self._error()
+
+    async def authorize(self, caller: Caller, thing: Belonging, *, force: bool = False) -> Authority:
         raise self._error()
 
     def publish(self, topic: str, payload: Any) -> int:

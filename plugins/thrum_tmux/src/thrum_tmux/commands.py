@@ -58,6 +58,8 @@ def create(
     def finish(made: Mapping[str, Any]) -> None:
         run.out.json(made)
         run.out.line(f"✓ Session created: {made['session']}")
+        for note in made.get("notes", ()):
+            run.out.warn(note)
         if made.get("identity"):
             run.out.line(f"Agent is NOT running yet. Start it with: thrum tmux launch {made['session']}")
 
@@ -110,12 +112,20 @@ def show_table(run: Run, sessions: list[dict[str, Any]], *, is_numbered: bool = 
         run.out.line((f"{number:<4}" if is_numbered else "") + _row(cells))
 
 
-def kill(ctx: typer.Context, name: Session) -> None:
+def kill(
+    ctx: typer.Context,
+    name: Session,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also one that is another agent's, who is told.")
+    ] = False,
+) -> None:
     """End a session and what runs in it; its agent stays registered."""
     run = run_of(ctx)
-    run.call("tmux.kill", name=name)
+    notes = (run.call("tmux.kill", name=name, force=force) or {}).get("notes", [])
     run.out.json({"session": name})
     run.out.line(f"Session {name} killed")
+    for note in notes:
+        run.out.warn(note)
 
 
 def send(

@@ -60,8 +60,8 @@ def methods(ctx: PluginContext) -> Sequence[Method]:
         ),
         Method(
             name="tmux.kill",
-            params=shapes.NameParams,
-            result=None,
+            params=shapes.KillParams,
+            result=shapes.KillResult | None,
             handler=sending.kill,
             summary="End a session and what runs in it",
             mutates=True,

@@ -16,6 +16,7 @@ from thrum_kernel.errors import Refused, ThrumError
 from thrum_worktrees import adding, belongings, moving_in, residents, wiring, work
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.moving_in import Moved
+from thrum_worktrees.owning import Makers
 from thrum_worktrees.places import Ground
 from thrum_worktrees.planning import Wanted, Wish, plan
 from thrum_worktrees.records import record_of
@@ -61,6 +62,7 @@ class Creation:
         runtime: name of the runtime that shall live there; may be empty.
         is_ours: tells what is work from what thrum put there; see `traces.judge`.
         tries: how often daemons went on with it.
+        made_by: the agent that makes it; empty: a person does.
     """
 
     ctx: PluginContext
@@ -70,6 +72,7 @@ class Creation:
     is_ours: Judge
     runtime: str = ""
     tries: int = 0
+    made_by: str = ""
 
     async def carry_out(self, wish: Wish, new: Newcomer | None) -> Made:
         """Make the worktree that is asked for, and let *new* move in.
@@ -89,6 +92,8 @@ class Creation:
         except ThrumError:
             await self.undertakings.end(path)
             raise
+        if not wanted.is_there or (self.tries and self.made_by):
+            await Makers(self.ctx).note(path, self.made_by)
         await self.undertakings.end(path)
         return made
 
@@ -117,7 +122,9 @@ class Creation:
         leaving = [each.name for each in residents.at(others, wanted.path)]
         await off_loop(self.ctx, belongings.keep, wanted.path, thrum, leaving)
         failed = await residents.move_out(self.ctx, leaving, keep=True)
-        moved = await moving_in.move_in(self.ctx, wanted.path, wanted.name, new, env=env)
+        moved = await moving_in.move_in(
+            self.ctx, wanted.path, wanted.name, new, env=env, made_by=self.made_by
+        )
         notes = [*(f"@{name} has no worktree now" for name in leaving), *failed, *moved.notes]
         try:
             await off_loop(self.ctx, belongings.bring, thrum, wanted.path, new.name)
@@ -152,6 +159,7 @@ class Creation:
             is_new_branch=wanted.is_new_branch,
             runtime=self.runtime,
             tries=self.tries,
+            made_by=self.made_by if self.tries or not wanted.is_there else "",
         )
         if new is None:
             return made

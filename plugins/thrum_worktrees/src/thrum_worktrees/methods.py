@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from thrum_kernel.api import Call, Caller, Method, PluginContext
+from thrum_kernel.api import Belonging, Call, Caller, Method, PluginContext
 from thrum_kernel.errors import AnonymousCaller, IdentityError, NotFound, Refused, ThrumError, UsageError
-from thrum_worktrees import listing, naming, places, residents, traces, wiring
+from thrum_worktrees import listing, naming, owning, places, residents, traces, wiring
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.creating import Creation
 from thrum_worktrees.git import Git
+from thrum_worktrees.owning import Makers
 from thrum_worktrees.places import Ground
 from thrum_worktrees.planning import Wish
 from thrum_worktrees.records import Record, head_of, listed, record_of, records, resolved
@@ -120,7 +122,7 @@ class WorktreeMethods:
             Refused: something else is in the way.
             GitFailed: git could not do it; nothing is left of the try.
         """
-        _standing(call)
+        caller = _standing(call)
         residents.check_runtime(params.runtime)
         name, branch = self._named(params)
         new = _newcomer(params)
@@ -128,7 +130,7 @@ class WorktreeMethods:
             ground = await self._ground()
             path = await off_loop(self._ctx, self._path, ground, name)
             await self._clear(ground, path)
-            creation = self._creation(ground, params.runtime)
+            creation = replace(self._creation(ground, params.runtime), made_by=owning.maker(caller))
             made = await creation.carry_out(Wish(name, path, branch, params.base), new)
         return created(name, made)
 
@@ -137,6 +139,7 @@ class WorktreeMethods:
 
         Raises:
             NotFound: there is none of that name.
+            NotYours: it is somebody else's, and there is no *force*.
             Refused: something would be lost, or it cannot be taken away.
             GitFailed: git could not do its part; the next try goes on.
         """
@@ -150,9 +153,14 @@ class WorktreeMethods:
                 return destroyed(finished)
             record = await off_loop(self._ctx, self._find, ground, params.name)
             _check_not_inside(caller, record.path, force=params.force)
+            teardown = self._teardown(ground)
+            thing = await self._belonging(teardown, record, params.name)
+            authority = await self._ctx.authorize(caller, thing, force=params.force)
             wishes = Wishes(params.delete_branch, params.keep_agent, params.force)
-            gone = await self._teardown(ground).carry_out(record, params.name, wishes)
-        return destroyed(gone)
+            gone = await teardown.carry_out(record, params.name, wishes)
+        removed = () if params.keep_agent else gone.agents
+        notes = await owning.tell(self._ctx, authority, caller, thing=thing, gone=removed)
+        return destroyed(replace(gone, notes=(*gone.notes, *notes)))
 
     async def set_up(self, call: Call, params: SetupParams) -> SetUp:
         """Wire a worktree that is there.
@@ -215,6 +223,15 @@ class WorktreeMethods:
 
     def _teardown(self, ground: Ground) -> Teardown:
         return Teardown(self._ctx, ground, self._undertakings, self._is_ours)
+
+    async def _belonging(self, teardown: Teardown, record: Record, name: str) -> Belonging:
+        """The worktree, for the kernel to judge who may take it away."""
+        return Belonging(
+            what=f"worktree {name}",
+            owners=await teardown.residents_of(record.path),
+            made_by=Makers(self._ctx).of(record.path),
+            worktree=record.path,
+        )
 
     def _is_ours(self, git: Git, record: Record, tree: Path) -> IsOurs:
         return traces.judge(self._ctx.presets(), git, record, tree)

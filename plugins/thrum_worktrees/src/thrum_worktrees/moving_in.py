@@ -36,9 +36,12 @@ class Moved:
 
 
 async def move_in(
-    ctx: PluginContext, worktree: Path, session: str, new: Newcomer, *, env: Mapping[str, str]
+    ctx: PluginContext, worktree: Path, session: str, new: Newcomer, *, env: Mapping[str, str], made_by: str
 ) -> Moved:
     """Register *new* in *worktree*, from inside a tmux session of that name where there can be one; again, too.
+
+    Args:
+        made_by: the agent that has it made; empty: a person.
 
     Raises:
         ThrumError: it cannot be registered.
@@ -57,7 +60,8 @@ async def move_in(
     if own is not None and any(each.name == new.name for each in living):
         return Moved(own["name"], is_running)
     given = _given(new) | {"force": new.force or own is not None}  # own: a try that was cut short
-    made = await ctx.call("tmux.create", name=session, cwd=str(worktree), agent_name=new.name, **given)
+    place = {"name": session, "cwd": str(worktree), "made_by": made_by}
+    made = await ctx.call("tmux.create", agent_name=new.name, **place, **given)
     return Moved(str(made["session"]))
 
 

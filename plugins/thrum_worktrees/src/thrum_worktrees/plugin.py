@@ -13,6 +13,8 @@ MANIFEST = PluginManifest(
     capabilities=frozenset({"files", "processes"}),
     nouns=("worktree",),
     sections=("worktrees",),
+    senders=("worktrees:teardown",),
+    no_reply=True,
     commands=(
         PluginCommand(
             words=("worktree", "create"),

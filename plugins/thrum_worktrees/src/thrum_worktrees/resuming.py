@@ -73,6 +73,7 @@ class Resumption:
             self.teardown.is_ours,
             details.runtime,
             details.tries + 1,
+            details.made_by,
         )
         wish = Wish(details.name, path, details.branch, details.commit)
         await creation.carry_out(wish, _newcomer(undertaking))

@@ -17,6 +17,7 @@ from thrum_kernel.api import PluginContext, WorktreeChange
 from thrum_kernel.errors import GitFailed, Refused, ThrumError
 from thrum_worktrees import belongings, branches, removing, residents, work
 from thrum_worktrees.blocking import off_loop
+from thrum_worktrees.owning import Makers
 from thrum_worktrees.places import Ground
 from thrum_worktrees.records import Head, Record, checked_out, head_of, record_of
 from thrum_worktrees.residents import Resident
@@ -155,7 +156,12 @@ class Teardown:
             )
         else:
             await self.undertakings.end(path)
+        await Makers(self.ctx).forget(path)
         return Gone(details.name, path, details.agents, deleted, notes=tuple(notes))
+
+    async def residents_of(self, path: Path) -> tuple[str, ...]:
+        """The agents that live in the worktree at *path*, sorted."""
+        return await self._agents(path, await residents.residents(self.ctx))
 
     async def _until_quiet(self, path: Path) -> None:
         """Give runtimes that were ended the time to go.

@@ -29,6 +29,7 @@ class Details(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         force: of a creation: take the agent's name over; of a teardown: also when something is lost.
         runtime: of a creation: that is to live there.
         tries: how often daemons went on with it.
+        made_by: of a creation: the agent that makes it; empty: a person does.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Details(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     force: bool = False
     runtime: str = ""
     tries: int = 0
+    made_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ TABLES: Final = Tables(
                 "CREATE TABLE worktrees_undertakings"
                 " (path TEXT PRIMARY KEY, kind TEXT NOT NULL, details TEXT NOT NULL)",
             ),
+        ),
+        Migration(
+            "worktrees.0002_makers",
+            ("CREATE TABLE worktrees_makers (path TEXT PRIMARY KEY, made_by TEXT NOT NULL)",),
         ),
     )
 )

@@ -14,7 +14,11 @@ def restart(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The session.")],
     force: Annotated[
-        bool, typer.Option("--force", help="Do not ask the agent to save; its transcript is read at once.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Do not ask the agent to save; its transcript is read at once. Also another's agent, which is told.",
+        ),
     ] = False,
     runtime: Annotated[
         str | None, typer.Option("--runtime", metavar="NAME", help="By default the one that ran.")
@@ -29,6 +33,8 @@ def restart(
     def finish(done: Mapping[str, Any]) -> None:
         run.out.json(done)
         run.out.line(f"Session {done['session']} restarted ({done['snapshot_lines']} snapshot lines)")
+        for note in done.get("notes", ()):
+            run.out.warn(note)
         if done.get("draft"):
             run.out.note("The text that stood in its prompt is kept in the snapshot.")
         if not done["snapshot_lines"]:

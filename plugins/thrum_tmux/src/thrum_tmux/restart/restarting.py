@@ -13,6 +13,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from thrum_kernel.api import Call, PluginContext
 from thrum_kernel.errors import NotFound, Refused, ThrumError
 from thrum_tmux import runtimes
@@ -26,8 +28,9 @@ from thrum_tmux.restart.saving import Saved, Saving
 from thrum_tmux.restart.shapes import RestartParams, RestartResult
 from thrum_tmux.restart.snapshot import EXTERNAL, SELF
 from thrum_tmux.restart.subject import Subject, subject
+from thrum_tmux.session import owning
+from thrum_tmux.session.records import Record
 from thrum_tmux.session.sessions import Sessions
-from thrum_tmux.session.standing import check_standing
 from thrum_tmux.wake import program
 
 
@@ -72,18 +75,24 @@ class Restarting:
         Raises:
             UsageError: no runtime is called so.
             SessionMissing, NotFound: there is no such session, or nobody lives in it.
+            NotYours: it is somebody else's, and there is no *force*.
             Refused: it is being restarted already, or the new runtime cannot be started: then the snapshot is kept.
             TmuxError, PaneMissing, ServerSilent: tmux cannot.
         """
         if params.runtime:
             runtimes.check_name(params.runtime)
-        found = await self._session(params.name)
-        identity = await self._identity(found)
-        check_standing(call.caller, identity.worktree)
+        found = await self._sessions.find(params.name)
+        record = self._sessions.record_of(found) if found else self._remembered(params.name)
+        name = found.row.name if found else params.name
+        identity = await self._identity(name, found.row.agent if found else record.agent if record else "")
+        thing = owning.belonging(name, [identity.name], record=record, worktree=identity.worktree)
+        authority = await self._ctx.authorize(call.caller, thing, force=params.force)
+        if found is None and record is not None:
+            found = await self._sessions.make(record)
+        assert found is not None, "one that is gone is remembered"
         left = await self._renewing.left(found)
         if left is not None and (identity.name in self._left or identity.name not in self._under_way):
             return await asyncio.shield(self.resume(found, identity, left))  # its caller asks the next daemon
-        record = self._sessions.record_of(found)
         is_own = bool(identity.agent_pid) and call.caller.runtime_pid == identity.agent_pid
         caller = call.caller.agent_id if call.caller.kind == "agent" else ""
         order = Order(
@@ -102,7 +111,9 @@ class Restarting:
             asked_by=caller if caller != identity.name else "",
             is_own=is_own,
         )
-        return await asyncio.shield(self.begin(order))
+        begun = self.begin(order)
+        notes = await owning.tell(self._ctx, authority, call.caller, thing=thing, done="begun anew")
+        return msgspec.structs.replace(await asyncio.shield(begun), notes=notes)
 
     def begin(self, order: Order) -> asyncio.Task[RestartResult]:
         """Carry out *order* in the background.
@@ -229,25 +240,27 @@ class Restarting:
 
     # --- who and where -----------------------------------------------------------------------------------------------
 
-    async def _session(self, name: str) -> Found:
-        found = await self._sessions.find(name)
-        if found is not None:
-            return found
+    def _remembered(self, name: str) -> Record:
+        """How a session was made that is gone.
+
+        Raises:
+            SessionMissing: there was none for an agent, or its folder is gone, too.
+        """
         record = self._sessions.records.named(name)
         if record is None or not record.agent or not record.cwd.is_dir():
             raise SessionMissing(name)
-        return await self._sessions.make(record)
+        return record
 
-    async def _identity(self, found: Found) -> Identity:
-        wanted = found.row.agent
-        everyone = await identities(self._ctx, name=wanted)
-        chosen = [each for each in everyone if wanted or each.session == found.row.name]
+    async def _identity(self, name: str, agent: str) -> Identity:
+        """Who lives in the session *name*, which is made for *agent*, if for anybody."""
+        everyone = await identities(self._ctx, name=agent)
+        chosen = [each for each in everyone if agent or each.session == name]
         if not chosen:
             raise NotFound(
                 "identity",
-                found.row.name,
-                message=f"no identity file found for session {found.row.name}",
-                hint=f"register an agent there, then: thrum tmux launch {found.row.name}",
+                name,
+                message=f"no identity file found for session {name}",
+                hint=f"register an agent there, then: thrum tmux launch {name}",
             )
         return chosen[0]
 

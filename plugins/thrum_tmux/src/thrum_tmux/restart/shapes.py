@@ -10,7 +10,7 @@ class RestartParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         name: the session.
-        force: do not ask the agent to save; its transcript is read at once.
+        force: do not ask the agent to save; its transcript is read at once. Also when it is somebody else's, who is told.
         runtime: what to launch; empty: what ran.
     """
 
@@ -30,6 +30,7 @@ class RestartResult(msgspec.Struct, kw_only=True, omit_defaults=True):
         snapshot: the file; empty when there is none.
         draft: text that stood in the prompt and was kept in the snapshot.
         why: why the agent did not save by itself, or why there is no conversation.
+        notes: whose session it was all the same, and who was told.
     """
 
     session: str
@@ -39,3 +40,4 @@ class RestartResult(msgspec.Struct, kw_only=True, omit_defaults=True):
     snapshot: str = ""
     draft: str = ""
     why: str = ""
+    notes: list[str] = []

@@ -6,10 +6,13 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from thrum_kernel.api import Call, PluginContext
+import msgspec
+
+from thrum_kernel.api import Call, Caller, PluginContext
 from thrum_kernel.errors import Refused, ThrumError, UsageError
 from thrum_tmux import names
 from thrum_tmux.errors import PaneMissing
@@ -17,6 +20,7 @@ from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
 from thrum_tmux.panes import Found
 from thrum_tmux.runtimes import SHELL, check_name
+from thrum_tmux.session import owning
 from thrum_tmux.session.checkouts import Checkout, checkout
 from thrum_tmux.session.records import Record
 from thrum_tmux.session.registering import register
@@ -55,18 +59,28 @@ class Creating:
         if not params.no_agent:
             await self._check_worktree(record.cwd, place, main=params.main)
         check_standing(call.caller, place.root if place else record.cwd)
+        record = replace(record, made_by=owning.maker(call.caller, params.made_by))
         with self._alone(record):
-            return await self._made(record, params)
+            return await self._made(call.caller, record, params)
 
-    async def _made(self, record: Record, params: CreateParams) -> CreateResult:
+    async def _made(self, caller: Caller, record: Record, params: CreateParams) -> CreateResult:
         in_the_way = await self._in_the_way(record, force=params.force)
         await self._check_living(record, in_the_way)
-        for found in in_the_way:
-            await self._ctx.call("tmux.kill", name=found.row.name)
+        notes = [note for found in in_the_way for note in await self._out_of_the_way(caller, found)]
         if params.no_agent:
             await self._sessions.make(record)
-            return CreateResult(session=record.name)
-        return await self._with_agent(record, force=params.force, quickstart=params.quickstart)
+            return CreateResult(session=record.name, notes=notes)
+        made = await self._with_agent(record, force=params.force, quickstart=params.quickstart)
+        return msgspec.structs.replace(made, notes=notes)
+
+    async def _out_of_the_way(self, caller: Caller, found: Found) -> list[str]:
+        """End a session, in the place of which one is made; what the caller should know."""
+        thing = owning.belonging(
+            found.row.name, filter(None, [found.row.agent]), record=self._sessions.record_of(found)
+        )
+        authority = await self._ctx.authorize(caller, thing, force=True)
+        await self._ctx.call("tmux.kill", name=found.row.name)
+        return await owning.tell(self._ctx, authority, caller, thing=thing, done="ended")
 
     @contextlib.contextmanager
     def _alone(self, record: Record) -> Iterator[None]:

@@ -294,6 +294,7 @@ class Launching:
             module=identity.module if identity else "",
             intent=identity.intent if identity else "",
             runtime=runtime,
+            made_by=known.made_by if (known := self._sessions.record_of(found)) else "",
         )
         await self._sessions.adopt(found, row, agent=agent, record=record)
 

@@ -28,9 +28,13 @@ TABLES: Final = Tables(
                 ") WITHOUT ROWID",
             ),
         ),
+        Migration(
+            name="tmux.0002_makers",
+            statements=("ALTER TABLE tmux_sessions ADD COLUMN made_by TEXT NOT NULL DEFAULT ''",),
+        ),
     )
 )
-_COLUMNS: Final = "name, socket, cwd, agent, role, module, intent, runtime"
+_COLUMNS: Final = "name, socket, cwd, agent, role, module, intent, runtime, made_by"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Record:
         agent: who lives in it; empty for a bare session. Then role and module are empty, too.
         intent: what the agent means to do; may be empty.
         runtime: what to launch; empty: as the identity says.
+        made_by: the agent that made it; empty: a person did, or nobody knows.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Record:
     module: str = ""
     intent: str = ""
     runtime: str = ""
+    made_by: str = ""
 
 
 class Records:
@@ -82,6 +88,7 @@ class Records:
             record.module,
             record.intent,
             record.runtime,
+            record.made_by,
         )
         await self._write(lambda db: db.execute(_KEEP, values))
 
@@ -107,11 +114,11 @@ class Records:
         await self._ctx.write(once)
 
 
-_KEEP: Final = f"INSERT OR REPLACE INTO tmux_sessions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_KEEP: Final = f"INSERT OR REPLACE INTO tmux_sessions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    name, socket, cwd, agent, role, module, intent, runtime = row
+    name, socket, cwd, agent, role, module, intent, runtime, made_by = row
     return Record(
         name=name,
         socket=socket,
@@ -121,4 +128,5 @@ def _record(row: tuple[Any, ...]) -> Record:
         module=module,
         intent=intent,
         runtime=runtime,
+        made_by=made_by,
     )

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from thrum_kernel.api import Call, PluginContext, RuntimePreset
+from thrum_kernel.api import Belonging, Call, PluginContext, RuntimePreset
 from thrum_kernel.errors import Refused, ThrumError, UsageError
 from thrum_tmux import runtimes
 from thrum_tmux.errors import PaneMissing
-from thrum_tmux.identities import identities, set_terminal
+from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
 from thrum_tmux.pane import Look
 from thrum_tmux.panes import Found
 from thrum_tmux.screen import patterns
 from thrum_tmux.screen.reading import read
+from thrum_tmux.session import owning
 from thrum_tmux.session.sessions import Sessions
-from thrum_tmux.session.shapes import CaptureParams, CaptureResult, NameParams, SendParams, SendResult
+from thrum_tmux.session.shapes import (
+    CaptureParams,
+    CaptureResult,
+    KillParams,
+    KillResult,
+    SendParams,
+    SendResult,
+)
 from thrum_tmux.session.standing import check_standing
 from thrum_tmux.wake import program
 
@@ -68,25 +77,36 @@ class Sending:
             rows.pop()
         return CaptureResult(content="".join(f"{row}\n" for row in rows[-params.lines :]))
 
-    async def kill(self, call: Call, params: NameParams) -> None:
+    async def kill(self, call: Call, params: KillParams) -> KillResult | None:
         """End a session and what runs in it; its agent stays registered, shown nowhere.
 
         Raises:
             SessionMissing: there is no such session.
-            Refused: the caller is nobody here.
+            NotYours: it is somebody else's, and there is no *force*.
         """
         found = await self._sessions.find(params.name)
         name = found.row.name if found else params.name
         shown = [each for each in await identities(self._ctx) if each.session == name]
         if found is None and not shown:
             found = await self._sessions.get(params.name)
-        worktrees = {each.worktree for each in shown}
-        own = self._worktree_of(found) if found else worktrees.pop() if len(worktrees) == 1 else None
-        check_standing(call.caller, own)
+        thing = self._belonging(name, found, shown)
+        authority = await self._ctx.authorize(call.caller, thing, force=params.force)
         if found is not None:
             await self._sessions.end(found)
         for identity in shown:
             await self._clear(identity.name, str(identity.worktree))
+        notes = await owning.tell(self._ctx, authority, call.caller, thing=thing, done="ended")
+        return KillResult(notes=notes) if notes else None
+
+    def _belonging(self, name: str, found: Found | None, shown: Sequence[Identity]) -> Belonging:
+        record = self._sessions.record_of(found) if found else self._sessions.records.named(name)
+        worktrees = {each.worktree for each in shown}
+        return owning.belonging(
+            name,
+            filter(None, (*(each.name for each in shown), found.row.agent if found else "")),
+            record=record,
+            worktree=worktrees.pop() if len(worktrees) == 1 else None,
+        )
 
     def _worktree_of(self, found: Found) -> Path | None:
         record = self._sessions.record_of(found)

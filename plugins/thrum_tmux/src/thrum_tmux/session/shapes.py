@@ -28,6 +28,7 @@ class CreateParams(Params):
         no_agent: a bare session, in any folder.
         main: the worktree may be the main checkout.
         quickstart: false: the agent is registered there already.
+        made_by: of a plugin: the agent for whom it makes the session; nobody else can say so.
     """
 
     name: str = ""
@@ -41,14 +42,17 @@ class CreateParams(Params):
     no_agent: bool = False
     main: bool = False
     quickstart: bool = True
+    made_by: str = ""
 
 
 class CreateResult(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """``identity`` is the agent's identity file; ``replaced`` are identity files that were set aside."""
+    """``identity`` is the agent's identity file; ``replaced`` are identity files that were set aside; ``notes`` tell whose
+    sessions were ended for it with *force*."""
 
     session: str
     identity: dict[str, Any] | None = None
     replaced: list[str] = []
+    notes: list[str] = []
 
 
 class LaunchParams(Params):
@@ -103,6 +107,18 @@ class NameParams(Params):
     """Which session."""
 
     name: str
+
+
+class KillParams(NameParams):
+    """Which session; *force*: also one that is somebody else's, who is told."""
+
+    force: bool = False
+
+
+class KillResult(msgspec.Struct, kw_only=True):
+    """Whose session was ended all the same, and who was told."""
+
+    notes: list[str]
 
 
 class SendParams(Params):

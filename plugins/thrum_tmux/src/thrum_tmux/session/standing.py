@@ -19,8 +19,7 @@ def check_standing(caller: Caller, root: Path | None) -> None:
     Raises:
         Refused: it is nobody here, and stands elsewhere.
     """
-    is_person = caller.worktree is not None and not caller.runtime_pid
-    if caller.is_known or is_person or caller.worktree == root:
+    if caller.is_known or caller.is_person or caller.worktree == root:
         return
     raise Refused(
         f"you are no agent here, and {root or 'that'} is not the worktree you stand in",
