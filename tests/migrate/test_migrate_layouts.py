@@ -23,7 +23,6 @@ from migrate_house import (
 )
 from migrate_team import MACHINE, Team
 
-from thrum_kernel.cli.texts.migrate import report_lines
 from thrum_kernel.clock import parse_us
 from thrum_kernel.ids import EARLIER_DAEMON
 from thrum_kernel.projection import queries
@@ -384,15 +383,3 @@ def test_contexts_that_were_shared_on_the_branch_are_kept_and_told(repo: Repo) -
     assert report.others == {"shared contexts": 1}
     kept = Path(report.kept_in).read_text()
     assert "what far was at" in kept and "context/far.md" in kept and "of the project" not in kept
-
-
-def test_messages_that_look_like_they_hold_a_secret_are_named_before_anything_travels(repo: Repo) -> None:
-    team = Team(messages=4)
-    team.send("coord", "the key is AKIA" + "IOSFODNN7EXAMPLE", to=["impl_api"], refs=[])
-    message = team.events[-1]["message_id"]
-    layouts.flat_branch(repo, team)
-    where = project(repo)
-    told = preview(where)
-    assert told.secrets == [message] and any(message in line for line in report_lines(told))
-    assert migrate(where).secrets == [message]
-    assert migrate(where).secrets == []  # nothing of it is new

@@ -114,7 +114,7 @@ class Node:
         """Release the oldest line that is held back, as `HeldMethods` does: publishing first, so that nothing purged is
         listed any more."""
         self.publish()
-        for line in self.cutter.held[:1]:
+        for line in self.cutter.holding.waiting[:1]:
             event = msgspec.json.decode(line.line)
             self.commit([event])
             self.cutter.release([Release(event["event_id"], "somebody", self._now())])

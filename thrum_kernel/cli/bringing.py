@@ -98,12 +98,16 @@ def bring(
 def _migration(where: Paths, *, snapshots: bool, say: Say) -> Migration:
     # The projection comes with it, which `init` and all other commands in process do without.
     from thrum_kernel.migrate.run import Migration
+    from thrum_kernel.migrate.travelled import texts_on
     from thrum_kernel.settings.document import SettingsFile
+    from thrum_kernel.sync.remote import choose
     from thrum_kernel.sync.secret_scan import SecretScan
 
     tree = Tree(OsDisk(), where.sync)
     tree.check_format()
     secrets = SecretScan(lambda: SettingsFile(where.config).daemon.sync)
+    place = gitdir.locate(where.repo)
+    remote = choose(place, SettingsFile(where.config).daemon.sync.remote).name
     return Migration(
         tree,
         where.sync,
@@ -111,6 +115,8 @@ def _migration(where: Paths, *, snapshots: bool, say: Say) -> Migration:
         with_snapshots=snapshots,
         say=say,
         scan=secrets.matched,
+        remote=remote,
+        on_remote=lambda: texts_on(place, remote) if place is not None and remote else frozenset(),
     )
 
 

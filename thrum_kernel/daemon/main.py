@@ -284,7 +284,7 @@ class Daemon:
             daemon=opened.daemon_id,
             settings=lambda: opened.settings.daemon,
             names=lambda: {} if self.keeper.refusal() else queries.daemon_names(self.cache),
-            held=lambda: held_names(self.cutter.held),
+            held=lambda: held_names(self.cutter.holding.waiting),
             held_back=self.about.held_back,
             purged_before=lambda: self.cutter.known_cutoff,
             damaged=lambda: self.mender.problems,

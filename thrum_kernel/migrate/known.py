@@ -12,7 +12,7 @@ import msgspec
 from thrum_kernel.errors import FileDamaged, FileMissing
 from thrum_kernel.events import Event, EventTypes, core
 from thrum_kernel.ids import EARLIER_DAEMON
-from thrum_kernel.store.ranges import Line, Tree, Unit, read_window, scan
+from thrum_kernel.store.ranges import Line, Tree, Unit, read_held, read_window, scan
 
 Place: TypeAlias = tuple[str, int]
 """A writer and a sequence."""
@@ -56,7 +56,7 @@ class Known:
 
 
 def read(tree: Tree, types: EventTypes, *, only: Collection[str] | None = None) -> Known:
-    """What is published, of some writers only where *only* is given.
+    """What is published or held back, of some writers only where *only* is given.
 
     Raises:
         StoreError: a folder cannot be read.
@@ -93,6 +93,9 @@ def _lines(tree: Tree, only: Collection[str] | None) -> Iterator[Line]:
             yield from read_window(tree, unit)
         except (FileDamaged, FileMissing):
             continue  # what cannot be read is published again
+    for held in read_held(tree):
+        if held.is_brought and (only is None or held.writer in only):
+            yield Line(*held.place, held.line)
 
 
 def _is_wanted(unit: Unit, only: Collection[str] | None) -> bool:

@@ -29,7 +29,7 @@ REPORT: Final = "report.json"
 LAYOUTS: Final[tuple[Layout, ...]] = ("monolith", "folder", "branch", "local")
 
 MONOLITHS: Final = ("messages.jsonl", "messages.jsonl.v6.bak")
-_BRANCH: Final = "a-sync"
+BRANCH: Final = "a-sync"
 _MOST_S: Final = 120.0
 
 _CONTEXTS: Final = "context/"
@@ -149,7 +149,7 @@ def find(paths: Paths) -> list[Source]:
     Raises:
         GitFailed: git cannot be asked.
     """
-    return [source for folder, layout in _folders(paths) for source in _sources(folder, layout)] + [
+    return [source for folder, layout in _folders(paths) for source in sources_in(folder, layout)] + [
         Source("local", str(path), path=path) for path in _databases(paths)
     ]
 
@@ -161,13 +161,14 @@ def find_at(path: Path) -> list[Source]:
             return [Source("path", str(path), path=path)]
         return [Source("path", str(path), load=path.read_bytes, parse=event_lines.read)]
     folders = [path, path / "sync", path / ".thrum", path / ".thrum" / "sync"]
-    found = [source for folder in folders for source in _sources(DiskFolder(folder), "path")]
+    found = [source for folder in folders for source in sources_in(DiskFolder(folder), "path")]
     bases = [folder for base in (path, path / ".thrum") for folder in (base / "var", base)]
     databases = [file for folder in bases for file in _files(folder) if database.is_reference(file)]
     return found + [Source("path", str(file), path=file) for file in databases]
 
 
-def _sources(folder: Folder, layout: Layout) -> Iterator[Source]:
+def sources_in(folder: Folder, layout: Layout) -> Iterator[Source]:
+    """The files in *folder* that hold records."""
     parsers = {name: parse for name in folder.names() if (parse := _parser(name, layout)) is not None}
     if all(name.startswith(_CONTEXTS) for name in parsers):
         return  # contexts alone tell nothing: any project may have a folder of that name
@@ -231,7 +232,7 @@ def _branches(place: Place) -> Iterator[tuple[Folder, Layout]]:
     if not answer.ok:
         raise GitFailed("for-each-ref", answer.error)
     for ref in answer.text.splitlines():
-        if ref.rpartition("/")[2].startswith(_BRANCH):
+        if ref.rpartition("/")[2].startswith(BRANCH):
             folder = GitFolder(place, ref)
             if "FORMAT" not in folder.names():
                 yield folder, "branch"

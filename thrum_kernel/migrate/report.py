@@ -76,7 +76,10 @@ class Report:
         moved: where the reference's work tree was moved to; empty when it was not.
         removable: what the person may remove now, one command or path each.
         contexts: saved contexts that were taken over.
-        secrets: ids of the messages among the new ones that look like they hold a secret: they are not held back.
+        held: what is held back since it looks like a secret, by the names that release it: ids of messages, of events
+            where there is no message; oldest first.
+        left_before: ids of messages that look like one and are not held back: the remote has had them for long.
+        remote: the remote that is meant; empty when there is none.
     """
 
     dry_run: bool
@@ -90,7 +93,9 @@ class Report:
     moved: str = ""
     removable: list[str] = field(default_factory=list)
     contexts: list[str] = field(default_factory=list)
-    secrets: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    left_before: list[str] = field(default_factory=list)
+    remote: str = ""
 
     @property
     def new(self) -> int:

@@ -1,8 +1,8 @@
 """One migration, from looking to telling; cut short anywhere, it is completed by doing it again.
 
 What is written, in this order: a note of what the log had before (so that a run that is done again plans the same
-chunks), what has no place in the log, the chunks (each whole or not at all), the report; then the note goes. The
-sources are only read.
+chunks), what has no place in the log, what must not travel (`store.held`), the chunks (each whole or not at all), the
+report; then the note goes. The sources are only read.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import base64
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -28,6 +28,7 @@ from thrum_kernel.migrate.known import Known
 from thrum_kernel.migrate.mapping import Mapped, map_facts
 from thrum_kernel.migrate.places import FOLDER, REPORT, Source
 from thrum_kernel.migrate.report import Report, found_in, rows_of, spots_of
+from thrum_kernel.migrate.sifting import Text, Withheld, sift
 from thrum_kernel.store import ranges
 from thrum_kernel.store.files import replace
 from thrum_kernel.store.purge import Purges
@@ -46,6 +47,14 @@ class _Begun(msgspec.Struct):
     writers: list[str]
 
 
+class _Plan(NamedTuple):
+    """What a run writes: chunks of events, what must not travel, and chunks of receipts about all of them."""
+
+    events: list[Chunk]
+    withheld: list[Withheld]
+    reads: list[Chunk]
+
+
 class Migration:
     """Brings records into a log.
 
@@ -55,7 +64,9 @@ class Migration:
         purges: everything that was ever purged or deleted in this log.
         with_snapshots: take messages, too, of which only a snapshot is left.
         say: is told what happens, a sentence each.
-        scan: names of the patterns of secrets that a line matches.
+        scan: names of the patterns of secrets that a line matches: it is held back.
+        remote: what the remote is called that the log travels to; empty for none.
+        on_remote: the texts of earlier layouts that it has had for long: they are not.
     """
 
     def __init__(
@@ -67,8 +78,12 @@ class Migration:
         with_snapshots: bool = False,
         say: Callable[[str], None] = lambda text: None,
         scan: Callable[[bytes], Sequence[str]] = lambda line: (),
+        remote: str = "",
+        on_remote: Callable[[], Collection[Text]] = frozenset,
     ) -> None:
+        self._remote = remote
         self._scan = scan
+        self._on_remote = on_remote
         self._tree = tree
         self._folder = folder / FOLDER
         self._purges = purges
@@ -83,7 +98,7 @@ class Migration:
             StoreError: the disk refuses; doing it again goes on.
             OSError, GitFailed: a source cannot be read.
         """
-        self.report = Report(dry_run=dry_run)
+        self.report = Report(dry_run=dry_run, remote=self._remote)
         gathered = self._gather(sources)
         mapped = map_facts(gathered, with_snapshots=self._with_snapshots)
         self.report.left, self.report.duplicates = mapped.left, gathered.duplicates
@@ -91,11 +106,11 @@ class Migration:
             self._tree.prepare()
         begun = self._begun(dry_run=dry_run)
         base = known_events.read(self._tree, TYPES, only=begun)
-        events, reads = self._planned(mapped, base)
-        self.report.secrets = self._secrets_in(events)
+        plan = self._planned(mapped, base)
+        self.report.held = list(dict.fromkeys(each.name for each in plan.withheld))
         if not dry_run:
-            self._carry_out(events, reads, gathered)
-        self._count(gathered, mapped, base, events, reads)
+            self._carry_out(plan, gathered)
+        self._count(gathered, mapped, base, plan)
         if not dry_run:
             self._write(REPORT, msgspec.json.format(msgspec.json.encode(asdict(self.report)), indent=2))
             self._tree.disk.remove(self._folder / BEGUN)
@@ -127,31 +142,22 @@ class Migration:
             self.report.sources[source.label] = number
             self._say(f"read {source.label}: {number} records")
 
-    def _planned(self, mapped: Mapped, base: Known) -> tuple[list[Chunk], list[Chunk]]:
-        """What the log does not have yet: chunks of events, and of receipts about them."""
+    def _planned(self, mapped: Mapped, base: Known) -> _Plan:
+        """What the log does not have yet."""
         everything = [event for events in mapped.events.values() for event in events]
         new = [event for event in everything if event.ulid not in base.places]
-        events = chunks_of(unpurged(new, TYPES, self._purges), TYPES)
+        sifted = sift(unpurged(new, TYPES, self._purges), TYPES, scan=self._scan, on_remote=self._on_remote)
+        self.report.left_before = list(dict.fromkeys(sifted.left_before))
+        events = chunks_of(sifted.free, TYPES)
         places = dict(base.places)
-        for chunk in events:
+        for chunk in (*events, *(each.chunk for each in sifted.withheld)):
             places |= chunk.places()
         reads = [
             read
             for read in mapped.receipts
             if (read[0].incarnation or read[0].name, read[1].kind, read[2]) not in base.marks
         ]
-        return events, chunks_of(receipt_events(reads, places), TYPES)
-
-    def _secrets_in(self, chunks: Iterable[Chunk]) -> list[str]:
-        """Ids of the messages that look like they hold a secret, oldest first, each once."""
-        found: dict[str, None] = {}
-        for line in (line for chunk in chunks for line in chunk.lines if self._scan(line)):
-            event = TYPES.decode(line)
-            if isinstance(event, core.MessageCreate):
-                found.setdefault(f"msg_{event.ulid}")
-            elif isinstance(event, core.MessageEdit):
-                found.setdefault(event.message_id)
-        return list(found)
+        return _Plan(events, sifted.withheld, chunks_of(receipt_events(reads, places), TYPES))
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -163,18 +169,25 @@ class Migration:
         if dry_run:
             return None
         units = [unit for unit in ranges.scan(self._tree).units if unit.daemon == EARLIER_DAEMON]
-        writers = sorted({window.writer for unit in units for window in unit.windows})
+        published = {window.writer for unit in units for window in unit.windows}
+        held = {line.writer for line in ranges.read_held(self._tree) if line.is_brought}
+        writers = sorted(published | held)
         self._write(BEGUN, msgspec.json.encode(_Begun(writers)))
         return writers
 
-    def _carry_out(self, events: list[Chunk], reads: list[Chunk], gathered: Gathered) -> None:
+    def _carry_out(self, plan: _Plan, gathered: Gathered) -> None:
         self._keep(list(gathered.kept.values()))
-        for number, chunk in enumerate([*events, *reads], 1):
+        for each in plan.withheld:
+            lines = list(each.chunk.placed())
+            window = ranges.Window(each.chunk.writer, 1, len(lines))
+            ranges.keep(self._tree, EARLIER_DAEMON, window, lines, [each.patterns] * len(lines))
+        chunks = [*plan.events, *plan.reads]
+        for number, chunk in enumerate(chunks, 1):
             for _ in ranges.cut(
                 self._tree, chunk.placed(), daemon=EARLIER_DAEMON, message_types=_MESSAGE_TYPES
             ):
                 pass
-            self._say(f"wrote {number} of {len(events) + len(reads)} parts")
+            self._say(f"wrote {number} of {len(chunks)} parts")
 
     def _keep(self, kept: list[Kept]) -> None:
         """Write what has no place in the log beside it; what an earlier run kept stays."""
@@ -193,13 +206,11 @@ class Migration:
 
     # --- counting ----------------------------------------------------------------------------------------------------
 
-    def _count(
-        self, gathered: Gathered, mapped: Mapped, base: Known, events: list[Chunk], reads: list[Chunk]
-    ) -> None:
+    def _count(self, gathered: Gathered, mapped: Mapped, base: Known, plan: _Plan) -> None:
         after = Counter(base.counts)
         if self.report.dry_run:
-            after += _planned_counts(mapped, events, base)
-            after["receipts"] = len(base.marks) + _marks_in(reads)
+            after += _planned_counts(mapped, plan)
+            after["receipts"] = len(base.marks) + _marks_in(plan.reads)
         else:
             after = known_events.read(self._tree, TYPES).counts
         kept = Counter(item.kind for item in gathered.kept.values())
@@ -216,8 +227,9 @@ class Migration:
         self.report.damaged = spots_of(list(gathered.kept.values()))
 
 
-def _planned_counts(mapped: Mapped, events: list[Chunk], base: Known) -> Counter[str]:
-    planned = {ulid for chunk in events for ulid in chunk.ulids}
+def _planned_counts(mapped: Mapped, plan: _Plan) -> Counter[str]:
+    chunks = (*plan.events, *(each.chunk for each in plan.withheld))
+    planned = {ulid for chunk in chunks for ulid in chunk.ulids}
     return Counter(
         {kind: sum(event.ulid in planned for event in some) for kind, some in mapped.events.items()}
     )

@@ -75,10 +75,11 @@ def check(tree: Tree, *, daemon: str, current: tuple[str, int] = ("", 0)) -> Che
     held = [
         line
         for line in read_held(tree, checked.problems.append)
-        if line.sequence in published.of(line.writer)
+        if line.is_brought
+        != (line.sequence in published.of(line.writer))  # a brought one is in its own unit then
     ]
     let_go = {release.event_id for release in releases(tree)}
-    checked.held = sum(line.event_id not in let_go for line in held)
+    checked.held = sum(line.is_brought or line.event_id not in let_go for line in held)
     checked.events = sum(unit.lines for unit in found.units) + len(held) + checked.journal_events
     checked.windows = len(found.units)
     return checked

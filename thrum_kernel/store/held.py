@@ -5,7 +5,8 @@ then the lines as they were journalled. It is durable before the unit of its win
 line in neither. A cut that is done again after a crash may hold a line twice, in two files; a line counts once a place.
 
 A released line is journalled again and travels under its new place; the copy here stays, since receipts of this
-machine name the old place.
+machine name the old place. A line of an earlier layout has no journal: its file here has a window for it alone, of which
+there is no unit until it is released (`is_brought`).
 
 Source: DESIGN.md D1, "Published files".
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from thrum_kernel.errors import FileDamaged
+from thrum_kernel.ids import EARLIER_DAEMON
 from thrum_kernel.store.files import digest, drop, replace, write_new
 from thrum_kernel.store.names import Window, parse_name, range_name
 from thrum_kernel.store.purge import Purges, filtered
@@ -68,6 +70,11 @@ class HeldLine:
         return self.writer, self.sequence
 
     @property
+    def is_brought(self) -> bool:
+        """Whether a migration held it back: it lies in no unit, and is released by writing its own."""
+        return self.daemon == EARLIER_DAEMON
+
+    @property
     def event_id(self) -> str:
         """Of its event; empty where the line is none."""
         with contextlib.suppress(msgspec.MsgspecError):
@@ -89,6 +96,8 @@ def keep(
     tree: Tree, daemon: str, window: Window, lines: Sequence[Line], reasons: Sequence[tuple[str, ...]]
 ) -> None:
     """Put *lines*, which the unit of *window* will lack, where they stay; durable on return.
+
+    Doing it again changes nothing.
 
     Raises:
         StoreError: the disk refuses; the window must not be published.

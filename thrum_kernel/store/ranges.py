@@ -6,7 +6,7 @@ kept back), `scan`, `read`, `rollup`, `filter` (purging).
 
 from thrum_kernel.store.cut import Judge, cut, shard_of
 from thrum_kernel.store.filter import Filtered, filter_copied, filter_quarantine, filter_strays, filter_units
-from thrum_kernel.store.held import HeldLine, Release, filter_held, note_released, read_held, releases
+from thrum_kernel.store.held import HeldLine, Release, filter_held, keep, note_released, read_held, releases
 from thrum_kernel.store.names import Window, folder_name, parse_name, range_name
 from thrum_kernel.store.read import LogLine, Ranges, read_events, read_log, read_messages, read_window
 from thrum_kernel.store.rollup import plan, roll_up
@@ -38,6 +38,7 @@ __all__ = [
     "filter_units",
     "folder_name",
     "is_complete",
+    "keep",
     "note_released",
     "parse_name",
     "plan",

@@ -19,6 +19,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from thrum_kernel.errors import FileDamaged, FileMissing
+from thrum_kernel.ids import EARLIER_DAEMON
 from thrum_kernel.store import journal
 from thrum_kernel.store.cut import shard_of
 from thrum_kernel.store.files import digest
@@ -136,6 +137,7 @@ class _Reader:
             try:
                 yield from self._published(kind)
                 yield from self._journals(kind)
+                yield from self._brought(kind)
                 is_done = True
             except FileMissing as error:
                 if Path(error.path) in self._gone:
@@ -182,6 +184,14 @@ class _Reader:
             yield batch
             self._given.add(header.writer, batch[0][2], batch[-1][2])
             has = self._given.of(header.writer)
+
+    def _brought(self, kind: Kind) -> Iterator[list[LogLine]]:
+        """What a migration held back and nobody released: it is in no unit and in no journal."""
+        held = [line for line in read_held(self._tree) if line.is_brought and self._is(kind, line.line)]
+        new = self._new([Line(*line.place, line.line) for line in held])
+        yield from _batches(new, EARLIER_DAEMON)
+        for line in new:
+            self._given.add(line.writer, line.sequence, line.sequence)
 
     def _lines(self, unit: Unit, kind: Kind) -> list[Line]:
         if kind == "events":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,9 +24,9 @@ from thrum_kernel.store.rollup import FAN_IN
 from thrum_kernel.store.scan import covered
 from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.store.spans import Coverage
+from thrum_kernel.sync.holding import Holding
 from thrum_kernel.sync.journals import Journals, Place
 from thrum_kernel.sync.known import purges_of
-from thrum_kernel.sync.withheld import event_id_of, is_erased, named
 
 _log = logging.getLogger(__name__)
 
@@ -57,9 +57,7 @@ class Cutter:
         scan: names of the patterns that a line matches and that must not travel; none for nearly every line.
 
     Attributes:
-        held: what was held back and not released, in order of places; replaced in one step.
-        erased: what was held back and says nothing any more, since it was deleted: it may travel, for edits and
-            deletions elsewhere wait for it; replaced in one step.
+        holding: what is held back, as the last look at the files found it.
     """
 
     def __init__(
@@ -73,11 +71,7 @@ class Cutter:
         scan: Callable[[bytes], Sequence[str]] = lambda line: (),
     ) -> None:
         self.tree = tree
-        self.held: tuple[HeldLine, ...] = ()
-        self.erased: tuple[HeldLine, ...] = ()
-        self._scan = scan
-        self._held_places: Mapping[tuple[str, int], HeldLine] = {}
-        self._released: frozenset[str] = frozenset()
+        self.holding = Holding(tree, daemon, scan)
         self._daemon = daemon
         self._message_types = message_types
         self._fan_in = fan_in
@@ -90,10 +84,13 @@ class Cutter:
         self._known_purges: Purges | None = None
         self._is_open = False
         self._is_tidy = False
+        self._let_go = 0  # lines that `release` published and no cut has told of
         self._must_sync = False  # a purge was broken off: what it removed may come back with a power cut
 
     def cut(self, current: Place, *, ended: Place | None = None) -> int:
         """Publish what is durable in all journals and remove those that are ended; how many events.
+
+        Those that `release` published since the last cut are among them.
 
         Args:
             current: the writer that may be appending now, and how far that is durable; an empty writer for none.
@@ -159,34 +156,38 @@ class Cutter:
         known = self._known_purges or self._new_purges
         return known.cutoff
 
-    def release(self, new: Sequence[Release]) -> None:
-        """Note durably that held lines, which were journalled again, may travel now.
+    def release(self, new: Sequence[Release], brought: Sequence[HeldLine] = ()) -> None:
+        """Let held lines travel.
+
+        Args:
+            new: a note for each, of those that were journalled again and of those in *brought*.
+            brought: lines that a migration held back, which are published now where they were left out.
 
         Raises:
-            StoreError: the disk refuses; they are still held back.
+            StoreError: the disk refuses; what was not published or noted is still held back.
         """
         with self._opened():
-            ranges.note_released(self.tree, new)
-            self._look_at_held()
-
-    def was_released(self, name: str) -> bool:
-        """Whether a message or an event of that name was held back and is released, all of it."""
-        found = named(self._held_places.values(), name)
-        return bool(found) and all(
-            event_id_of(line.line) in self._released and not is_erased(line) for line in found
-        )
+            for unit in self.holding.write_units(brought, self._message_types):
+                self._coverage.add(*unit.windows[0])
+                self._let_go += unit.lines
+            self.holding.release(new)
+            self.holding.look(self._coverage)
 
     def forget(self) -> None:
         """Published files were taken away: look at what is there before the next work."""
         self._is_open = False
 
-    def came(self, units: Iterable[Unit]) -> None:
+    def came(self, units: Sequence[Unit]) -> None:
         """A merge brought *units*: ours among them, as after a restore, are looked at before the next work.
 
         So are those of a daemon that this log was copied from: what they hold need not stay in a journal here.
         """
         daemons = {unit.daemon for unit in units}
-        if self._daemon in daemons or (daemons and any(True for _ in self._journals.copied())):
+        if (
+            self.holding.came(units)
+            or self._daemon in daemons
+            or (daemons and any(True for _ in self._journals.copied()))
+        ):
             self.forget()
 
     def learn(self, purges: Purges) -> None:
@@ -217,7 +218,7 @@ class Cutter:
             problems = [*done.problems, *ranges.filter_held(self.tree, purges)]
             for problem in problems:
                 _log.warning("purge: %s: %s", problem.path, problem.text)
-            self._look_at_held()
+            self.holding.look(self._coverage)
             ranges.filter_quarantine(self.tree, purges)
             SharedTexts(self.tree).drop_lower(purges)
             self._purge_copied(purges)
@@ -251,7 +252,7 @@ class Cutter:
             self.tree.forget_folders()  # somebody may have taken them away
             self.tree.prepare()
             self._look()
-            self._look_at_held()
+            self.holding.look(self._coverage)
             if self.tree.is_pending:
                 self._note_purges(purges_of(self.tree))
                 self._must_sync = True
@@ -280,26 +281,13 @@ class Cutter:
         self._units = [unit for unit in units if any(window.writer in own for window in unit.windows)]
         return found
 
-    def _look_at_held(self) -> None:
-        found = ranges.read_held(self.tree, lambda problem: _log.error("%s: %s", problem.path, problem.text))
-        self._held_places = {line.place: line for line in found}
-        self._released = frozenset(release.event_id for release in ranges.releases(self.tree))
-        waiting = [
-            line
-            for line in found
-            if line.daemon == self._daemon and event_id_of(line.line) not in self._released
-        ]
-        erased = {line.place for line in waiting if is_erased(line) and not self._scan(line.line)}
-        self.held = tuple(line for line in waiting if line.place not in erased)
-        self.erased = tuple(line for line in waiting if line.place in erased)
-
     # journals
 
     def _cut(self, current: Place, ended: Place | None) -> int:
         with self._opened():
             if ended is not None and ended.writer:
                 self._journals.ended(ended)
-            published = 0
+            published, self._let_go = self._let_go, 0
             for path, place, is_over in self._journals.known(current):
                 published += self._cut_one(path, place)
                 if is_over and self._is_published(place) and self._may_drop:
@@ -319,32 +307,17 @@ class Cutter:
                 lines,
                 daemon=self._daemon,
                 message_types=self._message_types,
-                judge=self._reasons,
+                judge=self.holding.reasons,
             )
             for unit in units:
                 self._units.append(unit)
                 self._coverage.add(*unit.windows[0])
                 published += unit.lines + unit.held
                 if unit.held:
-                    self._look_at_held()
+                    self.holding.look(self._coverage)
         if not self._is_published(place):
             _log.error("%s does not hold every event up to %d; see: thrum log verify", path, place.sequence)
         return published
-
-    def _reasons(self, line: Line) -> Sequence[str]:
-        """Why a line must not travel. What an unfinished cut has kept back already stays back, whatever changed."""
-        known = self._held_places.get((line.writer, line.sequence))
-        if known is not None:
-            return known.patterns
-        found = self._scan(line.line)
-        if not found or event_id_of(line.line) in self._released:
-            return ()
-        _log.warning(
-            "event %s was held back from what travels: %s; see: thrum sync held",
-            event_id_of(line.line),
-            ", ".join(found),
-        )
-        return found
 
     def _is_published(self, place: Place) -> bool:
         return place.sequence == 0 or self._coverage.covers(place.writer, 1, place.sequence)

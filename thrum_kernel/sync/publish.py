@@ -192,7 +192,7 @@ class Publisher:
             published += await self._cut(await self._ended())
             await self._purge()
             is_changed = True
-        if self._cutter.erased:  # `before_cut` lets it travel now
+        if self._cutter.holding.erased:  # `before_cut` lets it travel now
             await self._journal_rest()
             published += await self._cut(None)
         writer, _ = self._committer.durable

@@ -4,6 +4,9 @@ A release journals the same event again, with the same id, at a new place: there
 line counts here already, so nobody is told of it a second time. Who wrote a line may release it, and so may a person,
 that is, a caller with no agent runtime above it: an agent must not let out what another one wrote.
 
+What a migration held back was written on no machine that there is. It is published in its own place, and a person alone
+may say so: a name tells nothing about who has it now.
+
 A held line whose text was deleted travels by itself, without the text: edits, replies and the deletion went out before
 and wait in every other clone for the message they are about.
 
@@ -137,7 +140,7 @@ class HeldMethods:
     async def _held(self, call: Call, params: HeldParams) -> HeldResult:
         with contextlib.suppress(ThrumError):  # `sync status` tells of it
             await self._publisher.cut_now()  # what was written just now is held back by now
-        lines = _once(self._cutter.held)
+        lines = _once(self._cutter.holding.waiting)
         events = await asyncio.to_thread(lambda: [self._event(line) for line in lines])
         return HeldResult(held=events, total=len(events))
 
@@ -159,7 +162,7 @@ class HeldMethods:
             raise UsageError("give the names of what to release, or all", hint="thrum sync held")
         await self._publisher.cut_now()  # what was written just now is held back by now
         async with self._publisher.quiet():
-            already = [name for name in params.names if self._cutter.was_released(name)]
+            already = [name for name in params.names if self._cutter.holding.was_released(name)]
             lines = self._chosen(params, already)
             self._allow(call.caller, lines)
             if lines:
@@ -180,23 +183,29 @@ class HeldMethods:
             Refused: a line cannot be written again as it is; it stays, and what waits for it elsewhere waits on.
             StoreError, Projecting: not now; they stay.
         """
-        for line in _once(self._cutter.erased):
+        for line in _once(self._cutter.holding.erased):
             await self._let_go("", [line])
 
     async def _let_go(self, by: str, lines: Sequence[HeldLine]) -> None:
         """Journal them again, then note that they may travel: a crash in between leaves them held back."""
+        brought = [line for line in lines if line.is_brought]
+        await self._repeat([line for line in lines if not line.is_brought])
+        at = format_us(self._clock.now_us())
+        new = [Release(about(line.line).event_id, by, at) for line in lines]
+        await asyncio.to_thread(self._cutter.release, new, brought)
+        for line in lines:
+            patterns = ", ".join(line.patterns)
+            if by:
+                _log.warning("%s released %s (%s)", by, about(line.line).event_id, patterns)
+
+    async def _repeat(self, lines: Sequence[HeldLine]) -> None:
+        if not lines:
+            return
         self._tell_again([said.message for line in lines if (said := about(line.line)).message])
         try:
             await self._committer.repeat(*(line.line for line in lines))
         except ValueError as error:
             raise Refused(f"cannot be released: {error}", hint="install the plugin it is of") from error
-        at = format_us(self._clock.now_us())
-        new = [Release(about(line.line).event_id, by, at) for line in lines]
-        await asyncio.to_thread(self._cutter.release, new)
-        for line in lines:
-            patterns = ", ".join(line.patterns)
-            if by:
-                _log.warning("%s released %s (%s)", by, about(line.line).event_id, patterns)
 
     def _chosen(self, params: ReleaseParams, already: Sequence[str]) -> list[HeldLine]:
         """The lines that are meant, in order of places, each event once.
@@ -204,7 +213,7 @@ class HeldMethods:
         Raises:
             NotFound: nothing of a name is held back.
         """
-        held = self._cutter.held
+        held = self._cutter.holding.waiting
         if params.all:
             return _once(held)
         chosen: dict[str, HeldLine] = {}
@@ -227,9 +236,10 @@ class HeldMethods:
             return
         for line in lines:
             said = about(line.line)
-            if said.author != caller.agent_id:
+            if line.is_brought or said.author != caller.agent_id:
+                who = "a person" if line.is_brought else "its author or a person"
                 raise Refused(
-                    f"only its author or a person may release {said.name}",
+                    f"only {who} may release {said.name}",
                     hint=f"ask a person to run: thrum sync release {said.name}",
                 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from thrum_kernel.cli.render import columns, counted
 from thrum_kernel.migrate.report import Report
 
@@ -14,7 +16,7 @@ def report_lines(report: Report) -> list[str]:
         return ["No messages of an earlier layout were found here."]
     verb = "Would bring over" if report.dry_run else "✓ Brought over"
     head = f"{verb} {counted(report.new, 'record')} from {counted(len(report.sources), 'file')}:"
-    return [head, *_table(report), *_aside(report), *_after(report)]
+    return [head, *_table(report), *_aside(report), *_secrets(report), *_after(report)]
 
 
 def _table(report: Report) -> list[str]:
@@ -43,13 +45,28 @@ def _aside(report: Report) -> list[str]:
             f"{counted(report.left, 'message')} of other clones are here without recipients only: migrate there, too;",
             "  where such a clone is gone for good: thrum migrate --snapshots",
         ]
-    if report.secrets:
-        listed = ", ".join(report.secrets[:SHOWN]) + (", …" if len(report.secrets) > SHOWN else "")
+    return lines
+
+
+def _secrets(report: Report) -> list[str]:
+    lines = []
+    if report.held:
+        stay = "would stay" if report.dry_run else "stay"
         lines += [
-            f"{counted(len(report.secrets), 'message')} may hold a secret, and will travel with all others: {listed}",
+            f"{counted(len(report.held), 'record')} that may hold a secret {stay} on this machine: {_listed(report.held)}",
+            "  list them with thrum sync held; what is none travels after: thrum sync release NAME",
+        ]
+    if report.left_before:
+        lines += [
+            f"{counted(len(report.left_before), 'message')} that may hold a secret cannot be held back, {report.remote}"
+            f" has had them for long: {_listed(report.left_before)}",
             "  revoke what is in them; who wrote them can delete them, and thrum purge takes out what is old",
         ]
     return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def _after(report: Report) -> list[str]:
