@@ -23,6 +23,7 @@ from thrum_kernel.store.purge import Purges
 from thrum_kernel.store.units import Unit
 from thrum_kernel.sync import merge
 from thrum_kernel.sync.cutter import Cutter
+from thrum_kernel.sync.holding import Holding
 from thrum_kernel.sync.ingest import Ingest
 from thrum_kernel.sync.namesake import Namesakes
 
@@ -148,7 +149,7 @@ def unit_before_its_messages(patch: pytest.MonkeyPatch) -> None:
 
 def held_line_travels(patch: pytest.MonkeyPatch) -> None:
     """What looks like a credential is published like anything else."""
-    patch.setattr(Cutter, "_reasons", lambda self, line: ())
+    patch.setattr(Holding, "reasons", lambda self, line: ())
 
 
 def namesake_unnoticed(patch: pytest.MonkeyPatch) -> None:
