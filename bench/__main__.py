@@ -27,18 +27,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     found: list[tuple[str, Figure]] = []
     with _folder(options.folder) as folder:
         for name in options.names or MODULES:
-            module = importlib.import_module(f"bench.{name}")
-            _say(f"{name}: {(module.__doc__ or '').splitlines()[0]}")
-            effort = Effort(folder / name, quick=options.quick, say=lambda text: _say(f"  {text}"))
-            effort.folder.mkdir()
-            for figure in module.figures(effort):
-                _say(f"  {figure.name}: {figure.measured_text} ({figure.target_text}) {figure.verdict}")
-                found.append((name, figure))
-    machine = page.machine()
-    print(page.plain(found, machine, quick=options.quick))
-    if options.write:
-        page.write(page.PAGE, found, machine)
+            rows = [(name, figure) for figure in _measured(name, folder, quick=options.quick)]
+            found += rows
+            if options.write:  # at once: what was measured stays when a later module fails
+                page.write(page.PAGE, rows, page.machine())
+    print(page.plain(found, page.machine(), quick=options.quick))
     return int(any(figure.verdict == "missed" for _, figure in found))
+
+
+def _measured(name: str, folder: Path, *, quick: bool) -> Iterator[Figure]:
+    module = importlib.import_module(f"bench.{name}")
+    _say(f"{name}: {(module.__doc__ or '').splitlines()[0]}")
+    effort = Effort(folder / name, quick=quick, say=lambda text: _say(f"  {text}"))
+    effort.folder.mkdir()
+    for figure in module.figures(effort):
+        _say(f"  {figure.name}: {figure.measured_text} ({figure.target_text}) {figure.verdict}")
+        yield figure
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:

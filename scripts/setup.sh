@@ -58,5 +58,5 @@ done
 .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt hatchling editables
 # shellcheck disable=SC2086 # one word a project
 .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation $projects \
-    build hypothesis import-linter mypy pytest pytest-xdist ruff
+    build hypothesis import-linter mypy pytest pytest-xdist ruff uv
 printf '%s' "$current" >"$stamp"
