@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -79,6 +80,22 @@ def test_a_crash_is_healed_by_the_next_command(house: House) -> None:
 
     assert sent in [message["message_id"] for message in found["messages"]]
     assert house.pid != old
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_daemon_of_a_job_that_ignores_signals_heeds_them(house: House, number: signal.Signals) -> None:
+    house.person("daemon", "stop")
+    job = replace(
+        house.person, program=("sh", "-c", 'trap "" INT QUIT TERM; exec "$0" "$@"', *house.person.program)
+    )
+
+    job("daemon", "start")
+    pid = house.pid
+    os.kill(pid, number)
+    wait_until(lambda: not is_alive(pid))
+
+    assert not house.socket.exists()
+    assert house.alice.run("inbox").status == 0
 
 
 def test_two_commands_after_a_crash_start_one_daemon(house: House) -> None:

@@ -28,6 +28,7 @@ class Outgoing:
     def __init__(self, wire: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._wire = wire
         self._loop = loop
+        self._loop_thread = threading.get_ident()
         self._lock = threading.Lock()
         self._held: list[bytes] = []
         self._begin = b""
@@ -51,8 +52,8 @@ class Outgoing:
         Raises:
             ClientGone: the client went away.
         """
-        if not self._room.is_set():
-            self._room.wait()
+        if not self._room.is_set() and threading.get_ident() != self._loop_thread:
+            self._room.wait()  # on the loop itself, where brief commands run, nobody would make room meanwhile
         if self._is_closed:
             raise ClientGone
         framed = chunks(client.OUT if descriptor == STDOUT else client.ERR, data)

@@ -39,6 +39,7 @@ SWITCH_S: Final = 0.0005
 
 def main(argv: Sequence[str]) -> int:
     """``daemon run``: serve until SIGTERM or SIGINT; gives the exit status."""
+    _heed_signals()
     try:
         where = _paths_of(argv)
         _check_name(where)
@@ -59,6 +60,17 @@ def main(argv: Sequence[str]) -> int:
             return 1
         opened.known = replace(opened.known, told="copied", previous=before)
     return status
+
+
+def _heed_signals() -> None:
+    """Be ended by whoever asks, and let what we start be.
+
+    A shell has its background jobs ignore Ctrl-C, and what is ignored stays so in every program that is started from
+    there, this one and its own among them.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _run(opened: Opened) -> int:

@@ -5,8 +5,11 @@ Nothing of ours is imported at module level: a pytest run that uses none of this
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +21,22 @@ if TYPE_CHECKING:
     from thrum_kernel.testing.kernel import Kernel
     from thrum_kernel.testing.spawner import Spawner
     from thrum_kernel.testing.tmux import TmuxServer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let every program that a test starts be interrupted, also in a run that itself is not to be.
+
+    A shell that starts a run in the background has it ignore SIGINT and SIGQUIT, and what is ignored stays so in every
+    program that is started. One that is caught is not, though nothing is done about it here.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, _do_nothing)
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    """As if it were ignored."""
 
 
 @pytest.fixture(scope="session")
