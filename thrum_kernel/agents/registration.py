@@ -19,7 +19,7 @@ import msgspec
 from thrum_kernel.agents.earlier import Earlier
 from thrum_kernel.agents.homes import Home, ProcessKey
 from thrum_kernel.agents.identity_files import IdentityFiles, path_of
-from thrum_kernel.agents.naming import check_apart
+from thrum_kernel.agents.newcomers import Newcomers
 from thrum_kernel.agents.requests import Register
 from thrum_kernel.agents.results import Conflict, IntentSet, Registered
 from thrum_kernel.agents.roster import Roster
@@ -28,10 +28,10 @@ from thrum_kernel.api import Call, Caller
 from thrum_kernel.bus.standing import standing
 from thrum_kernel.clock import format_us, parse_us
 from thrum_kernel.commit import Committer
-from thrum_kernel.errors import FileDamaged, ParamsInvalid, Refused
+from thrum_kernel.errors import FileDamaged, Refused
 from thrum_kernel.events import Event
 from thrum_kernel.events.core import AgentRegister
-from thrum_kernel.identity.model import AgentName, Identity, check_agent, unnamed_id
+from thrum_kernel.identity.model import AgentName, Identity
 from thrum_kernel.projection.queries import AgentRow
 
 
@@ -58,7 +58,7 @@ class Registration:
     """Registers agents.
 
     Args:
-        claimed: sender names that nobody may take; may hold ``*``.
+        newcomers: judges names.
         ancestors: ids of the processes above one, nearest first; blocking.
         branch_of: the branch checked out in a worktree, empty when none; blocking.
         leave_single_agent_mode: turns it off unless it was set by hand; whether it did. Blocking.
@@ -74,9 +74,9 @@ class Registration:
         files: IdentityFiles,
         committer: Committer,
         earlier: Earlier,
+        newcomers: Newcomers,
         repo_id: str,
         hostname: str,
-        claimed: Callable[[], Sequence[str]],
         ancestors: Callable[[int], Sequence[int]],
         branch_of: Callable[[Path], str],
         leave_single_agent_mode: Callable[[], bool],
@@ -88,9 +88,9 @@ class Registration:
         self._files = files
         self._committer = committer
         self._earlier = earlier
+        self._newcomers = newcomers
         self._repo_id = repo_id
         self._hostname = hostname
-        self._claimed = claimed
         self._ancestors = ancestors
         self._branch_of = branch_of
         self._leave_single_agent_mode = leave_single_agent_mode
@@ -106,19 +106,15 @@ class Registration:
             StoreError: nothing was stored.
         """
         caller = standing(call)
-        name = self._checked_name(params, caller)
+        name = self._newcomers.name_of(params, may_claim=caller.kind == "kernel")
         spot = await self._spot(caller, params)
         async with self._sessions.one_at_a_time:
             known = self._roster.find_local(name)
             if known is None and await self._earlier.take_over(name, hostname=self._hostname):
                 known = self._roster.find_local(name)
-            if known is None:
-                check_apart(name, params.role, self._roster.everyone())
-            else:
-                self._check_unchanged(known, params)
-            others = self._elsewhere(name, known, spot.worktree)
-            if others and not params.force:
-                raise _registered_elsewhere(name, others)
+            self._newcomers.check_names(name, known, params)
+            others = self._newcomers.elsewhere(name, known, spot.worktree)
+            self._newcomers.check_place(name, others, params)
             conflict = self._conflict(known, spot)
             if conflict is not None and not params.force:
                 return Registered(agent_id=name, status="conflict", conflict=conflict)
@@ -137,16 +133,7 @@ class Registration:
         """
         raise LookupError("a registration completes itself")
 
-    # what is asked for
-
-    def _checked_name(self, params: Register, caller: Caller) -> str:
-        for field in ("role", "module"):
-            if not getattr(params, field):
-                raise ParamsInvalid(f"{field} is required")
-        name = params.name or unnamed_id(self._repo_id, params.role, params.module)
-        claimed = () if caller.kind == "kernel" else self._claimed()
-        check_agent(name, params.role, params.module, claimed=claimed)
-        return name
+    # where it comes from
 
     async def _spot(self, caller: Caller, params: Register) -> Spot:
         if caller.kind == "kernel":
@@ -175,23 +162,7 @@ class Registration:
         started = self._roster.start_of(pid) if pid else None
         return ProcessKey(pid, started) if started is not None else None
 
-    def _check_unchanged(self, known: AgentRow, params: Register) -> None:
-        if params.force or not known.role or (known.role, known.module) == (params.role, params.module):
-            return
-        raise Refused(
-            f"agent {known.name} is registered with role {known.role} and module {known.module}",
-            hint="pass --force to change its role or module, or --name for another agent",
-        )
-
     # who has the name
-
-    def _elsewhere(self, name: str, known: AgentRow | None, worktree: Path) -> list[Path]:
-        """Other worktrees that have the agent: by identity file, or by its home where the file is only missing."""
-        found = self._files.places(name)
-        home = self._roster.homes.of(known.incarnation) if known else None
-        if home and home.worktree and not found and self._files.is_worktree(home.worktree):
-            found = [home.worktree]
-        return [place for place in found if place != worktree]
 
     def _conflict(self, known: AgentRow | None, spot: Spot) -> Conflict | None:
         """Who else lives in this agent: a running runtime that is not above the caller."""
@@ -384,10 +355,3 @@ def _first_context(params: Register, spot: Spot, branch: str, now: str) -> dict[
 def _differs(event: AgentRegister, known: AgentRow) -> bool:
     fields = ("role", "module", "display", "hostname", "worktree", "runtime", "agent_pid")
     return any(getattr(event, field) != getattr(known, field) for field in fields)
-
-
-def _registered_elsewhere(name: str, places: Sequence[Path]) -> Refused:
-    return Refused(
-        f'agent "{name}" is already registered in a different worktree ({places[0]})',
-        hint="choose another --name, or take it over from there with --force",
-    )

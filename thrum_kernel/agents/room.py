@@ -17,6 +17,7 @@ from thrum_kernel.agents.homes import Homes, ProcessKey
 from thrum_kernel.agents.identity_files import IdentityFiles
 from thrum_kernel.agents.method_table import Handlers, table
 from thrum_kernel.agents.move import Moving
+from thrum_kernel.agents.newcomers import Newcomers
 from thrum_kernel.agents.processes import ProcessWatch
 from thrum_kernel.agents.reconcile import Reconciled, Reconciler
 from thrum_kernel.agents.registration import Registration
@@ -136,15 +137,16 @@ class Agents:
             worktrees=lambda: [worktree.path for worktree in worktrees.all()],
         )
         earlier = Earlier(roster=self.roster, sessions=self._sessions, committer=committer)
+        self._newcomers = Newcomers(roster=self.roster, files=self.files, repo_id=repo_id, claimed=claimed)
         registration = Registration(
             roster=self.roster,
             sessions=self._sessions,
             files=self.files,
             committer=committer,
             earlier=earlier,
+            newcomers=self._newcomers,
             repo_id=repo_id,
             hostname=hostname,
-            claimed=claimed,
             ancestors=_ancestors,
             branch_of=git.branch,
             leave_single_agent_mode=leave_single_agent_mode,
@@ -210,7 +212,8 @@ class Agents:
 
     def methods(self) -> Sequence[Method]:
         """``agent.*``, ``session.*`` and ``team.list``."""
-        return (*table(self._handlers), *self._terminals.methods(), *self._supervision.methods())
+        inner = (self._terminals, self._supervision, self._newcomers)
+        return (*table(self._handlers), *(method for each in inner for method in each.methods()))
 
     def authorize(self, caller: Caller, thing: Belonging, *, force: bool) -> Authority:
         """Why *caller* may end *thing* or begin it anew; see `api.PluginContext.authorize`.

@@ -126,15 +126,41 @@ def test_the_main_checkout_only_when_asked_for(house: House) -> None:
     house.cli("tmux", "kill", "main-session")
 
 
+def test_who_cannot_be_registered_is_told_before_anything_is_made(house: House) -> None:
+    name, taken = house.fresh(), house.fresh()
+    worktree, other = house.repo.worktree(name).path, house.create(taken)
+    before = house.tmux("list-sessions", "-F", "#{session_id} #{session_name}")
+    for words, said in (
+        (("--name", "api", "--role", "api"), 'agent name "api" is the same as its role'),
+        (("--name", "A b", "--role", "tester"), 'invalid agent name "A b"'),
+        (("--name", "daemon", "--role", "tester"), 'invalid agent name "daemon": it is reserved'),
+        (("--name", name, "--role", "Te ster"), 'invalid role name "Te ster"'),
+        (("--name", name, "--role", taken), f'role "{taken}" is already the name of an agent'),
+        (
+            ("--name", taken, "--role", "implementer"),
+            f'agent "{taken}" is already registered in a different worktree ({other})',
+        ),
+    ):
+        told = house.cli.refused("tmux", "create", name, "--cwd", str(worktree), *words, "--module", "api")
+        assert told.startswith(f"Error: {said}"), told
+    again = ("--cwd", str(other), "--name", taken, "--role", "te ster", "--module", "api", "--force")
+    house.cli.refused("tmux", "create", taken, *again)
+
+    assert house.tmux("list-sessions", "-F", "#{session_id} #{session_name}") == before
+    assert not (worktree / ".thrum").exists()
+
+
 def test_a_registration_that_fails_leaves_no_session(house: House) -> None:
     name = house.fresh()
     worktree = house.repo.worktree(name).path
+    folder = worktree / ".thrum" / "identities"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.json").write_text("not JSON\n")
+    words = ("--name", name, "--role", "tester", "--module", "api")
 
-    said = house.cli.refused(
-        "tmux", "create", name, "--cwd", str(worktree), "--name", "api", "--role", "api", "--module", "api"
-    )
+    said = house.cli.refused("tmux", "create", name, "--cwd", str(worktree), *words)
 
-    assert "is the same as its role" in said
+    assert "quickstart did not write identity file" in said and "the session was ended" in said
     assert house.status(name) is None
     assert name not in house.tmux("list-sessions", "-F", "#{session_name}").split("\n")
 

@@ -214,6 +214,13 @@ def test_what_is_mistyped_is_one_line_and_changes_nothing(house: House) -> None:
         (("create", "a/b"), 'invalid worktree name "a/b": must not contain /, \\ or parent references'),
         (("create", "x", "--detach", "-b", "y"), "--branch and --detach are mutually exclusive"),
         (("create", "x", "--name", "ada"), "an agent needs --name, --role and --module"),
+        (("create", "x", "--name", "A b", *AGENT), 'invalid agent name "A b"'),
+        (("create", "x", "--name", "system", *AGENT), 'invalid agent name "system": it is reserved'),
+        (
+            ("create", "x", "--name", "implementer", *AGENT),
+            'agent name "implementer" is the same as its role',
+        ),
+        (("create", "x", "--name", "ada", "--role", "r", "--module", "/a"), 'invalid module name "/a"'),
         (("create", "x", "--base", "nope"), "commit not found: nope"),
         (("create", "x", "-b", "main"), f"branch main is checked out at {house.repo.path}"),
         (("create", "x", "--runtime", "a b"), 'invalid runtime name "a b"'),

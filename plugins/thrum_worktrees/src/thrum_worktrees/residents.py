@@ -112,10 +112,12 @@ async def check_room(ctx: PluginContext, worktree: Path, new: Newcomer) -> None:
     """Whether *new* can live in *worktree*. Changes nothing.
 
     Raises:
+        InvalidName: it cannot be called so, or have such a role or module.
         Refused: somebody else lives there, or its name is taken elsewhere.
     """
-    everyone = await residents(ctx)
-    for other in at(everyone, worktree):
+    who = {"name": new.name, "role": new.role, "module": new.module, "force": new.force}
+    await ctx.call("agent.checkRegistration", worktree=str(worktree), **who)
+    for other in at(await residents(ctx), worktree):
         if other.name != new.name and (other.pid or not new.force):
             does = f"runs in it (PID {other.pid})" if other.pid else "lives in it"
             leave = "end its runtime first" if other.pid else "let it leave with --force"
@@ -123,13 +125,6 @@ async def check_room(ctx: PluginContext, worktree: Path, new: Newcomer) -> None:
                 f"{worktree} is the worktree of @{other.name}, which {does}",
                 hint=f"make another one for @{new.name}, or {leave}",
             )
-    here = next((each for each in everyone if each.name == new.name), None)
-    is_elsewhere = here is not None and here.worktree not in (None, worktree) and _has_file(here)
-    if is_elsewhere and here is not None and not new.force:
-        raise Refused(
-            f'agent "{new.name}" is already registered in a different worktree ({here.worktree})',
-            hint="choose another --name, or take it over from there with --force",
-        )
 
 
 def set_strangers_aside(worktree: Path, *, keep: Collection[str]) -> list[str]:
@@ -183,8 +178,3 @@ def _resident(member: Mapping[str, Any]) -> Resident:
         pid=int(member.get("agent_pid") or 0),
         session=str(member.get("tmux_session") or ""),
     )
-
-
-def _has_file(resident: Resident) -> bool:
-    place = resident.worktree
-    return place is not None and (place / THRUM / "identities" / f"{resident.name}.json").exists()

@@ -129,14 +129,12 @@ class Sessions:
         return lines
 
     def destroy(self, name: str) -> None:
-        """End a session and everything in it.
+        """End a session and everything in it; its lock files stay (see `locks`), for somebody may hold them.
 
         Raises:
             NotFound: there is no such session.
         """
         self._ask(name, "kill-session", "-t", f"={name}")
-        for kind in ("queue", "busy"):
-            self._server.lock_file(name, kind).unlink(missing_ok=True)
 
     def names(self) -> list[dict[str, str]]:
         """Every session: its name, when it was made (seconds since 1970), what runs in it and where."""

@@ -46,7 +46,8 @@ class Creating:
 
         Raises:
             UsageError: what was asked for cannot be.
-            Refused: somebody lives there, or the caller may not.
+            InvalidName: no agent can be called so, or have such a role or module.
+            Refused: somebody lives there or has the name, or the caller may not.
             NotRegistered: the agent could not be registered; the session was ended again.
             TmuxError, ServerSilent: tmux cannot.
         """
@@ -59,6 +60,8 @@ class Creating:
         if not params.no_agent:
             await self._check_worktree(record.cwd, place, main=params.main)
         check_standing(call.caller, place.root if place else record.cwd)
+        if record.agent and params.quickstart:
+            await self._check_registration(record, force=params.force)
         record = replace(record, made_by=owning.maker(call.caller, params.made_by))
         with self._alone(record):
             return await self._made(call.caller, record, params)
@@ -142,6 +145,15 @@ class Creating:
                 f"path at {cwd} is not a git worktree but the main checkout",
                 hint="make one with thrum worktree create NAME, or say --main: an agent lives in the main checkout",
             )
+
+    async def _check_registration(self, record: Record, *, force: bool) -> None:
+        """Whether the agent can be registered from inside its session; told before there is one.
+
+        Raises:
+            InvalidName, Refused: it cannot.
+        """
+        who = {"name": record.agent, "role": record.role, "module": record.module, "force": force}
+        await self._ctx.call("agent.checkRegistration", worktree=str(record.cwd), **who)
 
     async def _in_the_way(self, record: Record, *, force: bool) -> list[Found]:
         """Sessions of ours that have the name or the worktree; they go with *force*.
