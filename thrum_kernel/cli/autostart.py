@@ -21,7 +21,7 @@ from typing import Final
 from thrum_kernel.api import Api
 from thrum_kernel.bus import address
 from thrum_kernel.cli import process
-from thrum_kernel.errors import DaemonNotRunning, DaemonUnreachable, Projecting, ThrumError
+from thrum_kernel.errors import DaemonError, DaemonNotRunning, DaemonUnreachable, Projecting, ThrumError
 from thrum_kernel.paths import Paths
 
 CONNECT_S: Final = 5.0
@@ -30,6 +30,10 @@ POLL_S: Final = 0.1
 NOTHING_YET: Final = str(Projecting(0))
 RESTART_S: Final = 5.0
 """How long a daemon that went away is given to be back before another is started."""
+
+
+ANOTHER_S: Final = 30.0
+"""How long another command may take to start the daemon; it gives up earlier itself."""
 
 
 def is_up(paths: Paths, *, connect: Callable[..., socket.socket] = address.connect) -> bool:
@@ -135,6 +139,14 @@ def _start(paths: Paths, env: Mapping[str, str]) -> None:
     process.wait_until_up(pid, is_up=lambda: is_up(paths), log=paths.log, log_size_before=before)
 
 
+def _is_taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _is_wanted(paths: Paths) -> bool:
     from thrum_kernel.settings.document import SettingsFile
 
@@ -143,11 +155,22 @@ def _is_wanted(paths: Paths) -> bool:
 
 @contextlib.contextmanager
 def _alone(paths: Paths) -> Iterator[None]:
-    """Hold the right to start this repository's daemon."""
+    """Hold the right to start this repository's daemon.
+
+    Raises:
+        DaemonError: whoever has it does not come to an end.
+    """
     paths.var.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(paths.var / "starting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    place = paths.var / "starting"
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        deadline = time.monotonic() + ANOTHER_S
+        while not _is_taken(descriptor):
+            if time.monotonic() > deadline:
+                raise DaemonError(
+                    f"another command has been starting the daemon for {ANOTHER_S:g} s", hint=f"fuser {place}"
+                )
+            time.sleep(POLL_S / 4)
         yield
     finally:
         os.close(descriptor)

@@ -55,6 +55,8 @@ SETTING_UP: Final = (("init",), ("quickstart",))
 """Commands that look for a project only where they stand, whatever ``THRUM_HOME`` says."""
 
 HINTS_S: Final = 5.0
+NEEDED_HINTS_S: Final = 15.0
+"""How long to wait for the hints of a command that needs the daemon anyway: longer than the daemon itself does."""
 """How long a command that needs no daemon waits for one to say what hints there are."""
 
 Offline = Callable[[Invocation, paths.Paths], Api]
@@ -257,7 +259,7 @@ class _InProcess:
             if daemon is None:
                 return []
             result = msgspec.to_builtins(result)
-            limit_s = HINTS_S if self._found.is_offline else None
+            limit_s = HINTS_S if self._found.is_offline else NEEDED_HINTS_S
             answer = daemon.call_within(limit_s, "hints.ask", {**moment, "result": result})
         except ThrumError:
             self._is_mute = True

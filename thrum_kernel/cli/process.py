@@ -26,6 +26,7 @@ from thrum_kernel.jsonio import read_object
 
 STOP_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 10.0
+SPAWN_TIMEOUT_S = 15.0
 _POLL_S = 0.02
 _LOST_THE_RACE = "daemon lock held"
 _STARTS = " starts (PID "
@@ -160,8 +161,9 @@ def spawn(words: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
             cwd="/",
             check=True,
             start_new_session=True,  # Ctrl-C in the terminal is for us, not for what we start
+            timeout=SPAWN_TIMEOUT_S,
         )
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", b"") or str(error).encode()
         raise DaemonError(f"cannot start the daemon: {detail.decode(errors='replace').strip()}") from error
     return int(done.stdout)

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+ABORTED_S = 5.0
+"""How long a program that is aborted may take to say where it was."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -64,7 +67,7 @@ class Spawner:
         request = self._request(
             "run", argv, cwd, env, stdin=base64.b64encode(stdin).decode(), timeout=timeout_s
         )
-        answer = self._wait(request, timeout_s + 10)
+        answer = self._wait(request, timeout_s + 2 * ABORTED_S)
         if "failed" in answer:
             raise TimeoutError(f"{list(map(str, argv))}: {answer['failed']}")
         out, err = (base64.b64decode(answer[key]).decode(errors="replace") for key in ("out", "err"))
@@ -178,17 +181,20 @@ class _Server:
             self._file.flush()
 
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
-        done = subprocess.run(
+        process = subprocess.Popen(
             request["argv"],
             cwd=request["cwd"],
-            env=request["env"],
-            input=base64.b64decode(request["stdin"]),
-            capture_output=True,
-            timeout=request["timeout"],
-            check=False,
+            env={**request["env"], "PYTHONFAULTHANDLER": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-        out, err = (base64.b64encode(stream).decode() for stream in (done.stdout, done.stderr))
-        return {"status": done.returncode, "out": out, "err": err}
+        try:
+            printed = process.communicate(base64.b64decode(request["stdin"]), request["timeout"])
+        except subprocess.TimeoutExpired:
+            return {"failed": f"not ended within {request['timeout']:g} s; it said: {_aborted(process)}"}
+        out, err = (base64.b64encode(stream).decode() for stream in printed)
+        return {"status": process.returncode, "out": out, "err": err}
 
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
         with Path(request["output"]).open("ab") as output:
@@ -206,6 +212,18 @@ class _Server:
 
     def _wait(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"status": self._started[request["pid"]].wait(request["timeout"])}
+
+
+def _aborted(process: subprocess.Popen[bytes]) -> str:
+    """End a program that hangs; what it printed, and where each of its threads was, if it is one of Python's."""
+    process.send_signal(signal.SIGABRT)
+    try:
+        printed = process.communicate(timeout=ABORTED_S)
+    except subprocess.TimeoutExpired as error:  # something that it started has its output still open
+        process.kill()
+        process.wait()
+        printed = (error.stdout or b"", error.stderr or b"")
+    return b"\n".join(printed).decode(errors="replace")
 
 
 if __name__ == "__main__":
