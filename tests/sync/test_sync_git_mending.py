@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
+import pytest
 from sync_clones import Clone, bare, clone_of, serving, until
 
 from thrum_kernel.api import Caller
@@ -158,3 +159,64 @@ def lose(origin: Repo, here: Repo, name: str) -> None:
     sync = here.path / ".git/thrum-sync"
     (sync / "a-sync" / name).unlink()
     shutil.rmtree(sync / "repo.git")
+
+
+def objects(clone: Clone, kind: str) -> list[Path]:
+    """Files of our own repository that hold objects: loose ones, or packs."""
+    folder = clone.sync / "repo.git/objects"
+    return sorted(folder.glob("pack/*.pack" if kind == "pack" else "[0-9a-f][0-9a-f]/*"))
+
+
+@pytest.mark.parametrize("kind", ["loose", "pack", "gone"])
+def test_damaged_objects_of_our_own_repository_are_noticed_before_anybody_needs_them(
+    tmp_path: Path, isolated_home: dict[str, str], kind: str
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one:
+            await talked(origin, one)
+            assert await one.daemon.mender.is_repository_sound()
+            if kind == "pack":
+                await one.call("sync.gc", "alice")
+            path = max(objects(one, kind), key=lambda path: path.stat().st_size)
+            if kind == "gone":
+                path.unlink()
+            else:
+                damage(path)
+            pushes = one.daemon.travel.pushes
+
+            found = await one.call("log.verify")
+
+            assert [problem["kind"] for problem in found["problems"]] == ["repository"] and not found["ok"]
+            assert (one.sync / "repo.git.damaged").is_dir()
+            await until(lambda: (one.sync / "repo.git/HEAD").exists() and not one.daemon.travel.has_news)
+            assert (await one.call("log.verify"))["ok"]
+            await one.send("alice", "@alice", "afterwards")
+            await one.force()
+            assert one.daemon.travel.pushes > pushes and not one.daemon.travel.last_error
+            async with serving(clone_of(origin, "fresh")) as fresh:
+                assert len(fresh.files()) == len(one.files())
+            await one.call("sync.gc", "alice")
+            assert not (one.sync / "repo.git.damaged").exists()
+
+    asyncio.run(story())
+
+
+def test_a_repository_that_an_exchange_is_changing_is_no_damaged_one(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one:
+            await one.register("alice")
+            looks = []
+            for number in range(4):
+                await one.send("alice", "@alice", f"message {number}")
+                look = asyncio.ensure_future(one.daemon.mender.is_repository_sound())
+                await one.call("sync.gc", "alice")
+                looks.append(await look)
+            assert all(looks) and not (one.sync / "repo.git.damaged").exists()
+
+    asyncio.run(story())

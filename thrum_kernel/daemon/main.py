@@ -258,6 +258,7 @@ class Daemon:
             repository=own_repository(opened, os.environ),
             still=self.travel.still,
             mended=self.keeper.catch_up,
+            made_way=self.travel.heard,
         )
         self.sharing = Sharing(
             SharedTexts(opened.tree),
@@ -377,6 +378,7 @@ class Daemon:
                 rebuild=self._project_aside,
                 quiet=self.publisher.quiet,
                 noticed=self.mender.notice,
+                is_repository_sound=self.mender.is_repository_sound,
             ),
             self.held,
             self.purger,

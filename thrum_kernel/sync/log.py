@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +12,7 @@ import msgspec
 
 from thrum_kernel.api import Call, Method
 from thrum_kernel.clock import format_us, parse_us
-from thrum_kernel.errors import UsageError
+from thrum_kernel.errors import ThrumError, UsageError
 from thrum_kernel.store.check import check
 from thrum_kernel.store.ranges import LogLine, Tree, read_log
 from thrum_kernel.sync.replay import Point, ReplayResult, replay_result
@@ -27,7 +27,10 @@ class VerifyParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class LogProblem(msgspec.Struct, kw_only=True):
-    """One thing that is wrong; ``kind`` as in `store.scan.Problem`, ``path`` below the log's folder."""
+    """One thing that is wrong; ``path`` lies below the log's folder.
+
+    ``kind`` as in `store.scan.Problem`, or ``repository``: our own git repository, which is made anew.
+    """
 
     kind: str
     path: str
@@ -126,6 +129,7 @@ class LogMethods:
         rebuild: projects batches of lines into a temporary database and gives a `sqlite3.Connection` to it.
         quiet: while it is entered nothing is published; without it a check may take a roll-up for damage.
         noticed: called when a check found files that are damaged or gone.
+        is_repository_sound: checks our own git repository too, which is made anew where it is not; None: there is none.
     """
 
     def __init__(
@@ -138,7 +142,9 @@ class LogMethods:
         rebuild: Rebuild,
         quiet: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         noticed: Callable[[], None] = lambda: None,
+        is_repository_sound: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
+        self._is_repository_sound = is_repository_sound
         self._tree = tree
         self._daemon = daemon
         self._durable = durable
@@ -187,6 +193,7 @@ class LogMethods:
         if any(problem.kind in ("damaged", "missing") for problem in found.problems):
             self._noticed()
         problems = [LogProblem(kind=kind, path=path, problem=text) for kind, path, text in found.problems]
+        problems += await self._repository_problems()
         return VerifyResult(
             ok=all(problem.kind == "quarantined" for problem in problems),
             problems=problems,
@@ -200,6 +207,15 @@ class LogMethods:
             quarantined=found.quarantined,
             held=found.held,
         )
+
+    async def _repository_problems(self) -> list[LogProblem]:
+        try:
+            if self._is_repository_sound is None or await self._is_repository_sound():
+                return []
+            text = "objects in it are damaged or gone: it was put aside and is made anew from the log"
+        except ThrumError as error:
+            text = f"could not be checked: {error}"
+        return [LogProblem(kind="repository", path="repo.git", problem=text)]
 
     async def _show(self, call: Call, params: ShowParams) -> ShowResult:
         if not 1 <= params.limit <= MOST_SHOWN:

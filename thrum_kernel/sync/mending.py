@@ -1,8 +1,10 @@
-"""Finds published files that are damaged or gone, and makes them good from our own repository.
+"""Finds published files that are damaged or gone, and makes them good from our own repository; and the other way round.
 
 Nothing else would notice before somebody needs them: a cache that is made anew, a purge, another clone that asks. All of
 them are read a while after a start and once a day, slowly, and whenever a reader met damage. What is whole in a commit
 that our own repository has comes back under its name, which tells its bytes; the rest is told, and stays as it is.
+Then git checks every object of that repository. Where one is damaged or gone it is put aside, and the next exchange
+makes it anew from the files and the remote: before somebody needs what it holds, or a push fails.
 
 Source: issue "Sync", "rebuilt from the log whenever it is missing or damaged".
 """
@@ -40,6 +42,9 @@ class Versions(Protocol):
 
     @property
     def is_there(self) -> bool: ...
+    def is_sound(self) -> bool: ...
+    def put_aside(self) -> Path: ...
+    def abandon(self) -> None: ...
     def versions(self, path: str) -> Sequence[str]: ...
     def blobs(self) -> contextlib.AbstractContextManager[BlobReader]: ...
 
@@ -52,6 +57,7 @@ class Mender:
         repository: of our own.
         still: while it is held, nothing is exchanged, published or purged.
         mended: awaited when files came back: what they hold may count nowhere yet.
+        made_way: called when the repository was put aside: an exchange makes it anew.
 
     Attributes:
         problems: a sentence for each file that is damaged or gone and could not be made good, when it was looked last.
@@ -64,7 +70,9 @@ class Mender:
         repository: Versions,
         still: Callable[[], AbstractAsyncContextManager[object]],
         mended: Callable[[], Awaitable[None]],
+        made_way: Callable[[], None],
     ) -> None:
+        self._made_way = made_way
         self.problems: list[str] = []
         self._tree = tree
         self._repository = repository
@@ -81,16 +89,23 @@ class Mender:
         return (Service(name="kernel.mend", run=self.run),)
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Look until cancelled."""
+        """Look until cancelled; then git ends, too."""
         started()
+        try:
+            await self._look_on()
+        finally:
+            self._repository.abandon()
+
+    async def _look_on(self) -> None:
         pause_s = FIRST_S
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._noticed.wait()
             self._noticed.clear()
-            with contextlib.suppress(StoreError):  # the disk refuses now, which others tell
-                await self.look()
+            for look in (self.look, self.is_repository_sound):
+                with contextlib.suppress(StoreError, GitFailed):  # the disk refuses now, which others tell
+                    await look()
             pause_s = AGAIN_S
 
     async def look(self) -> list[str]:
@@ -112,6 +127,28 @@ class Mender:
             _log.warning("published files: %d damaged or missing files were made good", len(back))
             await self._mended()
         return back
+
+    async def is_repository_sound(self) -> bool:
+        """Whether our own repository is whole; if not, it is put aside.
+
+        Raises:
+            GitFailed: that could not be found out.
+            StoreError: it cannot be put aside.
+        """
+        if await asyncio.to_thread(
+            self._repository.is_sound
+        ):  # an exchange may be changing it: what looks damaged is looked at again in peace
+            return True
+        async with self._still():
+            if await asyncio.to_thread(self._repository.is_sound):
+                return True
+            try:
+                aside = await asyncio.to_thread(self._repository.put_aside)
+            except OSError as error:
+                raise StoreError(str(error)) from error
+        _log.warning("our own repository is damaged and is made anew; it is kept in %s", aside)
+        self._made_way()
+        return False
 
     async def _suspects(self) -> list[Path]:
         """What was damaged or gone when it was read; a roll-up that came in between may explain it."""

@@ -84,16 +84,29 @@ class Repository:
         return (self.folder / "HEAD").exists() and (self.work_tree / ".git").exists()
 
     def is_sound(self) -> bool:
-        """Whether every object that a reference needs is there; a repository that is not there is sound."""
+        """Whether every object is whole and all that a reference needs are there; one that is not there is sound.
+
+        Reads everything, so that a changed byte in a text shows; nothing else may work in it meanwhile.
+
+        Raises:
+            GitFailed: that could not be found out.
+        """
         if not (self.folder / "HEAD").exists():
             return True
-        return self._runner.run("fsck", "--no-dangling", cwd=self.folder).ok
+        answer = self._runner.run("fsck", "--no-dangling", cwd=self.folder, timeout_s=COLLECT_S)
+        if answer.status < 0:
+            raise GitFailed("fsck", f"was ended by signal {-answer.status}")
+        return answer.ok
 
     def is_usable(self) -> bool:
         """Whether git takes it for a repository at all; cheap, and one that is not there is usable."""
         if not (self.folder / "HEAD").exists():
             return True
         return self._runner.run("rev-parse", "--git-dir", cwd=self.folder).ok
+
+    def abandon(self) -> None:
+        """End what git does in it for this object, and ask it nothing any more."""
+        self._runner.abandon()
 
     def prepare(self) -> None:
         """Make the repository where there is none, and mend what a killed git left behind; cheap when done before.
