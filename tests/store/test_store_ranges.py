@@ -28,7 +28,7 @@ from thrum_kernel.store.ranges import (
     scan,
     strays,
 )
-from thrum_kernel.store.rollup import joined
+from thrum_kernel.store.rollup import count_fewer, joined
 from thrum_kernel.store.scan import Containing, Problem, contains
 from thrum_kernel.store.spans import Spans
 from thrum_kernel.store.units import Slice, UnitHeader
@@ -242,6 +242,26 @@ def test_the_number_of_files_stays_small(fan_in: int) -> None:
                 units = [unit for unit in units if unit not in run] + [roll_up(tree, run)]
     assert len(units) <= 8 * fan_in
     assert len(everything(tree)) == 199
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["w1", "w2", "w3"]), st.sampled_from(["alice", "bob", None])), max_size=60
+    ),
+    st.sampled_from([2, 3, 16]),
+)
+@settings(deadline=None)
+def test_what_a_roll_up_comes_to_is_told_before(said: list[tuple[str, str | None]], fan_in: int) -> None:
+    tree = fresh()
+    units: list[Unit] = []
+    for number, (writer, agent) in enumerate(said, 1):
+        units += cut_all(tree, [line(writer, number, agent)], [])
+    told = count_fewer(units, current="w3", fan_in=fan_in)
+    before = len(units)
+    while runs := plan(units, current="w3", fan_in=fan_in):
+        for run in runs:
+            units = [unit for unit in units if unit not in run] + [roll_up(tree, run)]
+    assert told == before - len(units)
 
 
 @given(

@@ -152,9 +152,12 @@ def test_gc_tells_what_there_is_to_do_and_does_it(tmp_path: Path, isolated_home:
             assert told["before"] == told["after"] and told["before"]["commits"] == 5
             assert origin.git("rev-parse", "a-sync") == tip and one.files() == files
 
+            await one.force()
+            told = await one.call("sync.gc", "alice", dry_run=True)
             done = await one.call("sync.gc", "alice")
-            assert done["rerooted"] and done["rolled_up"] and "reason" not in done
-            assert (done["before"]["commits"], done["after"]["commits"]) == (5, 1)
+            assert told["published"] == 0 and told["rolled_up"] == done["rolled_up"] > 1
+            assert done["rerooted"] and "reason" not in done
+            assert (done["before"]["commits"], done["after"]["commits"]) == (6, 1)
             assert done["after"]["bytes"] < done["before"]["bytes"]
             assert origin.git("rev-list", "--count", "a-sync") == "1"
             assert len(await one.texts("alice")) == 6 and (await one.call("log.verify"))["ok"]

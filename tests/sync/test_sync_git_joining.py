@@ -77,6 +77,14 @@ def test_a_second_clone_joins_and_messages_go_both_ways(origin: Repo, thrum_spaw
             assert "^refs/heads/a-sync" in told and "remote.origin.fetch" in told
             second.git("config", "--add", "remote.origin.fetch", "^refs/heads/a-sync")
             assert "your own git fetch" not in two.run("doctor", "--json").out
+            away = origin.path.rename(origin.path.with_name("away.git"))
+            failed = two.run("sync", "force")
+            assert failed.status == 1 and "Error: nothing was exchanged: cannot reach origin" in failed.err
+            assert failed.out.startswith("Sync failed") and "Hint: it is tried again by itself" in failed.err
+            answer = two.run("sync", "force", "--json")
+            assert answer.status == 1 and json.loads(answer.out)["failed"]
+            away.rename(origin.path)
+            assert two.json("sync", "force")["sync_state"] == "synced"
             assert two.json("log", "verify")["ok"] and one.json("log", "verify")["ok"]
         finally:
             stop_daemon(two)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from thrum_kernel.clock import Clock
 from thrum_kernel.daemon.status import ServiceInfo
 from thrum_kernel.projection import queries
 from thrum_kernel.settings.methods import Surroundings
@@ -13,11 +14,17 @@ if TYPE_CHECKING:
     from thrum_kernel.daemon.main import Daemon
 
 
+TOLD_S: Final = 86_400.0
+"""So long what was made good is a warning; after that the daemon's log alone tells of it."""
+
+
 class About:
     """Of one daemon."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, *, clock: Clock) -> None:
         self._daemon = daemon
+        self._clock = clock
+        self._started_s = clock.monotonic()
 
     def sync_state(self) -> tuple[str, str]:
         refusal = self._daemon.refusal()
@@ -67,19 +74,7 @@ class About:
             found.append(f"sync: {self._daemon.travel.last_error}")
         found += [f"sync: {problem}" for problem in self._daemon.travel.problems]
         found += self._daemon.mender.problems
-        if self._daemon.opened.recovered.torn:
-            found.append(
-                f"{len(self._daemon.opened.recovered.torn)} journal(s) ended in bytes that were never acknowledged; "
-                f"they are kept in {self._daemon.opened.paths.quarantine}"
-            )
-        if self._daemon.cache.moved_aside is not None:
-            found.append(f"a database of another program was moved to {self._daemon.cache.moved_aside}")
-        if self._daemon.opened.moved_aside is not None:
-            found.append(
-                f"the work tree of an earlier Thrum was moved to {self._daemon.opened.moved_aside}: thrum migrate"
-            )
-        if self._daemon.opened.restored:
-            found.append(f"files that were gone were written back: {', '.join(self._daemon.opened.restored)}")
+        found += self._of_the_start()
         found += [
             f"log: {path}: {text}; what it holds is missing here: thrum log verify"
             for path, text in self._daemon.keeper.problems.items()
@@ -93,6 +88,25 @@ class About:
             )
         if self._daemon.keeper.refusal() is None and (held := queries.quarantined(self._daemon.cache)):
             found.append(f"{len(held)} event(s) are in quarantine: thrum log verify")
+        return found
+
+    def _of_the_start(self) -> list[str]:
+        """What this start made good: told while what it put aside is still there, and what left nothing for a day."""
+        opened, found = self._daemon.opened, []
+        if torn := [torn for torn in opened.recovered.torn if torn.kept.exists()]:
+            found.append(
+                f"{len(torn)} journal(s) ended in bytes that were never acknowledged; "
+                f"they are kept in {opened.paths.quarantine}"
+            )
+        aside = self._daemon.cache.moved_aside
+        if aside is not None and aside.exists():
+            found.append(f"a database of another program was moved to {aside}")
+        if opened.moved_aside is not None and opened.moved_aside.exists():
+            found.append(
+                f"the work tree of an earlier Thrum was moved to {opened.moved_aside}: thrum migrate"
+            )
+        if opened.restored and self._clock.monotonic() - self._started_s < TOLD_S:
+            found.append(f"files that were gone were written back: {', '.join(opened.restored)}")
         return found
 
     def held_back(self) -> list[str]:

@@ -120,7 +120,7 @@ class Daemon:
 
     def __init__(self, opened: Opened, *, clock: Clock, env: Mapping[str, str] = os.environ) -> None:
         self.opened = opened
-        self.about = About(self)
+        self.about = About(self, clock=clock)
         self.asked = AgentsAsked(self)
         self.ended = asyncio.Event()
         self._clock = clock

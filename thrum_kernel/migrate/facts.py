@@ -7,6 +7,7 @@ Source: spec/kernel.md §2.3, §2.6, §3.3.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -184,3 +185,8 @@ Fact: TypeAlias = (
 Record: TypeAlias = Fact | Kept
 
 DAMAGED = "damaged"
+
+
+def name_of(source: str) -> str:
+    """The name of a file, without the folder or commit that it lies in."""
+    return re.split("[/:]", source)[-1]

@@ -33,6 +33,7 @@ from thrum_kernel.migrate.facts import (
     Thread,
     Told,
     Work,
+    name_of,
 )
 
 T = TypeVar("T", bound=Told)
@@ -123,8 +124,9 @@ class Gathered:
         )
 
     def keep(self, record: Kept) -> None:
-        """Add a record that has no place in the log."""
-        digest = hashlib.sha256(record.kind.encode() + b"\0" + record.raw).digest()
+        """Add a record that has no place in the log; of a whole file the name counts, for it says whose it is."""
+        name = "" if record.line else name_of(record.source)
+        digest = hashlib.sha256(f"{record.kind}\0{name}\0".encode() + record.raw).digest()
         if digest in self.kept:
             self.duplicates += 1
         self.kept.setdefault(digest, record)

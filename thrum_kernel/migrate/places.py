@@ -17,7 +17,7 @@ from thrum_kernel.errors import GitFailed
 from thrum_kernel.gitdir import Place
 from thrum_kernel.migrate import database, event_lines, snapshots
 from thrum_kernel.migrate.aside import ASIDE
-from thrum_kernel.migrate.facts import DAMAGED, Kept, Record
+from thrum_kernel.migrate.facts import DAMAGED, Kept, Record, name_of
 from thrum_kernel.paths import Paths
 
 Layout = Literal["monolith", "folder", "branch", "local", "path"]
@@ -130,6 +130,11 @@ class Source:
     load: Callable[[], bytes] | None = None
     parse: Callable[[bytes, str], Iterator[Record]] | None = None
     path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the file, without where it lies."""
+        return name_of(self.label)
 
     def records(self, data: bytes) -> Iterator[Record]:
         """The records of the file, whose bytes are *data*; of a database those in it."""

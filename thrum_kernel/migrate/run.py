@@ -121,14 +121,14 @@ class Migration:
 
     def _gather(self, sources: Sequence[Source]) -> Gathered:
         gathered = Gathered()
-        seen: set[bytes] = set()
+        seen: set[tuple[str, bytes]] = set()
         for source in sources:
             data = source.load() if source.load is not None else b""
-            digest = hashlib.sha256(data).digest()
-            if data and digest in seen:
+            file = source.name, hashlib.sha256(data).digest()
+            if data and file in seen:
                 self.report.sources[source.label] = 0
                 continue
-            seen.add(digest)
+            seen.add(file)
             gathered.take(self._counted(source, data))
         gathered.finish()
         return gathered

@@ -9,7 +9,7 @@ from thrum_kernel.store.filter import Filtered, filter_copied, filter_quarantine
 from thrum_kernel.store.held import HeldLine, Release, filter_held, keep, note_released, read_held, releases
 from thrum_kernel.store.names import Window, folder_name, parse_name, range_name
 from thrum_kernel.store.read import LogLine, Ranges, read_events, read_log, read_messages, read_window
-from thrum_kernel.store.rollup import plan, roll_up
+from thrum_kernel.store.rollup import count_fewer, plan, roll_up
 from thrum_kernel.store.scan import Problem, Scan, is_complete, scan, strays
 from thrum_kernel.store.tree import READER, Line, Tree
 from thrum_kernel.store.units import ShardEntry, Unit, UnitHeader
@@ -30,6 +30,7 @@ __all__ = [
     "Unit",
     "UnitHeader",
     "Window",
+    "count_fewer",
     "cut",
     "filter_copied",
     "filter_held",

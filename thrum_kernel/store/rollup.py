@@ -16,7 +16,7 @@ from thrum_kernel.store.names import Window
 from thrum_kernel.store.read import read_events, read_shard
 from thrum_kernel.store.spans import Spans
 from thrum_kernel.store.tree import Line, Tree
-from thrum_kernel.store.units import Unit
+from thrum_kernel.store.units import Slice, Unit, UnitHeader
 
 FAN_IN: Final = 16
 MOST_LINES: Final = 131_072
@@ -61,6 +61,35 @@ def roll_up(tree: Tree, units: Sequence[Unit]) -> Unit:
     )
     tree.drop(units, keep=[larger])
     return larger
+
+
+def count_fewer(units: Sequence[Unit], *, current: str, fan_in: int) -> int:
+    """How many units of one daemon rolling up until nothing is worth it would make fewer; reads and changes nothing.
+
+    Args: as `plan`.
+    """
+    left = list(units)
+    while runs := plan(left, current=current, fan_in=fan_in):
+        for run in runs:
+            gone = {unit.path for unit in run}
+            left = [unit for unit in left if unit.path not in gone]
+            left.append(_imagined(run))
+    return len(units) - len(left)
+
+
+def _imagined(units: Sequence[Unit]) -> Unit:
+    """What `roll_up` would make of *units*, as far as `plan` looks at it: windows, lines and sizes."""
+    windows = joined(window for unit in units for window in unit.windows)
+    events = sum(piece.lines for unit in units for piece in unit.header.windows)
+    slices = [Slice(*window, 0) for window in windows[1:]]
+    header = UnitHeader(
+        units[0].daemon,
+        (Slice(*windows[0], events), *slices),
+        min(unit.header.start for unit in units),
+        max(unit.header.end for unit in units),
+        tuple(shard for unit in units for shard in unit.header.shards),
+    )
+    return Unit(units[0].path, header, "")
 
 
 def joined(windows: Iterable[Window]) -> list[Window]:

@@ -119,10 +119,10 @@ class Cutter:
             return rolled
 
     def could_roll_up(self, current: str, *, fan_in: int) -> int:
-        """How many units there would be fewer after the first round of a roll-up; changes nothing."""
+        """How many units there would be fewer after a roll-up; changes nothing."""
         found = ranges.scan(self.tree)
         own = [unit for unit in found.units if unit.daemon == self._daemon]
-        return sum(len(run) - 1 for run in ranges.plan(own, current=current, fan_in=fan_in))
+        return ranges.count_fewer(own, current=current, fan_in=fan_in)
 
     def unpublished(self, current: Place) -> int:
         """How many durable events `cut` would publish; publishes nothing."""

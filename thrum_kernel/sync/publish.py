@@ -143,7 +143,7 @@ class Publisher:
         return rolled
 
     async def could_roll_up(self) -> int:
-        """How much `roll_up_all` would find to do at first; changes nothing."""
+        """What `roll_up_all` would come to with what is published now; changes nothing."""
         async with self._lock:
             writer, _ = self._committer.durable
             return await _in_thread(self._cutter.could_roll_up, writer, fan_in=PAIRS)

@@ -7,7 +7,6 @@ goes no further, and why.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -90,7 +89,8 @@ class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What a force came to.
 
     ``published`` events left the journal, ``received`` lines of other clones are new here, ``pushed`` tells whether
-    something went to the remote; these hold for what ended while the caller waited.
+    something went to the remote; these hold for what ended while the caller waited. ``failed``: the exchange ended in
+    ``last_error``; what is published stays and is tried again.
     """
 
     triggered: bool
@@ -104,6 +104,7 @@ class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
     published: int = 0
     received: int = 0
     pushed: bool = False
+    failed: bool = False
 
 
 class SyncReplaced(msgspec.Struct, kw_only=True):
@@ -297,9 +298,7 @@ class SyncMethods:
     async def _force(self, call: Call, params: SyncParams) -> SyncForced:
         received, pushes = self._travel.received, self._travel.pushes
         published = await self._publisher.cut_now()
-        with contextlib.suppress(TimeoutError, ThrumError):  # `last_error` tells; what takes long goes on
-            async with asyncio.timeout(FORCE_S):
-                await self._travel.force()
+        failed = await self._force_failed()
         reason = self._travel.reason or msgspec.UNSET
         return SyncForced(
             triggered=True,
@@ -313,7 +312,19 @@ class SyncMethods:
             published=published,
             received=self._travel.received - received,
             pushed=self._travel.pushes > pushes,
+            failed=failed,
         )
+
+    async def _force_failed(self) -> bool:
+        """Exchange, for as long as somebody waits; whether that failed, which `last_error` tells."""
+        try:
+            async with asyncio.timeout(FORCE_S):
+                await self._travel.force()
+        except TimeoutError:
+            return False  # it goes on
+        except ThrumError:
+            return True
+        return False
 
     async def _replace(self, call: Call, params: SyncParams) -> SyncReplaced:
         kept = await self._travel.replace()

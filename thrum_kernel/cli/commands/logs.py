@@ -106,11 +106,17 @@ def status(ctx: typer.Context) -> None:
     show(run, found, sync_lines(found, view_of(run)))
 
 
-def force(ctx: typer.Context) -> None:
-    """Publish now, and exchange with the remote; what takes long goes on by itself."""
+def force(ctx: typer.Context) -> int:
+    """Publish now, and exchange with the remote; what takes long goes on by itself. 1 when the exchange failed."""
     run = run_of(ctx)
     done = run.call("sync.force")
     show(run, done, [forced_line(done), *sync_lines(done, view_of(run))])
+    if not done.get("failed"):
+        return 0
+    run.out.error(
+        f"nothing was exchanged: {done['last_error']}", hint="it is tried again by itself: thrum sync status"
+    )
+    return 1
 
 
 def gc(

@@ -74,6 +74,8 @@ def forced_line(done: Entry) -> str:
         "pushed" if done.get("pushed") else "",
     ]
     said = "✓ Sync triggered" if done.get("triggered") else "Nothing to sync with"
+    if done.get("failed"):
+        said = "Sync failed"
     told = ", ".join(part for part in parts if part)
     return f"{said} ({told})" if told else said
 
