@@ -76,6 +76,7 @@ def test_team_has_one_row_an_agent_and_long_names_where_a_bare_one_means_another
             alice, far_alice, _ = active
             assert (alice["agent_pid"], alice["runtime"], alice["is_local"]) == (runtime, "claude", True)
             assert (alice["worktree"], alice["worktree_path"]) == ("repo", str(repo))
+            assert "worktree_missing" not in alice
             assert (alice["tmux_session"], alice["tmux_state"], alice["facts"]) == (
                 "alice:0.0",
                 "alive",
@@ -93,6 +94,14 @@ def test_team_has_one_row_an_agent_and_long_names_where_a_bare_one_means_another
                 ("alice@far", "active"),
                 ("zoe", "active"),
             ]
+            worktree.rename(worktree.with_name("away"))
+            (bob,) = [
+                member
+                for member in (await house.call("team.list", include_offline=True))["members"]
+                if member["agent_id"] == "bob"
+            ]
+            assert (bob["worktree_path"], bob["worktree_missing"]) == (str(worktree), True)
+            worktree.with_name("away").rename(worktree)
             listed = (await house.call("agent.list", role="builder"))["agents"]
             assert {agent["agent_id"] for agent in listed} == {"alice@far", "zoe"}
             assert (await house.call("agent.lookup", name="@alice@far"))["member"]["agent_id"] == "alice@far"

@@ -48,6 +48,8 @@ class Mute:
         (("team", "--al", "local"), "unknown flag: --al", "did you mean --all?"),
         (("--all", "team"), "unknown flag: --all", ""),
         (("send", "-xyz"), "unknown shorthand flag: 'x'", "thrum send --help"),
+        (("send", "-1x"), "unknown shorthand flag: '1'", "thrum send --help"),
+        (("send", "-1", "-2"), "unexpected argument: -2", "thrum send --help"),
         (("send", "--to"), "flag needs an argument: --to", "thrum send --help"),
         (("send", "--stdin=yes"), "flag takes no argument: --stdin", "thrum send --help"),
         (("send", "one", "two"), "unexpected argument: two", "thrum send --help"),

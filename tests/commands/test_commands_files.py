@@ -90,6 +90,8 @@ def test_config_show_sends_the_overrides_of_the_caller() -> None:
     [
         ("true", True),
         ("5", 5),
+        ("-1", -1),
+        ("-2.5", -2.5),
         ("debug", "debug"),
         ('["a"]', ["a"]),
         ("/w/x y", "/w/x y"),

@@ -166,7 +166,8 @@ class Moved(msgspec.Struct, kw_only=True):
 class TeamMember(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One agent. ``facts`` holds what plugins add beyond the named fields.
 
-    ``worktree`` is the folder's name; ``worktree_path`` its place on this machine, for agents that live here.
+    ``worktree`` is the folder's name; ``worktree_path`` its place on this machine, for agents that live here;
+    ``worktree_missing``: there is no folder any more.
     """
 
     agent_id: str
@@ -183,6 +184,7 @@ class TeamMember(msgspec.Struct, kw_only=True, omit_defaults=True):
     runtime: str = ""
     worktree: str = ""
     worktree_path: str = ""
+    worktree_missing: bool = False
     session_id: str = ""
     session_start: str = ""
     last_seen: str = ""

@@ -142,6 +142,7 @@ class TeamMethods:
         seen_us = home.last_seen_us
         if home.worktree is not None:
             member.worktree, member.worktree_path = home.worktree.name, str(home.worktree)
+            member.worktree_missing = not home.worktree.is_dir()
         if session is not None:
             facts = self._rows.of(session.session_id)
             member.asserted = facts.asserted if facts else False

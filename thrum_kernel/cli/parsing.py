@@ -6,11 +6,14 @@ the same each time; they are taken from the first run without any, where they ca
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Any, Final
 
 from typer.core import TyperCommand
 
+_NEGATIVE: Final = re.compile(r"-\d+(\.\d*)?([eE][+-]?\d+)?")
+_MASK: Final = "\0"
 _FIXED: Final = (bool, int, float, str, Enum, type(None))
 
 
@@ -30,7 +33,9 @@ class LeafCommand(TyperCommand):
             return parsed
         if self._kept_parser is None:
             self._keep(ctx)
-        given, rest, _ = self._kept_parser.parse_args(args=args)
+        given, rest, _ = self._kept_parser.parse_args(args=[_masked(word) for word in args])
+        if any(map(_NEGATIVE.fullmatch, args)):
+            given, rest = {name: _unmasked(value) for name, value in given.items()}, _unmasked(rest)
         kept = self._kept_values
         ctx.params.update(kept)
         found = [self._by_name[name] for name, value in given.items() if value is not None and name in kept]
@@ -61,6 +66,17 @@ class LeafCommand(TyperCommand):
             elif not param.callback:
                 values[param.name] = param.process_value(ctx, () if _takes_many(param) else param.default)
         return {name: () if value == [] else value for name, value in values.items() if _fixed(value)}
+
+
+def _masked(word: str) -> str:
+    """A negative number as the parser takes it for no option: no option of ours is a digit, and no word holds NUL."""
+    return f"{_MASK}{word}" if _NEGATIVE.fullmatch(word) else word
+
+
+def _unmasked(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_unmasked(each) for each in value)
+    return value.removeprefix(_MASK) if isinstance(value, str) else value
 
 
 def _takes_many(param: Any) -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from tmux_house import House, until
+
+from thrum_kernel.testing.tmux import TmuxServer
 
 
 def environment(house: House, session: str) -> dict[str, str]:
@@ -167,10 +172,9 @@ def test_a_registration_that_fails_leaves_no_session(house: House) -> None:
 
 def test_wrong_words_make_nothing(house: House) -> None:
     before = house.tmux("list-sessions")
+    empty = house.repo.worktree(house.fresh()).path
 
-    assert "quickstart flags required" in house.cli.refused(
-        "tmux", "create", "x", "--cwd", str(house.repo.path), "--main"
-    )
+    assert "quickstart flags required" in house.cli.refused("tmux", "create", "x", "--cwd", str(empty))
     assert "invalid session name" in house.cli.refused("tmux", "create", "...", "--no-agent")
     nowhere = str(house.repo.path / "nowhere")
     said = house.cli.refused("tmux", "create", "lost", "--no-agent", "--cwd", nowhere)
@@ -180,6 +184,56 @@ def test_wrong_words_make_nothing(house: House) -> None:
     assert 'session "nowhere" not found' in house.cli.refused("tmux", "send", "nowhere", "x")
 
     assert house.tmux("list-sessions") == before
+
+
+def test_a_session_is_made_again_for_who_lives_there(house: House) -> None:
+    name = house.fresh()
+    worktree = house.create(name, "--intent", "go on")
+    house.cli("tmux", "kill", name)
+
+    said = house.cli.refused("tmux", "launch", name).splitlines()
+
+    assert said[0] == f'Error: session "{name}" not found and no stored cwd available'
+    assert said[1] == f"Hint: thrum tmux create {name} --cwd {worktree}"
+    house.cli(*said[1].split()[2:])
+    assert (house.status(name) or {})["agent"] == name
+    assert house.identity(worktree)["agent"]["role"] == "implementer"
+
+
+def test_force_on_another_server_ends_what_is_in_the_way_and_nothing_else(
+    house: House, tmux_server: TmuxServer
+) -> None:
+    name, other = house.fresh(), house.fresh()
+    worktree = house.create(name)
+    words = ("--cwd", str(worktree), "--name", name, "--role", "implementer", "--module", "api", "--force")
+    tmux_server("new-session", "-d", "-s", other)
+    tmux_server("new-session", "-d", "-s", name)
+    house.cli("config", "set", "tmux.socket", str(tmux_server.path))
+    try:
+        foreign = house.cli.refused("tmux", "create", name, *words)
+        assert f'session "{name}" already exists, and thrum did not make it here' in foreign
+        assert (house.status(name) or {})["state"] == "alive", "nothing was ended in vain"
+        tmux_server("kill-session", "-t", f"={name}")
+        made = house.cli("tmux", "create", name, *words)
+        assert made.startswith(f"✓ Session created: {name}\n")
+        assert name not in house.tmux("list-sessions", "-F", "#{session_name}").split("\n")
+        house.cli("tmux", "kill", name)
+    finally:
+        house.cli("config", "set", "tmux.socket", str(house.tmux.path))
+
+
+@pytest.mark.parametrize("words", [("tmux", "create", "lost", "--no-agent"), ("tmux", "exec", "true")])
+def test_a_file_in_the_place_of_a_socket_stays(house: House, tmp_path: Path, words: tuple[str, ...]) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine\n")
+    house.cli("config", "set", "tmux.socket", str(file))
+    try:
+        said = house.cli.at(house.cli.cwd, TMUX_EXEC_SOCKET=str(file)).refused(*words)
+    finally:
+        house.cli("config", "set", "tmux.socket", str(house.tmux.path))
+
+    assert said.startswith(f"Error: {file} is there and is no socket: tmux would delete it\nHint: ")
+    assert file.read_text() == "mine\n"
 
 
 def test_a_renamed_session_is_the_same_session(house: House) -> None:

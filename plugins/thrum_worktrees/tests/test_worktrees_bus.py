@@ -270,6 +270,17 @@ def test_another_disk_will_do(kernel: Kernel, other_disk: Path) -> None:
     assert list((other_disk / "project").iterdir()) == [] and names(kernel) == []
 
 
+def test_a_base_that_can_be_no_folder_is_told_by_its_key(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    for base in (tmp_path / "notes", tmp_path / "notes" / "below"):
+        kernel.call("config.set", key="worktrees.base_path", value=str(base))
+
+        said = refused(kernel, "worktrees.create", name="a", **ADA)
+
+        assert said == f"worktrees.base_path {base / 'project'}: {tmp_path / 'notes'} is no folder"
+        assert refused(kernel, "worktrees.destroy", name="a") == "worktree not found: a"
+
+
 def test_beads_and_thrum_are_shared_as_the_settings_say(kernel: Kernel, base: Path) -> None:
     (kernel.repo.path / ".beads").mkdir()
     kernel.call("worktrees.create", name="a")

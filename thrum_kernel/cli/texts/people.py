@@ -188,7 +188,7 @@ def _member_facts(member: Entry, view: View) -> list[tuple[str, str]]:
         ("Display", str(member.get("display") or "")),
         ("Inbox", f"{unread} unread of {total}" if total else ""),
         ("Session", _session(str(member.get("session_id") or ""), member, view)),
-        ("Worktree", place),
+        ("Worktree", f"{place} (missing)" if member.get("worktree_missing") else place),
         ("Host", str(member.get("hostname") or "") if view.verbose else where),
         ("Daemon", str(member.get("origin_daemon") or "") if view.verbose else ""),
         ("Runtime", _runtime(member)),

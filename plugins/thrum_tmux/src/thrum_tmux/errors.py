@@ -16,6 +16,21 @@ class TmuxMissing(TmuxError):
         super().__init__(reason, hint="install tmux 3.2 or newer: thrum doctor says how")
 
 
+class NotASocket(TmuxError):
+    """tmux must not be given a path to listen on; nothing was done.
+
+    Attributes:
+        path: the path.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} {reason}",
+            hint="thrum config set tmux.socket NAME (tmux exec: --socket NAME), or move the file away",
+        )
+
+
 class ServerGone(TmuxError):
     """No tmux server runs on a socket.
 

@@ -75,7 +75,19 @@ def base_of(ground: Ground, configured: str) -> Path:
     if len(os.fsencode(base)) > MOST_BASE_BYTES:
         raise UsageError(f"worktrees.base_path is longer than {MOST_BASE_BYTES} bytes", hint=_MEND)
     check_outside(ground, base)
+    _check_folders(base)
     return base
+
+
+def _check_folders(base: Path) -> None:
+    """Whether *base* is a folder, or can be made one.
+
+    Raises:
+        UsageError: it is, or lies below, something else.
+    """
+    there = next((each for each in (base, *base.parents) if each.exists()), base)
+    if there.exists() and not there.is_dir():
+        raise UsageError(f"worktrees.base_path {base}: {there} is no folder", hint=_MEND)
 
 
 def path_for(ground: Ground, base: Path, name: str) -> Path:

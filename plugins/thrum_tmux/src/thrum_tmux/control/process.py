@@ -16,6 +16,7 @@ import libtmux
 from thrum_tmux.control import words
 from thrum_tmux.control.answers import Answer, Marks
 from thrum_tmux.errors import ServerGone, ServerSilent, TmuxError, TmuxMissing
+from thrum_tmux.sockets import check_socket
 
 ANSWER_S: Final = 5.0
 _FOREIGN: Final = ("TMUX", "TMUX_PANE", "CLAUDE_PROJECT_DIR")
@@ -77,6 +78,7 @@ class TmuxServer(libtmux.Server):
         Raises:
             TmuxMissing: there is no tmux.
             ServerSilent: it did not end within five seconds; it was ended.
+            NotASocket: its socket would take the place of a file.
         """
         aimed = () if target is None else ("-t", str(target))
         return self.run(cmd, *aimed, *map(str, args))
@@ -85,6 +87,7 @@ class TmuxServer(libtmux.Server):
         """Run tmux with these arguments. Blocking; raises as `cmd`."""
         if not self.is_installed:
             raise TmuxMissing
+        check_socket(str(self.socket_path))
         argv = [*self.program, "-u", *args]
         try:
             done = subprocess.run(

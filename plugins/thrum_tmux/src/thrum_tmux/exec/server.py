@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from thrum_kernel.errors import Refused, UsageError
+from thrum_tmux.sockets import check_socket
 
 DEFAULT_SOCKET = "tmux-exec"
 SOCKET_VARIABLE = "TMUX_EXEC_SOCKET"
@@ -89,7 +90,9 @@ class ExecServer:
 
         Raises:
             TmuxFailed: it failed otherwise.
+            NotASocket: its socket would take the place of a file.
         """
+        check_socket(Path("/", self.socket) if "/" in self.socket else self.folder / self.socket)
         try:
             done = subprocess.run(
                 [*self._words, *words],

@@ -24,7 +24,7 @@ from thrum_tmux.session import owning
 from thrum_tmux.session.checkouts import Checkout, checkout
 from thrum_tmux.session.records import Record
 from thrum_tmux.session.registering import register
-from thrum_tmux.session.sessions import SessionExists, Sessions
+from thrum_tmux.session.sessions import Foreign, SessionExists, Sessions
 from thrum_tmux.session.shapes import CreateParams, CreateResult
 from thrum_tmux.session.standing import check_standing
 from thrum_tmux.wake import program
@@ -51,6 +51,7 @@ class Creating:
             NotRegistered: the agent could not be registered; the session was ended again.
             TmuxError, ServerSilent: tmux cannot.
         """
+        params = await self._with_who_lives_there(params)
         record = self._planned(params)
         if not await self._ctx.in_thread(
             record.cwd.is_dir
@@ -99,6 +100,18 @@ class Creating:
             yield
         finally:
             self._under_way.discard(record.cwd)
+
+    async def _with_who_lives_there(self, params: CreateParams) -> CreateParams:
+        """*params* with the agent that lives in the worktree, where it is the only one that they can mean."""
+        asked = {"name": params.agent_name.removeprefix("@"), "role": params.role, "module": params.module}
+        if params.no_agent or all(asked.values()) or not Path(params.cwd).is_absolute():
+            return params
+        living = await identities(self._ctx, worktree=Path(params.cwd))
+        meant = [each for each in living if all(v in ("", getattr(each, key)) for key, v in asked.items())]
+        if len(meant) != 1:
+            return params
+        (one,) = meant
+        return msgspec.structs.replace(params, agent_name=one.name, role=one.role, module=one.module)
 
     def _planned(self, params: CreateParams) -> Record:
         agent = (params.agent_name.removeprefix("@"), params.role, params.module)
@@ -160,20 +173,19 @@ class Creating:
 
         Raises:
             SessionExists: one has the name, and there is no *force*.
-            UsageError: one has the worktree, and there is no *force*; or one that is not ours has the name.
+            Foreign: one that is not ours has it, also on the server where the new one is made.
+            UsageError: one has the worktree, and there is no *force*.
         """
-        named = await self._sessions.find_any(record.name)
-        if named is not None and not self._sessions.panes.is_ours(named.row):
-            raise UsageError(
-                f'session "{record.name}" already exists, and thrum did not make it here',
-                hint="choose another name",
-            )
+        taken = await self._sessions.find_where_made(record.name)
+        if taken is not None and not self._sessions.panes.is_ours(taken.row):
+            raise Foreign(record.name)
+        named = await self._sessions.find(record.name)
         there = [
             found
             for found in self._sessions.panes.managed()
             if record.agent and self._lives_in(found, record)
         ]
-        found = {each.row.id: each for each in [*([named] if named else []), *there]}
+        found = {(each.server.socket, each.row.id): each for each in [*([named] if named else []), *there]}
         if named is not None and not force:
             raise SessionExists(record.name)
         if found and not force:

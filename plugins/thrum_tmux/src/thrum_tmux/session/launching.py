@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from pathlib import Path
 from typing import Final
 
 from thrum_kernel.api import Call, PluginContext, RuntimePreset
-from thrum_kernel.errors import Refused
+from thrum_kernel.errors import Refused, UsageError
 from thrum_tmux import runtimes
 from thrum_tmux.errors import PaneMissing, TmuxError
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
+from thrum_tmux.names import session_name
 from thrum_tmux.pane import Look
 from thrum_tmux.panes import Found
 from thrum_tmux.screen import patterns
@@ -148,9 +150,21 @@ class Launching:
         if record is None or not record.cwd.is_dir():
             raise TmuxError(
                 f'session "{name}" not found and no stored cwd available',
-                hint=f"thrum tmux create {name} --cwd PATH --name AGENT --role ROLE --module MODULE",
+                hint=await self._how_to_make(name),
             )
         return await self._sessions.make(record)
+
+    async def _how_to_make(self, name: str) -> str:
+        """The command that makes a session of that name: for the agent that is called so, or whose worktree is."""
+        everyone = await identities(self._ctx)
+        meant = [each for each in everyone if name in (each.name, each.worktree.name, _of(each.worktree))]
+        if not meant:
+            return f"thrum tmux create {name} --cwd PATH --name AGENT --role ROLE --module MODULE"
+        one = next((each for each in meant if each.name == name), meant[0])
+        words = ["thrum", "tmux", "create", name, "--cwd", str(one.worktree)]
+        if sum(each.worktree == one.worktree for each in everyone) > 1:
+            words += ["--name", one.name]
+        return shlex.join(words + (["--main"] if one.worktree == self._ctx.paths.repo else []))
 
     async def _pane(self, found: Found) -> LivePane:
         """The pane of its agent; where it is gone, or thrum did not make the session, the one that is active."""
@@ -297,6 +311,14 @@ class Launching:
             made_by=known.made_by if (known := self._sessions.record_of(found)) else "",
         )
         await self._sessions.adopt(found, row, agent=agent, record=record)
+
+
+def _of(worktree: Path) -> str:
+    """What a worktree's session is called."""
+    try:
+        return session_name(worktree.name)
+    except UsageError:
+        return worktree.name
 
 
 def _greeting(preset: RuntimePreset, identity: Identity, reminder: str) -> Greeting:

@@ -29,6 +29,20 @@ class SessionExists(UsageError):
         super().__init__(f'session "{name}" already exists; use --force to kill and recreate')
 
 
+class Foreign(UsageError):
+    """A session of that name is there, and is not ours to end.
+
+    Attributes:
+        name: the name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f'session "{name}" already exists, and thrum did not make it here', hint="choose another name"
+        )
+
+
 class Sessions:
     """One for the plugin: ``ctx.shared(Sessions)``."""
 
@@ -55,9 +69,10 @@ class Sessions:
 
     async def find_any(self, name: str) -> Found | None:
         """A session of that name on the server where new ones are made, whoever keeps it; ours on any server first."""
-        found = await self.find(name)
-        if found is not None:
-            return found
+        return await self.find(name) or await self.find_where_made(name)
+
+    async def find_where_made(self, name: str) -> Found | None:
+        """A session of that name on the server where new ones are made, whoever keeps it."""
         server = self.panes.server
         await server.refresh()  # that another daemon keeps a session now is told by nothing
         row = server.known.named(name) or server.known.named(_sanitised(name))
@@ -79,7 +94,7 @@ class Sessions:
         """Make the session that *record* describes, on the server that it names.
 
         Raises:
-            SessionExists: there is one of that name, whoever keeps it.
+            SessionExists, Foreign: there is one of that name, ours or somebody else's.
             TmuxError, ServerSilent: tmux cannot; nothing was made.
         """
         server = self.panes.on(record.socket)
@@ -89,7 +104,8 @@ class Sessions:
             await asyncio.to_thread(server.process.make_folder)
             answer = await asyncio.to_thread(server.process.ask, *commands)
         except TmuxError as error:
-            raise _refusal(error, record.name, server) from error
+            await server.refresh()  # told by nothing, where another daemon made it
+            raise self._refusal(error, record.name, server) from error
         session = answer[0][0].partition(" ")[0]
         await self.records.keep(record)
         await server.refresh()
@@ -149,6 +165,19 @@ class Sessions:
         """How a new session is made, on the server where new ones are."""
         return Record(name=name, socket=self.panes.server.socket, cwd=cwd, **fields)
 
+    def _refusal(self, error: TmuxError, name: str, server: Server) -> Exception:
+        """Why a session could not be made."""
+        said = str(error)
+        if said.startswith("duplicate session"):
+            row = server.known.named(name)
+            return SessionExists(name) if row is None or self.panes.is_ours(row) else Foreign(name)
+        if "unknown flag" in said or "unknown option" in said or "usage:" in said:
+            number = server.process.version
+            return TmuxError(
+                f"tmux {number} is too old to make sessions: {said}", hint="install tmux 3.2 or newer"
+            )
+        return error
+
     async def _foreign(self, server: Server) -> list[str]:
         try:
             (environment,) = await server.ask(("show-environment", "-g"))
@@ -162,15 +191,3 @@ def _sanitised(name: str) -> str:
         return session_name(name)
     except UsageError:
         return name
-
-
-def _refusal(error: TmuxError, name: str, server: Server) -> Exception:
-    said = str(error)
-    if said.startswith("duplicate session"):
-        return SessionExists(name)
-    if "unknown flag" in said or "unknown option" in said or "usage:" in said:
-        number = server.process.version
-        return TmuxError(
-            f"tmux {number} is too old to make sessions: {said}", hint="install tmux 3.2 or newer"
-        )
-    return error

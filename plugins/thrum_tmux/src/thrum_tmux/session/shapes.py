@@ -21,7 +21,8 @@ class CreateParams(Params):
     Attributes:
         name: of the session; empty: the role and the module.
         cwd: absolute path of the worktree.
-        agent_name, role, module: who shall live there; all three, or *no_agent*.
+        agent_name, role, module: who shall live there; all three, or *no_agent*; what is left out is that of the only
+            agent there that fits.
         intent: what it means to do.
         runtime: what to launch there later.
         force: end a session of ours that has the name or the worktree.
