@@ -60,7 +60,8 @@ def _fields(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
         return "An array of:\n\n" + _fields(found["items"], defs)
     properties = found.get("properties", {})
     if not properties:
-        return "None.\n" if found.get("type") == "object" else f"{_type(found)}\n"
+        is_empty = found.get("type") == "object" and found.get("properties") is not None
+        return "None.\n" if is_empty else f"{_type(found)}\n"
     required = set(found.get("required", ()))
     lines = ["| field | type | |", "|---|---|---|"]
     for name, field in properties.items():
@@ -79,7 +80,9 @@ def _type(field: Mapping[str, Any]) -> str:
     if "$ref" in field:
         return field["$ref"].rpartition("/")[2]
     if "anyOf" in field:
-        return " or ".join(_type(part) for part in field["anyOf"] if part.get("type") != "null")
+        can_be_null = field.get("default", ...) is None  # an optional one is left out rather than null
+        parts = [part for part in field["anyOf"] if part.get("type") != "null" or not can_be_null]
+        return " or ".join(map(_type, parts))
     if "enum" in field:
         return " \\| ".join(f"`{value}`" for value in field["enum"])
     if field.get("type") == "array":

@@ -198,7 +198,8 @@ def plan(
     Raises:
         NotARepository: *start* is in no git repository (and not *without_git*), or in a bare one.
         FileDamaged: an existing redirect, or a ``.git`` file, leads nowhere.
-        UsageError: *repo* is no folder, or the place is the home folder, whose ``.thrum`` belongs to the user.
+        UsageError: *repo* is no folder, or the place is the home folder, whose ``.thrum`` belongs to the user, or its
+            path is not UTF-8, so that no file could tell it.
     """
     origin = _origin(start, repo)
     place = gitdir.locate(origin)
@@ -216,6 +217,8 @@ def plan(
             f"{shared / THRUM_FOLDER} belongs to all your projects: the home folder cannot be one itself",
             hint="run thrum init in a project's folder",
         )
+    for folder in (worktree, shared):
+        _check_text(folder)
     return _paths(worktree, shared, start, env)
 
 
@@ -380,6 +383,17 @@ def _paths(worktree: Path, shared: Path, start: Path, env: Mapping[str, str]) ->
 
 def _origin(start: Path, repo: Path | str | None) -> Path:
     return _folder(start / repo, "--repo") if repo else start.resolve()
+
+
+def _check_text(folder: Path) -> None:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        shown = str(folder).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise UsageError(
+            f"the path {shown} is not valid UTF-8: configuration and identities could not name it",
+            hint="rename the folder",
+        ) from None
 
 
 def _folder(path: Path, what: str) -> Path:

@@ -51,6 +51,25 @@ def test_session_acts_for_identities_of_the_callers_worktree_only(
     asyncio.run(main())
 
 
+def test_session_keeps_no_more_than_a_paragraph_of_what_an_agent_says(
+    repo: Path, processes: Processes
+) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            here = processes.at(repo)
+            session = (await house.register(here, "alice"))["session_id"]
+            for method, field in (
+                ("session.setIntent", "intent"),
+                ("session.setTask", "current_task"),
+                ("session.end", "reason"),
+            ):
+                with pytest.raises(ParamsInvalid, match=f"^{field} is too long: at most 1000 characters$"):
+                    await house.call(method, here, session_id=session, **{field: "x" * 1001})
+            await house.call("session.setIntent", here, session_id=session, intent="x" * 1000)
+
+    asyncio.run(main())
+
+
 def test_session_of_a_shared_worktree_is_not_for_a_runtime_that_is_another_agent(
     repo: Path, processes: Processes
 ) -> None:

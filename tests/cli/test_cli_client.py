@@ -26,7 +26,10 @@ def test_bytes_that_are_not_utf8_are_refused_as_text_and_taken_as_paths(
     refused = thrum("send", b"caf\xe9")
     sent = thrum("send", "--body-file", b"caf\xe9")
 
-    assert (refused.status, refused.err) == (1, b"Error: text is not valid UTF-8\n")
+    assert (refused.status, refused.err) == (
+        1,
+        b"Error: text is not valid UTF-8\nHint: only paths may be other than UTF-8 text\n",
+    )
     assert sent.status == 0
     assert daemon.kept.sent == ["in a strange file"]
 
@@ -43,7 +46,8 @@ def test_huge_output_and_input_arrive_whole(daemon: SmallDaemon, thrum: Program)
 def test_input_above_the_limit_is_refused(daemon: SmallDaemon, thrum: Program) -> None:
     ran = thrum("send", "--stdin", stdin=b"y" * ((16 << 20) + 1))
 
-    assert ran.err == b"Error: standard input is longer than 16777216 bytes\n"
+    told = b"Error: standard input is longer than 16777216 bytes\nHint: send a path to the file instead\n"
+    assert ran.err == told
     assert daemon.kept.sent == []
 
 

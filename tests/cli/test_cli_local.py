@@ -48,6 +48,15 @@ def test_no_daemon_is_started_where_that_is_switched_off(in_process: Program) ->
     assert in_process("inbox").err.startswith(b"Error: daemon is not running\n")
 
 
+def test_no_daemon_is_started_for_a_socket_that_the_caller_names(in_process: Program) -> None:
+    ran = in_process("inbox", THRUM_SOCKET="/run/other.sock")
+
+    assert ran.status == 1
+    told = b"Error: no daemon listens at /run/other.sock (THRUM_SOCKET)\nHint: unset THRUM_SOCKET\n"
+    assert ran.err == told
+    assert not place(in_process.cwd).pid_file.exists()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
 def test_a_socket_that_may_not_be_reached_starts_nothing(daemon: SmallDaemon, in_process: Program) -> None:
     daemon.socket.chmod(0)

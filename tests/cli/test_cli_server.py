@@ -128,7 +128,8 @@ def test_a_file_that_the_client_cannot_read_is_told_with_its_reason(daemon: Smal
         rest = heard(link)
 
     assert asking[-1][1][8:] == b"secret", "the daemon opens nothing itself"
-    assert (client.ERR, b"Error: cannot read secret: Permission denied\n") in rest
+    told = b"Error: cannot read secret: Permission denied\nHint: name a file that you may read\n"
+    assert (client.ERR, told) in rest
     assert rest[-1] == (client.STATUS, b"\1")
 
 

@@ -148,6 +148,13 @@ def test_help_of_a_group_lists_its_commands() -> None:
     assert "local  Show the team of this machine" in out
 
 
+def test_help_about_what_is_not_there_is_an_error() -> None:
+    status, out, err = run(("help", "sned"))
+
+    assert (status, out) == (1, "")
+    assert err.startswith('Error: unknown command "sned" for "thrum"\nHint: ')
+
+
 def test_a_group_alone_shows_its_help() -> None:
     commands = kernel_tree()
     shown = run(("message",), commands)

@@ -220,6 +220,12 @@ def test_context_save_from_stdin_and_file() -> None:
     assert ran.params("context.save") == {"agent_name": "bob", "content": encoded("x")}
 
 
+def test_context_save_of_what_is_no_text_is_refused() -> None:
+    ran = run("context", "save", "--file", "n", files={"n": b"ok\xff"})
+    assert (ran.status, ran.calls) == (1, [])
+    assert ran.err == ("Error: the context is not valid UTF-8 (byte 2)\nHint: save it as UTF-8 text\n")
+
+
 def test_context_save_of_nothing_is_refused() -> None:
     ran = run("context", "save", stdin=b" \n")
     assert (ran.status, ran.calls) == (1, [])

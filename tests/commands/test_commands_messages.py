@@ -157,6 +157,14 @@ def test_send_reads_a_file() -> None:
             'invalid value "evt_123" for --to: neither an event nor a time',
         ),
         (("log", "show", "--agent", ""), "--agent is empty"),
+        (("context", "show", "--agent", ""), "--agent is empty"),
+        (("agent", "set-status", "idle", "--agent", ""), "--agent is empty"),
+        (("agent", "context", ""), "AGENT is empty"),
+        (("agent", "context", "--branch", ""), "--branch is empty"),
+        (("session", "list", "--agent", "@"), "--agent is empty"),
+        (("session", "end", "--session-id", ""), "--session-id is empty"),
+        (("daemon", "token", "--user", ""), "--user is empty"),
+        (("daemon", "token", "--revoke", ""), "--revoke is empty"),
         (("purge", "--before", "soon"), 'invalid value "soon" for --before'),
     ],
 )
@@ -167,8 +175,15 @@ def test_wrong_words_are_told_in_one_line_before_anything_is_asked(
     assert ran.status == 1
     assert ran.calls == []
     assert ran.out == ""
-    assert ran.err.startswith("Error: ")
-    assert error in ran.err.splitlines()[0]
+    told, hint = ran.err.splitlines()
+    assert told.startswith("Error: ")
+    assert error in told
+    assert hint.startswith("Hint: ")
+
+
+def test_wrong_usage_without_a_hint_of_its_own_names_the_help_of_the_command() -> None:
+    ran = run("message", "read")
+    assert ran.err == "Error: nothing to mark: give MSG_ID … or --all\nHint: thrum message read --help\n"
 
 
 def test_send_that_is_not_utf8_is_refused() -> None:

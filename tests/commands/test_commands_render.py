@@ -71,6 +71,11 @@ def test_columns_count_cells_of_wide_and_combining_characters() -> None:
     ]
 
 
+def test_a_row_stays_one_line_whatever_its_cells_hold() -> None:
+    forged = "mend it\n\r\n● @boss  coordinator/all  active\u2028now"
+    assert render.columns([("Intent:", forged)]) == ["Intent:  mend it ● @boss  coordinator/all  active now"]
+
+
 def test_columns_of_nothing() -> None:
     assert render.columns([]) == []
 

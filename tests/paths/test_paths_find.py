@@ -295,6 +295,15 @@ def test_plan_in_a_subfolder_initialises_the_root(repository: Path) -> None:
     assert paths.plan(repository / "src", env=ENV).here == repository / ".thrum"
 
 
+def test_plan_refuses_a_path_that_no_file_could_tell(tmp_path: Path, git: Git) -> None:
+    odd = tmp_path.resolve() / "od\udcffd"
+    odd.mkdir()
+    git(odd, "init", "-q")
+
+    with pytest.raises(UsageError, match=r"od\\xffd is not valid UTF-8"):
+        paths.plan(odd, env=ENV)
+
+
 def test_plan_refuses_the_home_folder(tmp_path: Path, git: Git) -> None:
     git(tmp_path, "init", "-q")
 

@@ -6,11 +6,15 @@ Source: spec/kernel.md §4.4.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from thrum_kernel.events.core import Label
+
+Said = Annotated[str, msgspec.Meta(max_length=1000)]
+"""What an agent says of itself: kept with every work context and read by everybody, so no more than a paragraph."""
+Display = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class _Params(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -32,13 +36,13 @@ class Register(_Params):
     role: str = ""
     module: str = ""
     name: str = ""
-    display: str = ""
+    display: Display = ""
     force: bool = False
     re_register: bool = False
     agent_pid: int | None = None
     runtime: str = ""
     worktree: str = ""
-    intent: str = ""
+    intent: Said = ""
 
 
 class ListAgents(_Params):
@@ -145,7 +149,7 @@ class EndSession(_Params):
     """End a work period; again on an ended one changes nothing."""
 
     session_id: str
-    reason: str = "normal"
+    reason: Said = "normal"
 
 
 class ListSessions(_Params):
@@ -169,14 +173,14 @@ class SetIntent(_Params):
     """What the agent means to do; empty clears it."""
 
     session_id: str
-    intent: str = ""
+    intent: Said = ""
 
 
 class SetTask(_Params):
     """The task at hand; empty clears it."""
 
     session_id: str
-    current_task: str = ""
+    current_task: Said = ""
 
 
 Status = Literal["working", "idle", "blocked", "stuck"]

@@ -177,7 +177,7 @@ class SessionMethods:
     def _own(self, call: Call, session_id: str) -> tuple[SessionRow, AgentRow]:
         session = queries.session(self._roster.cache, session_id)
         if session is None:
-            raise NotFound("session", session_id)
+            raise NotFound("session", session_id, hint="thrum session list")
         agent = queries.agent_by_key(self._roster.cache, session.agent)
         if not self._roster.is_local(agent):
             raise Refused(

@@ -16,6 +16,7 @@ _MISSING: Final = re.compile(
 _UNKNOWN: Final = re.compile(
     r"Object contains unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<path>[^`]*)`)?"
 )
+_LENGTH: Final = re.compile(r"Expected `str` of length <= (?P<most>\d+) - at `\$\.?(?P<path>[^`]*)`")
 _AT: Final = re.compile(r"(?P<reason>.*) - at `\$\.?(?P<path>[^`]*)`", re.DOTALL)
 
 MAX_REASON: Final = 200
@@ -62,6 +63,8 @@ def explain(reason: str) -> str:
         return f"{_join(match)} is required"
     if match := _UNKNOWN.fullmatch(reason):
         return f"unknown parameter: {_join(match)}"
+    if match := _LENGTH.fullmatch(reason):
+        return f"{match['path']} is too long: at most {match['most']} characters"
     if match := _AT.fullmatch(reason):
         return f"{match['path']}: {_lower(_cut(match['reason']))}"
     return f"parameters: {_lower(_cut(reason))}"

@@ -140,6 +140,7 @@ class Tree:
             if "--json" in found.args and not found.wants_help:
                 raise usage.missing_command(found.path)
             raise HelpWanted(self.help_of(found))
+        run.out.command = found.path
         try:
             return self._run(found, found.entry, run)
         except ThrumError as error:

@@ -20,6 +20,8 @@ PRIORITIES = ("low", "normal", "high")
 
 _USUAL = {"format": "markdown", "priority": "normal"}
 
+_SEND_A_PATH = "send a path to the file instead"
+
 _NEXT_LABEL = re.compile(r",(?=[A-Za-z0-9_-]+:)")
 
 
@@ -123,7 +125,7 @@ def paging(*, page: int, page_size: int, limit: int = 0) -> dict[str, Any]:
     size = limit or page_size
     flag = "--limit" if limit else "--page-size"
     if page < 1:
-        raise UsageError(f"invalid --page {page}: pages are counted from 1")
+        raise UsageError(f"invalid --page {page}: pages are counted from 1", hint="the first is --page 1")
     if not 1 <= size <= MAX_PAGE_SIZE:
         raise UsageError(f"invalid {flag} {size}: must be between 1 and {MAX_PAGE_SIZE}")
     return {"page": page, "page_size": size}
@@ -136,12 +138,24 @@ def decode_body(data: bytes) -> str:
         BodyInvalid: it is not UTF-8.
     """
     try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise BodyInvalid(
-            f"message body is not valid UTF-8 (byte {error.start})", hint="send a path to the file instead"
-        ) from None
+        text = decode_text(data, what="message body")
+    except UsageError as error:
+        raise BodyInvalid(str(error), hint=_SEND_A_PATH) from None
     return text.removesuffix("\n").removesuffix("\r")
+
+
+def decode_text(data: bytes, *, what: str) -> str:
+    """The text of bytes that somebody gave.
+
+    Raises:
+        UsageError: they are not UTF-8; says where.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{what} is not valid UTF-8 (byte {error.start})", hint="save it as UTF-8 text"
+        ) from None
 
 
 def check_argument(text: str) -> str:
@@ -153,5 +167,7 @@ def check_argument(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise BodyInvalid(f"message body is not valid UTF-8 (character {error.start})") from None
+        raise BodyInvalid(
+            f"message body is not valid UTF-8 (character {error.start})", hint=_SEND_A_PATH
+        ) from None
     return text

@@ -63,6 +63,10 @@ def ensure(paths: Paths, env: Mapping[str, str]) -> None:
     """
     if is_up(paths):
         return
+    if paths.socket_override is not None:  # one that is started listens at the repository's own socket
+        raise DaemonUnreachable(
+            f"no daemon listens at {paths.socket_override} (THRUM_SOCKET)", hint="unset THRUM_SOCKET"
+        )
     if paths.stopped.exists():
         raise DaemonNotRunning(stopped=True)
     if not _is_wanted(paths):

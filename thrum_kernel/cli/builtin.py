@@ -24,6 +24,7 @@ def register(root: Group) -> None:
 def show_help(ctx: typer.Context, words: Words = None) -> None:
     """Help about any command."""
     tree = run_of(ctx).tree
+    tree.find(words or ())  # what is not there has no help
     raise HelpWanted(tree.help_of(tree.find([*(words or ()), "--help"])))
 
 

@@ -234,8 +234,10 @@ class _InProcess:
         """
         pane = self._environ.get("TMUX_PANE", "") if self._environ.get("TMUX") else ""
         with contextlib.suppress(MethodNotFound):  # a daemon of another version
+            # Only paths may be no text, and where the path of a command leads is the command's own matter.
+            args = [arg.encode(errors="backslashreplace").decode() for arg in self._found.args]
             judged = daemon.call(
-                "command.judge", command=" ".join(self._found.words), args=self._found.args, tmux_pane=pane
+                "command.judge", command=" ".join(self._found.words), args=args, tmux_pane=pane
             )
             for warning in judged["warnings"]:
                 self._out.note(warning)

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from thrum_kernel.errors import ThrumError
+from thrum_kernel.errors import ThrumError, UsageError
 
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -71,6 +71,7 @@ class Output:
     Attributes:
         as_json: one JSON value is wanted: lines are dropped.
         quiet: hints are dropped.
+        command: the command as it is typed, once it is known; its help is the hint where wrong usage has none.
         hints: those given so far, in order.
         answer: the value given to `json`, in either mode.
     """
@@ -88,6 +89,7 @@ class Output:
         self._hints_wanted = (env or {}).get("THRUM_NO_HINTS", "").lower() in ("", "0", "false")
         self.as_json = False
         self.quiet = False
+        self.command = ""
         self.hints: list[Hint] = []
         self.answer: Any = None
 
@@ -123,7 +125,8 @@ class Output:
 
     def failure(self, error: ThrumError) -> None:
         """The lines of an error."""
-        self.error(str(error), hint=error.hint)
+        see = f"{self.command} --help" if self.command and error.rpc_code == UsageError.rpc_code else ""
+        self.error(str(error), hint=error.hint or see)
 
     def warn(self, text: str) -> None:
         """Something that is wrong and stops nothing: ``Warning: <text>`` on standard error, in JSON mode a hint."""

@@ -5,6 +5,7 @@ Control characters are no concern here; `Output` strips them.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from thrum_kernel.clock import parse_us
 _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
 _DAY_US = 24 * _HOUR_US
+_BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,11 @@ def width(text: str) -> int:
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: str = "", gap: str = "  ") -> list[str]:
-    """Rows as lines whose cells stand under one another; nothing trails the last cell."""
-    table = [list(row) for row in rows]
+    """Rows as lines whose cells stand under one another; nothing trails the last cell.
+
+    A row is one line whatever its cells hold: an intent with line breaks must not look like an entry of its own.
+    """
+    table = [[one_line(cell) for cell in row] for row in rows]
     if not table:
         return []
     count = max(len(row) for row in table)
@@ -101,6 +106,11 @@ def columns(rows: Iterable[Sequence[str]], *, indent: str = "", gap: str = "  ")
 def fields(pairs: Iterable[tuple[str, str]], *, indent: str = "  ") -> list[str]:
     """``label: value`` lines with the values under one another; pairs without a value are left out."""
     return columns([(f"{label}:", value) for label, value in pairs if value], indent=indent, gap=" ")
+
+
+def one_line(text: str) -> str:
+    """*text* with a blank for each line break and the blanks around it."""
+    return text if text.isprintable() else _BREAK.sub(" ", text).strip()
 
 
 def shorten(text: str, limit: int) -> str:

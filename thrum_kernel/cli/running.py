@@ -64,12 +64,14 @@ def fail(error: Exception, out: Output) -> int:
 
 def input_failure(path: str | None, error: OSError) -> UsageError:
     """Why a file (None: standard input) cannot be read."""
-    return UsageError(f"cannot read {path or 'standard input'}: {error.strerror or error}")
+    told = f"cannot read {path or 'standard input'}: {error.strerror or error}"
+    return UsageError(told, hint="name a file that you may read")
 
 
 def too_long(path: str | None, max_bytes: int) -> UsageError:
     """A file (None: standard input) is longer than a command takes."""
-    return UsageError(f"{path or 'standard input'} is longer than {max_bytes} bytes")
+    told = f"{path or 'standard input'} is longer than {max_bytes} bytes"
+    return UsageError(told, hint="send a path to the file instead")
 
 
 def checked(api: Api, argv: Sequence[str]) -> Api:
@@ -84,7 +86,7 @@ class _UnicodeOnly:
     def call(self, method: str, /, **params: Any) -> Any:
         for name, value in params.items():
             if not _is_unicode(value):
-                raise UsageError(f"{name} is not valid UTF-8")
+                raise UsageError(f"{name} is not valid UTF-8", hint="only paths may be other than UTF-8 text")
         return self._api.call(method, **params)
 
 

@@ -177,7 +177,10 @@ def check_name(kind: NameKind, name: str, *, claimed: Iterable[str] = ()) -> Non
     if not name:
         raise InvalidName(f"the {kind} name is empty")
     if len(name) > longest:
-        raise InvalidName(f'invalid {kind} name "{name[:24]}…": {len(name)} characters, at most {longest}')
+        raise InvalidName(
+            f'invalid {kind} name "{name[:24]}…": {len(name)} characters, at most {longest}',
+            hint="choose a shorter name",
+        )
     if not pattern.fullmatch(name):
         raise InvalidName(
             f'invalid {kind} name "{name}": only {allowed} are allowed', hint=_suggestion(kind, name)

@@ -29,7 +29,7 @@ def checked(content: str, format_: str, structured: Any, *, max_bytes: int) -> B
         BodyTooLarge: above *max_bytes*.
     """
     if not content.strip():
-        raise BodyInvalid("content is required")
+        raise BodyInvalid("content is required", hint="an empty message tells nobody anything")
     if format_ not in FORMATS:
         raise BodyInvalid(f"invalid format: {format_} (must be 'markdown', 'plain', or 'json')")
     if "\0" in content:

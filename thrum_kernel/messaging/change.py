@@ -86,7 +86,9 @@ class Changing:
         sender = self._people.sender(call)
         self._own(message, sender, "edit")
         if message.deleted_us is not None:
-            raise Refused(f"cannot edit deleted message: {message.message_id}")
+            raise Refused(
+                f"cannot edit deleted message: {message.message_id}", hint="send what you want to say anew"
+            )
         content = body.checked(
             message.body if params.content is None else params.content,
             message.format,
@@ -125,7 +127,10 @@ class Changing:
         sender = self._people.sender(call)
         self._own(message, sender, "delete")
         if message.deleted_us is not None:
-            raise Refused(f"message already deleted: {message.message_id}")
+            raise Refused(
+                f"message already deleted: {message.message_id}",
+                hint=f"thrum message get {message.message_id} tells when",
+            )
         event = self._deletion(message, sender, params.reason)
         await self._ground.committer.commit(event, request_id=call.request_id)
         await self._erased([message.message_id])
@@ -251,7 +256,10 @@ class Changing:
         if _ref(message) == sender.ref or (message.authored_by and message.authored_by == sender.name):
             return
         author = self._people.shown(message.author)
-        raise Refused(f"only message author can {verb} (author: {author}, current: {sender.name})")
+        raise Refused(
+            f"only message author can {verb} (author: {author}, current: {sender.name})",
+            hint=f"ask @{author}: thrum reply {message.message_id}",
+        )
 
     def _edited(self, event: MessageEdit) -> EditResult:
         key = queries.message_key(self._ground.cache, event.message_id)

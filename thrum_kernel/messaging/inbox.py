@@ -12,6 +12,7 @@ from thrum_kernel.messaging.directory import EVERYONE
 from thrum_kernel.messaging.facts import Facts
 from thrum_kernel.messaging.ground import Ground
 from thrum_kernel.messaging.model import (
+    MESSAGE_IDS,
     GetParams,
     GetResult,
     ListParams,
@@ -182,9 +183,7 @@ class Inbox:
         """
         key = queries.message_key(self._ground.cache, message_id)
         if key is None:
-            raise NotFound(
-                "message", message_id, hint="message ids look like msg_01HXE…; `thrum inbox` shows them"
-            )
+            raise NotFound("message", message_id, hint=MESSAGE_IDS)
         return key
 
     def _mark_when_shown(self, call: Call, reader: AgentRow, keys: Sequence[int]) -> None:

@@ -6,12 +6,15 @@ Names follow the reference (spec/kernel.md §4.4); what it lacks is added as opt
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 Priority = Literal["low", "normal", "high"]
 Format = Literal["markdown", "plain", "json"]
+
+MESSAGE_IDS = "message ids look like msg_01HXE…; `thrum inbox` shows them"
+"""The hint where a message is not found."""
 
 
 class Params(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -269,7 +272,7 @@ class EditResult(Lean, kw_only=True):
 
 class DeleteParams(Params, kw_only=True):
     message_id: str
-    reason: str = ""
+    reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
 
 
 class DeleteResult(Result, kw_only=True):

@@ -14,7 +14,7 @@ from thrum_kernel.events.core import AgentRef, Body, Label, MessageCreate, Recip
 from thrum_kernel.messaging import audience, body
 from thrum_kernel.messaging.audience import Audience, Reach, Request
 from thrum_kernel.messaging.ground import Ground
-from thrum_kernel.messaging.model import SendParams, SendResult, SentTo, Tag
+from thrum_kernel.messaging.model import MESSAGE_IDS, SendParams, SendResult, SentTo, Tag
 from thrum_kernel.messaging.people import People, Sender
 from thrum_kernel.messaging.quota import Limits, Quota
 from thrum_kernel.messaging.recall import event_of
@@ -164,7 +164,10 @@ class Sending:
         parent = queries.message(cache, key) if key is not None else None
         if parent is None:
             raise NotFound(
-                "message", params.reply_to, message=f"reply_to message not found: {params.reply_to}"
+                "message",
+                params.reply_to,
+                message=f"reply_to message not found: {params.reply_to}",
+                hint=MESSAGE_IDS,
             )
         if params.thread_id and parent.thread_id and params.thread_id != parent.thread_id:
             raise UsageError(

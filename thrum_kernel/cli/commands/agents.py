@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any
 
 import typer
 
-from thrum_kernel.cli.arguments import bare_name, given
+from thrum_kernel.cli.arguments import bare_name, filled, given, named
 from thrum_kernel.cli.command import Group, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.render import at, text_of
 from thrum_kernel.cli.texts.people import agent_list_lines, cleanup_lines, context_lines, whoami_lines
-from thrum_kernel.errors import IdentityAmbiguous, ThrumError, UsageError
+from thrum_kernel.errors import IdentityAmbiguous, ThrumError, UnknownAgent, UsageError
 from thrum_kernel.identity.model import check_agent
 
 STATUSES = ("working", "idle", "blocked", "stuck")
@@ -133,11 +134,14 @@ def show_context(
     run = run_of(ctx)
     if agent and agent_flag:
         raise UsageError("AGENT and --agent are mutually exclusive")
-    found = run.call("agent.listContext", **given({"branch": branch, "file": file}))
-    wanted = bare_name(agent or agent_flag or "")
+    where = {"branch": filled(branch, flag="--branch"), "file": filled(file, flag="--file")}
+    wanted = named(agent, flag="AGENT") or named(agent_flag, flag="--agent")
+    found = run.call("agent.listContext", **given(where))
     if wanted:
         members = run.call("agent.list")["agents"]
         names = {member["agent_id"] for member in members if wanted in (member["agent_id"], member["role"])}
+        if not names:
+            raise UnknownAgent(wanted, _near(wanted, members))
         found = {"contexts": [entry for entry in found["contexts"] if entry["agent_id"] in names]}
     show(run, found, context_lines(found["contexts"], view_of(run)))
 
@@ -182,9 +186,10 @@ def set_status(
     run = run_of(ctx)
     if status not in STATUSES:
         raise UsageError(f'invalid status "{status}": must be working, idle, blocked, or stuck')
-    name = bare_name(agent) if agent else run.call("agent.whoami")["agent_id"]
+    other = named(agent, flag="--agent")
+    name = other or run.call("agent.whoami")["agent_id"]
     done = run.call("agent.set-status", agent=name, status=status)
-    said = f"✓ Status for {name} set to {status}" if agent else f"✓ Status set to {status}"
+    said = f"✓ Status for {name} set to {status}" if other else f"✓ Status set to {status}"
     show(run, done, [said])
 
 
@@ -255,6 +260,10 @@ def registered_lines(done: dict[str, Any]) -> list[str]:
     if done.get("single_agent_mode_ended"):
         lines.append("  Single-agent mode is off now: messaging between agents is on.")
     return lines
+
+
+def _near(name: str, members: list[dict[str, Any]]) -> list[str]:
+    return difflib.get_close_matches(name, [str(member["agent_id"]) for member in members])
 
 
 def _known(run: Run, name: str) -> dict[str, Any]:

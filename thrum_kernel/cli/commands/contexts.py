@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from thrum_kernel.cli.arguments import bare_name
+from thrum_kernel.cli.arguments import decode_text, named
 from thrum_kernel.cli.command import Group, Run, command, group, refuse_together, run_of
 from thrum_kernel.cli.commands.view import show
 from thrum_kernel.errors import UsageError
@@ -32,6 +32,7 @@ def save(ctx: typer.Context, file: File = None, agent: Agent = None) -> None:
     content = run.stdin() if file in (None, "-") else run.file(str(file))
     if not content.strip():
         raise UsageError("nothing to save: the context is empty", hint="to remove it: thrum context clear")
+    decode_text(content, what="the context")
     name = _agent(run, agent)
     done = run.call("context.save", agent_name=name, content=_encoded(content))
     show(run, done, [f"✓ Context saved for {name} ({len(content)} bytes)"])
@@ -91,6 +92,7 @@ def preamble(
         raise UsageError(
             f"nothing to save: {file} is empty", hint="for the default text: thrum context preamble --init"
         )
+    decode_text(content, what=str(file))
     name = _agent(run, agent)
     if init or file:
         extra = {"content": _encoded(content)} if content else {}
@@ -126,7 +128,7 @@ def sync(
 
 
 def _agent(run: Run, given: str | None) -> str:
-    return bare_name(given) if given else str(run.call("agent.whoami")["agent_id"])
+    return named(given, flag="--agent") or str(run.call("agent.whoami")["agent_id"])
 
 
 def _print_parts(run: Run, found: dict[str, Any], chosen: str, name: str) -> None:

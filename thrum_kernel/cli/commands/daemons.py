@@ -10,7 +10,7 @@ import typer
 
 from thrum_kernel import gitdir, paths
 from thrum_kernel.cli import bootstrapping, daemon_log, process, units
-from thrum_kernel.cli.arguments import bare_name, given
+from thrum_kernel.cli.arguments import filled, given, named
 from thrum_kernel.cli.command import Group, Run, command, group, refuse_together, run_of
 from thrum_kernel.cli.commands.ready import until_ready
 from thrum_kernel.cli.commands.view import show, view_of
@@ -158,14 +158,14 @@ def token(
     if listing:
         _list_tokens(run, everyone=everyone)
         return
-    if revoke:
-        done = run.call("token.revoke", token_id=revoke)
-        show(run, done, ["✓ Token revoked: " + revoke if done["revoked"] else "It was worthless already."])
+    if revoke is not None:
+        token_id = filled(revoke, flag="--revoke")
+        done = run.call("token.revoke", token_id=token_id)
+        show(run, done, ["✓ Token revoked: " + token_id if done["revoked"] else "It was worthless already."])
         return
-    ttl_s = parse_duration_us(ttl, flag="--ttl") // 1_000_000 if ttl else None
-    made = run.call(
-        "token.mint", **given({"user": bare_name(user or ""), "ttl_s": ttl_s, "label": label, "link": link})
-    )
+    ttl_s = parse_duration_us(ttl, flag="--ttl") // 1_000_000 if ttl is not None else None
+    principal = named(user, flag="--user")
+    made = run.call("token.mint", **given({"user": principal, "ttl_s": ttl_s, "label": label, "link": link}))
     good = view_of(run).time(made["expires_at"])
     run.out.note(f"Speaks for {made['principal']}, expires {good}. Keep it secret: whoever has it is you.")
     show(run, made, [str(made.get("url") or made.get("token"))])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from thrum_kernel.cli.arguments import bare_name, given, labels
+from thrum_kernel.cli.arguments import filled, given, labels, named
 from thrum_kernel.cli.command import Group, Run, command, group, run_of
 from thrum_kernel.cli.commands.view import show, view_of
 from thrum_kernel.cli.texts.people import heartbeat_lines, session_ended_lines, session_list_lines
@@ -56,7 +56,8 @@ def end(
 ) -> None:
     """End the work session."""
     run = run_of(ctx)
-    ended = run.call("session.end", session_id=session_id or open_session(run), reason=reason)
+    other = filled(session_id, flag="--session-id")
+    ended = run.call("session.end", session_id=other or open_session(run), reason=reason)
     show(run, ended, session_ended_lines(ended))
 
 
@@ -67,7 +68,7 @@ def list_sessions(
 ) -> None:
     """List sessions, newest first."""
     run = run_of(ctx)
-    wanted = given({"active_only": active, "agent_id": bare_name(agent or "")})
+    wanted = given({"active_only": active, "agent_id": named(agent, flag="--agent")})
     found = run.call("session.list", **wanted)
     show(run, found, session_list_lines(found["sessions"], view_of(run)))
 

@@ -10,7 +10,7 @@ from thrum_kernel.cli.arguments import check_argument, given, label_given, named
 from thrum_kernel.cli.command import Group, command, group, refuse_together, run_of
 from thrum_kernel.cli.commands.reading import Limit, Page, PageSize, Scope
 from thrum_kernel.cli.commands.view import again, show, view_of
-from thrum_kernel.cli.render import View, at, columns, counted
+from thrum_kernel.cli.render import View, at, columns, counted, one_line
 from thrum_kernel.cli.texts.messages import page_line, preview_rows, thread_messages_lines
 from thrum_kernel.errors import NotFound, UsageError
 
@@ -132,7 +132,8 @@ def _thread_lines(found: dict[str, Any], view: View, more: str) -> list[str]:
     thread = found["thread"]
     started = f"begun by {at(str(thread['created_by']))} {view.time(str(thread['created_at']))}"
     count = counted(thread.get("message_count", len(found["messages"])), "message")
-    lines = [f"{thread['thread_id']}  {thread.get('title') or '(untitled)'}", f"  {started}, {count}", ""]
+    title = one_line(str(thread.get("title") or "(untitled)"))
+    lines = [f"{thread['thread_id']}  {title}", f"  {started}, {count}", ""]
     lines += thread_messages_lines(found["messages"], view)
     if found.get("total_pages", 1) > 1:
         lines += ["", page_line(found, again=more)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thrum_kernel.cli.render import View, at, counted, duration, fields
+from thrum_kernel.cli.render import View, at, counted, duration, fields, one_line
 from thrum_kernel.cli.texts.plugins import plugin_lines
 
 _IDENTITY = (
@@ -132,7 +132,7 @@ def _team(team: Mapping[str, Any]) -> list[str]:
     active = [member for member in members if member["status"] == "active"]
     lines = [f"Team: {counted(len(members), 'agent')}, {len(active)} active"]
     for member in active:
-        doing = member.get("intent") or member.get("current_task") or ""
+        doing = one_line(str(member.get("intent") or member.get("current_task") or ""))
         lines.append(f"  {at(member['agent_id'])} ({member['role']})" + (f": {doing}" if doing else ""))
     return lines
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thrum_kernel.cli.render import View, at, columns, counted, fields, indented, shorten
+from thrum_kernel.cli.render import View, at, columns, counted, fields, indented, one_line, shorten
 from thrum_kernel.cli.texts.deliveries import delivery_lines, is_read
 
 _INDENT = "    "
@@ -194,7 +194,7 @@ def _facts(message: Message, view: View) -> list[tuple[str, str]]:
 
 
 def _label_text(labels: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{entry['type']}:{entry['value']}" for entry in labels)
+    return ", ".join(one_line(f"{entry['type']}:{entry['value']}") for entry in labels)
 
 
 def _none_line(page: Mapping[str, Any], *, unread_only: bool) -> list[str]:
