@@ -21,6 +21,9 @@ from thrum_kernel.errors import DaemonError
 MAX_ADDRESS: Final = 103
 PROBE_S: Final = 0.5
 
+_NO_SOCKETS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO})
+"""What file systems of other machines say that have none (sshfs: EPERM; tried)."""
+
 
 @contextlib.contextmanager
 def short(path: Path, *, through: str = "/proc/self/fd") -> Iterator[str]:
@@ -66,15 +69,15 @@ def listen(path: Path, *, backlog: int = 512) -> socket.socket:
     """A listening socket at *path*, for its owner only; what a dead daemon left there is removed.
 
     Raises:
-        DaemonError: another daemon answers there, or something that is no socket is in the way.
+        DaemonError: another daemon answers there, something that is no socket is in the way, or the file system holds
+            no sockets.
     """
     _clear(path)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with contextlib.suppress(OSError):  # where it works nobody else can connect from the first moment on
             os.fchmod(server.fileno(), 0o600)
-        with short(path) as name:
-            server.bind(name)
+        _bind(server, path)
         path.chmod(0o600)
         server.listen(backlog)
         server.setblocking(False)
@@ -82,6 +85,19 @@ def listen(path: Path, *, backlog: int = 512) -> socket.socket:
         server.close()
         raise
     return server
+
+
+def _bind(server: socket.socket, path: Path) -> None:
+    try:
+        with short(path) as name:
+            server.bind(name)
+    except OSError as error:
+        if error.errno not in _NO_SOCKETS:
+            raise
+        raise DaemonError(
+            f"no socket can be made at {path}: {error.strerror}",
+            hint="the file system holds none: move the repository to a local disk",
+        ) from error
 
 
 def remove(path: Path, inode: tuple[int, int]) -> None:

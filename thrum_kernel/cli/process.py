@@ -185,10 +185,10 @@ def wait_until_up(
     deadline = time.monotonic() + timeout_s
     while not is_up():
         ended = not is_running(pid)
-        words = _last_words(log, log_size_before) if ended else ""
+        words, hint = _last_words(log, log_size_before) if ended else ("", "")
         # One that ended because another was quicker to take the lock: that one will answer.
         if ended and _LOST_THE_RACE not in words and not is_up():
-            raise DaemonError(words or "the daemon ended at once", hint=_see(log))
+            raise DaemonError(words or "the daemon ended at once", hint=hint or _see(log))
         if time.monotonic() > deadline:
             raise DaemonError(f"the daemon did not answer within {timeout_s:.0f} s", hint=_see(log))
         time.sleep(_POLL_S)
@@ -306,16 +306,27 @@ def _is_alive(pid: int, record: Mapping[str, object]) -> bool:
         return False
 
 
-def _last_words(log: Path, before: int) -> str:
+def _last_words(log: Path, before: int) -> tuple[str, str]:
+    """Why a daemon ended, and what to do about it; either may be empty."""
     try:
         with log.open("rb") as stream:
             stream.seek(before)
             lines = stream.read().decode(errors="replace").strip().splitlines()
     except OSError:
-        return ""
+        return "", ""
     errors = [line for line in lines if "Error" in line or "error" in line]
     chosen = (errors or lines)[-1:]
-    return f"the daemon ended: {chosen[0].removeprefix('Error: ')}" if chosen else ""
+    return (_ended(chosen[0]), _hint_after(lines, chosen[0])) if chosen else ("", "")
+
+
+def _ended(line: str) -> str:
+    return f"the daemon ended: {line.removeprefix('Error: ')}"
+
+
+def _hint_after(lines: Sequence[str], line: str) -> str:
+    """The hint that stands behind the last *line* of that text; empty when none does."""
+    behind = lines[len(lines) - lines[::-1].index(line) :]
+    return behind[0].removeprefix("Hint: ") if behind and behind[0].startswith("Hint: ") else ""
 
 
 def why_it_ended(log: Path) -> DaemonError | None:
@@ -327,10 +338,11 @@ def why_it_ended(log: Path) -> DaemonError | None:
     except OSError:
         return None
     said = text.rpartition(_STARTS)[2]
-    errors = [line for line in said.splitlines() if line.startswith("Error: ")]
+    lines = said.splitlines()
+    errors = [line for line in lines if line.startswith("Error: ")]
     if not errors:
         return None
-    return DaemonError(f"the daemon ended: {errors[-1].removeprefix('Error: ')}", hint=_see(log))
+    return DaemonError(_ended(errors[-1]), hint=_hint_after(lines, errors[-1]) or _see(log))
 
 
 def _see(log: Path) -> str:

@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
         settings_level = _log_level(where)
         opened = _open(where, argv)
     except (ThrumError, OSError, sqlite3.Error) as error:
-        print(f"Error: {disk_full(error) or error}", file=sys.stderr)
+        _tell(error)
         return 1
     logs.set_up(where.log, settings_level)
     _raise_file_limit()
@@ -93,6 +93,14 @@ def _paths_of(argv: Sequence[str]) -> paths.Paths:
 def _check_name(where: paths.Paths) -> None:
     if not where.is_initialized:
         raise DaemonError(f"thrum is not initialized in {where.repo}", hint="run: thrum init")
+
+
+def _tell(error: Exception) -> None:
+    """The last words: whoever started us reads them in the log."""
+    told = disk_full(error) or error
+    print(f"Error: {told}", file=sys.stderr)
+    if isinstance(told, ThrumError) and told.hint:
+        print(f"Hint: {told.hint}", file=sys.stderr)
 
 
 def _log_level(where: paths.Paths) -> str:
@@ -145,7 +153,7 @@ async def _serve(opened: Opened) -> int:
         await daemon.start()
     except (ThrumError, OSError, sqlite3.Error) as error:
         _log.exception("the daemon cannot start")
-        print(f"Error: {disk_full(error) or error}", file=sys.stderr)
+        _tell(error)
         await _stop(daemon)
         return _left(daemon, 1)
     _log.info("ready")

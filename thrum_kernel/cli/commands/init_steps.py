@@ -37,6 +37,7 @@ from thrum_kernel.identity.model import AgentName, Identity, check_agent, check_
 from thrum_kernel.paths import Paths
 from thrum_kernel.settings import daemon_identity
 from thrum_kernel.settings.document import SettingsFile
+from thrum_kernel.store.filesystem import NetworkFileSystem, refuse_network
 from thrum_kernel.sync import joining
 
 PROJECT_BELOW: Final = 500
@@ -92,6 +93,24 @@ class KernelSteps:
             InitStep(name="daemon", order=800, run=self._daemon),
             InitStep(name="registration", order=900, run=self._registration),
         ]
+
+    def refuse_place(self) -> None:
+        """Refuse a place that the daemon would refuse, while nothing is written and its remedy can be typed.
+
+        Raises:
+            Refused: it lies on a file system of another machine, and nobody has allowed that.
+        """
+        if not self._with_daemon or SettingsFile(self._where.config).store.allow_network_fs:
+            return
+        try:
+            refuse_network(self._where.sync)
+        except NetworkFileSystem as error:
+            steps = (
+                "thrum init --no-daemon && thrum config set store.allow_network_fs true && thrum daemon start"
+            )
+            raise Refused(
+                str(error), hint=f"move the repository to a local disk, or take the risk: {steps}"
+            ) from None
 
     # --- core --------------------------------------------------------------------------------------------------------
 

@@ -134,7 +134,9 @@ def initialize(run: Run, where: Paths) -> None:
             options={},
             transaction=transaction,
         )
-        carry_out(KernelSteps(run, plan, Wishes()).all(), plan)
+        kernel = KernelSteps(run, plan, Wishes())
+        kernel.refuse_place()
+        carry_out(kernel.all(), plan)
 
 
 def carry_out(steps: Sequence[InitStep], plan: Undertaking) -> None:
@@ -202,7 +204,8 @@ def _may_begin(run: Run, where: Paths, plugins: ProcessHost, *, force: bool, aga
 
 
 def _check(run: Run, plan: Undertaking, kernel: KernelSteps, steps: Sequence[InitStep]) -> None:
-    """Refuse options before anything is asked or written."""
+    """Refuse options, and a place that the daemon refuses, before anything is asked or written."""
+    kernel.refuse_place()
     known = {option.name for step in steps for option in step.options}
     for option, extra in OF_PLUGINS.items():
         given = plan.options.get(option)
