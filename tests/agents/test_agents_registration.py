@@ -81,6 +81,20 @@ def test_register_writes_no_event_when_nothing_changed(repo: Path, processes: Pr
     asyncio.run(main())
 
 
+def test_register_writes_the_file_anew_when_nothing_changed(repo: Path, processes: Processes) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            _, below = processes.runtime(repo)
+            file = Path((await house.register(below, "alice"))["identity_file"])
+            first = file.stat()
+            await house.register(below, "alice")
+
+            second = file.stat()
+            assert (second.st_ino, second.st_mtime_ns) != (first.st_ino, first.st_mtime_ns)
+
+    asyncio.run(main())
+
+
 def test_register_changes_role_only_with_force(repo: Path, processes: Processes) -> None:
     async def main() -> None:
         async with House(repo) as house:

@@ -317,6 +317,7 @@ class Registration:
                 agent_pid_start=spot.process.start_time if spot.process else 0,
                 preferred_runtime=params.runtime or base.preferred_runtime or spot.runtime,
                 runtime=spot.runtime or base.runtime,
+                updated_at="",  # written anew though nothing else changed: whoever waits for it sees that it happened
             )
 
         await self._files.update(spot.worktree, name, change)
