@@ -14,7 +14,7 @@ import msgspec
 
 from thrum_kernel.agents.identity_files import IdentityFiles, path_of
 from thrum_kernel.agents.roster import Roster
-from thrum_kernel.api import Call, Method
+from thrum_kernel.api import Call, IdentityView, Method
 from thrum_kernel.errors import NotFound
 from thrum_kernel.identity import probe
 from thrum_kernel.identity.model import Identity
@@ -27,27 +27,6 @@ class ListIdentities(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: str = ""
     worktree: str = ""
-
-
-class IdentityView(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """An identity file.
-
-    ``worktree`` is the one that holds it; ``is_running`` says whether the very process ``agent_pid`` runs.
-    """
-
-    name: str
-    role: str
-    module: str
-    worktree: str
-    file: str
-    branch: str = ""
-    intent: str = ""
-    runtime: str = ""
-    preferred_runtime: str = ""
-    tmux_session: str = ""
-    agent_status: str = ""
-    agent_pid: int = 0
-    is_running: bool = False
 
 
 class IdentityList(msgspec.Struct, kw_only=True):

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -123,6 +125,27 @@ class IdentityFacts:
     start_time: int = 0
     is_running: bool = False
     tmux_session: str = ""
+
+
+class IdentityView(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """An identity file, as ``agent.identities`` and ``agent.setTerminal`` give it.
+
+    ``worktree`` is the one that holds it; ``is_running`` says whether the very process ``agent_pid`` runs.
+    """
+
+    name: str
+    role: str
+    module: str
+    worktree: str
+    file: str
+    branch: str = ""
+    intent: str = ""
+    runtime: str = ""
+    preferred_runtime: str = ""
+    tmux_session: str = ""
+    agent_status: str = ""
+    agent_pid: int = 0
+    is_running: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

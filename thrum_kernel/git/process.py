@@ -7,28 +7,25 @@ Source: DESIGN.md D1 "Git"; git-config(1), git(1) "ENVIRONMENT VARIABLES".
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from thrum_kernel.api import GIT_SETTINGS, quiet_git
 from thrum_kernel.errors import GitFailed
 from thrum_kernel.gitdir import Place
 
 TIMEOUT_S: Final = 5.0
 
 _HARMLESS: Final[Mapping[str, str]] = {
-    "core.fsmonitor": "false",
-    "core.hooksPath": os.devnull,
+    **GIT_SETTINGS,
     "core.pager": "cat",
-    "core.quotePath": "false",
     "diff.ignoreSubmodules": "dirty",
     "diff.noprefix": "false",
     "log.showSignature": "false",
     "log.mailmap": "false",
     "status.submoduleSummary": "false",
     "submodule.recurse": "false",
-    "color.ui": "false",
 }
 
 
@@ -129,19 +126,10 @@ def _environment(place: Place, settings: Mapping[str, str]) -> dict[str, str]:
         "GIT_INDEX_FILE": str(place.git_dir / "index"),
         "GIT_OBJECT_DIRECTORY": str(place.common_dir / "objects"),
         "GIT_NAMESPACE": "",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "true",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_ALLOW_PROTOCOL": "none",
-        "GIT_PAGER": "cat",
         "GIT_LITERAL_PATHSPECS": "0",
         "GIT_CONFIG_PARAMETERS": "",
-        "GIT_CONFIG_COUNT": str(len(settings)),
+        **quiet_git(settings, only_looks=True),
     }
     if not place.bare:
         environment["GIT_WORK_TREE"] = str(place.root)
-    for number, (key, value) in enumerate(settings.items()):
-        environment[f"GIT_CONFIG_KEY_{number}"] = key
-        environment[f"GIT_CONFIG_VALUE_{number}"] = value
     return environment

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thrum_kernel.api import PluginContext
+import msgspec
+
+from thrum_kernel.api import IdentityView, PluginContext
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """An identity file; the fields are the kernel's (`agent.identities`)."""
+class Identity(IdentityView, frozen=True):
+    """An identity file."""
 
-    name: str
-    role: str
-    module: str
-    worktree: Path
-    file: Path
-    branch: str = ""
-    intent: str = ""
-    runtime: str = ""
-    preferred_runtime: str = ""
-    tmux_session: str = ""
-    agent_status: str = ""
-    agent_pid: int = 0
-    is_running: bool = False
+    @property
+    def home(self) -> Path:
+        """The worktree that holds it."""
+        return Path(self.worktree)
 
     @property
     def session(self) -> str:
@@ -50,4 +41,4 @@ async def set_terminal(ctx: PluginContext, name: str, **fields: Any) -> Identity
 
 
 def _identity(view: dict[str, Any]) -> Identity:
-    return Identity(**{**view, "worktree": Path(view["worktree"]), "file": Path(view["file"])})
+    return msgspec.convert(view, Identity)

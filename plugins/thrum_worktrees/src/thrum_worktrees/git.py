@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from thrum_kernel.api import GIT_SETTINGS, quiet_git
 from thrum_kernel.errors import GitFailed, Timeout
 
 LOOK_S: Final = 120.0
@@ -31,14 +32,7 @@ _KEPT: Final = (
     "HOME", "PATH", "TMPDIR", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM",
     "SSH_AUTH_SOCK",
 )  # fmt: skip
-_QUIET: Final[Mapping[str, str]] = {
-    "core.fsmonitor": "false",
-    "core.hooksPath": os.devnull,
-    "core.quotePath": "false",
-    "color.ui": "false",
-    "advice.detachedHead": "false",
-    "gc.auto": "0",
-}
+_SETTINGS: Final = {**GIT_SETTINGS, "advice.detachedHead": "false", "gc.auto": "0"}
 _POLL_S: Final = 0.05
 
 
@@ -103,7 +97,7 @@ class Git:
             GitFailed: git cannot be started.
             Timeout: it takes too long.
         """
-        extra = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+        extra = quiet_git(_SETTINGS, only_looks=True)
         return self.run(words, record, tree, extra, stdin=stdin, limit_s=LOOK_S)
 
     @contextlib.contextmanager
@@ -193,11 +187,7 @@ class Writer:
 def environment(env: Mapping[str, str]) -> dict[str, str]:
     """What of *env* git is given, and what keeps it quiet."""
     kept = {name: env[name] for name in _KEPT if name in env}
-    quiet = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GIT_PAGER": "cat"}
-    settings = {"GIT_CONFIG_COUNT": str(len(_QUIET))}
-    for number, (key, value) in enumerate(_QUIET.items()):
-        settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return {**kept, **quiet, **settings}
+    return {**kept, "LC_ALL": "C", **quiet_git(_SETTINGS)}
 
 
 def shown(text: str) -> str:

@@ -63,7 +63,7 @@ class Renewing:
                 await self.note(found, replace(mark, phase=marks.LAUNCHING))
                 current = (await identities(self._ctx, name=identity.name))[:1] or [identity]
                 await self._ctx.shared(Launching).start(
-                    found, pane, mark.runtime, identity=current[0], cwd=identity.worktree, reminder=REMINDER
+                    found, pane, mark.runtime, identity=current[0], cwd=identity.home, reminder=REMINDER
                 )
         except ThrumError as problem:
             await self.note(found, None)
@@ -113,7 +113,7 @@ class Renewing:
             ]
             # A pane that was made to run one program gets a shell now; others get what tmux gave them.
             command = (f"exec {shell or '/bin/sh'}",) if began_as else ()
-            respawn = ("respawn-pane", "-k", "-t", pane.id, "-c", str(identity.worktree), *command)
+            respawn = ("respawn-pane", "-k", "-t", pane.id, "-c", identity.worktree, *command)
             async with found.server.unheard(found.row.id):
                 # By a process of its own: only then does tmux give the pane our PATH, as when it was made.
                 await asyncio.to_thread(found.server.process.ask, respawn)

@@ -85,7 +85,7 @@ class Restarting:
         record = self._sessions.record_of(found) if found else self._remembered(params.name)
         name = found.row.name if found else params.name
         identity = await self._identity(name, found.row.agent if found else record.agent if record else "")
-        thing = owning.belonging(name, [identity.name], record=record, worktree=identity.worktree)
+        thing = owning.belonging(name, [identity.name], record=record, worktree=identity.home)
         authority = await self._ctx.authorize(call.caller, thing, force=params.force)
         if found is None and record is not None:
             found = await self._sessions.make(record)

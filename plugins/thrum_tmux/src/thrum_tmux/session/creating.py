@@ -210,7 +210,7 @@ class Creating:
             return
         everyone = await identities(self._ctx)
         for identity in everyone:
-            concerns = identity.worktree == record.cwd or identity.name == record.agent
+            concerns = identity.home == record.cwd or identity.name == record.agent
             if concerns and identity.is_running and identity.session not in {each.row.name for each in going}:
                 raise Refused(
                     f"agent {identity.name} is running in {identity.worktree} (PID {identity.agent_pid})",
@@ -254,7 +254,7 @@ class Creating:
 def _content(identity: Identity) -> dict[str, Any] | None:
     """The identity file as it is; None where it cannot be read, for the session is there all the same."""
     try:
-        value = json.loads(identity.file.read_bytes())
+        value = json.loads(Path(identity.file).read_bytes())
     except (OSError, ValueError, ThrumError):
         return None
     return value if isinstance(value, dict) else None

@@ -133,7 +133,7 @@ class Greetings:
         """Tell it what it was not told yet; whether it took that."""
         lines = [banner(identity)]
         if not preset.has_session_start_hook:
-            lines.append(prime_command(preset, identity.worktree))
+            lines.append(prime_command(preset, identity.home))
         for told, line in enumerate(lines[greeting.told :], start=greeting.told + 1):
             if not await saying.say(line):
                 return False

@@ -131,7 +131,7 @@ class Launching:
         await set_terminal(
             self._ctx,
             identity.name,
-            worktree=str(identity.worktree),
+            worktree=identity.worktree,
             tmux_session=pane.place,
             runtime=preset.name,
         )
@@ -157,14 +157,14 @@ class Launching:
     async def _how_to_make(self, name: str) -> str:
         """The command that makes a session of that name: for the agent that is called so, or whose worktree is."""
         everyone = await identities(self._ctx)
-        meant = [each for each in everyone if name in (each.name, each.worktree.name, _of(each.worktree))]
+        meant = [each for each in everyone if name in (each.name, each.home.name, _of(each.home))]
         if not meant:
             return f"thrum tmux create {name} --cwd PATH --name AGENT --role ROLE --module MODULE"
         one = next((each for each in meant if each.name == name), meant[0])
-        words = ["thrum", "tmux", "create", name, "--cwd", str(one.worktree)]
+        words = ["thrum", "tmux", "create", name, "--cwd", one.worktree]
         if sum(each.worktree == one.worktree for each in everyone) > 1:
             words += ["--name", one.name]
-        return shlex.join(words + (["--main"] if one.worktree == self._ctx.paths.repo else []))
+        return shlex.join(words + (["--main"] if one.home == self._ctx.paths.repo else []))
 
     async def _pane(self, found: Found) -> LivePane:
         """The pane of its agent; where it is gone, or thrum did not make the session, the one that is active."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from pathlib import Path
 from typing import Final
 
 import psutil
@@ -140,7 +139,7 @@ class Repairing:
                 name=identity.name,
                 role=identity.role,
                 module=identity.module,
-                worktree=str(identity.worktree),
+                worktree=identity.worktree,
                 agent_pid=running.pid,
             )
         except ThrumError as error:
@@ -200,7 +199,7 @@ def _record(name: str, socket: str, identity: Identity) -> Record:
     return Record(
         name=name,
         socket=socket,
-        cwd=Path(identity.worktree),
+        cwd=identity.home,
         agent=identity.name,
         role=identity.role,
         module=identity.module,

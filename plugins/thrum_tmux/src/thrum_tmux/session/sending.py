@@ -100,7 +100,7 @@ class Sending:
 
     def _belonging(self, name: str, found: Found | None, shown: Sequence[Identity]) -> Belonging:
         record = self._sessions.record_of(found) if found else self._sessions.records.named(name)
-        worktrees = {each.worktree for each in shown}
+        worktrees = {each.home for each in shown}
         return owning.belonging(
             name,
             filter(None, (*(each.name for each in shown), found.row.agent if found else "")),
