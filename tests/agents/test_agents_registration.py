@@ -273,6 +273,20 @@ def test_register_turns_single_agent_mode_off_with_the_second_agent_only(
     asyncio.run(main())
 
 
+def test_register_beside_another_agent_says_who_else_is_here(repo: Path, processes: Processes) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            first = await house.register(processes.at(repo), "alice")
+            assert "also_here" not in first
+            second = await house.register(processes.at(repo), "bob")
+            assert second["also_here"] == ["alice"]
+            _, below = processes.runtime(repo)
+            third = await house.register(below, "carol")
+            assert "also_here" not in third, "its runtime tells who it is"
+
+    asyncio.run(main())
+
+
 def test_register_after_deletion_is_a_new_incarnation(repo: Path, processes: Processes) -> None:
     async def main() -> None:
         async with House(repo) as house:

@@ -100,6 +100,16 @@ def test_register_of_a_known_agent_says_the_same() -> None:
     assert ran.out.startswith("✓ Agent registered: alice\n  Single-agent mode is off now")
 
 
+def test_register_beside_another_agent_tells_how_commands_know_which_is_meant() -> None:
+    answer = {"agent_id": "bob", "status": "registered", "also_here": ["alice"]}
+    words = ("agent", "register", "--name", "bob", "--role", "dev", "--module", "auth")
+    ran = run(*words, answers={"agent.register": answer})
+    assert ran.out.splitlines()[1:] == [
+        "  Also registered in this worktree: @alice.",
+        "  Commands here must be told who you are: export THRUM_NAME=bob",
+    ]
+
+
 def test_register_that_conflicts_ends_with_1_and_json() -> None:
     conflict = {"existing_agent_id": "alice", "registered_at": EARLIER, "conflict_pid": 7}
     answer = {"agent_id": "alice", "status": "conflict", "conflict": conflict}

@@ -229,6 +229,7 @@ class Registration:
             identity_file=str(path_of(spot.worktree, name)),
             intent=self._intent_set(params, session, event.timestamp),
             single_agent_mode_ended=known is None and await self._second_agent_came(),
+            also_here=self._others_in(spot, name),
         )
 
     async def _settle_runtime(self, name: str, known: AgentRow | None, spot: Spot, *, force: bool) -> Spot:
@@ -326,6 +327,13 @@ class Registration:
         if not params.intent:
             return None
         return IntentSet(session_id=session, intent=params.intent, intent_updated_at=now)
+
+    def _others_in(self, spot: Spot, name: str) -> list[str]:
+        """The other agents of the worktree, unless the runtime tells which of them is meant."""
+        if spot.process is not None:
+            return []
+        here = self._files.identities_in(spot.worktree)
+        return sorted(other.name for other in here if other.name != name)
 
     async def _second_agent_came(self) -> bool:
         agents = [agent for agent in self._roster.locals() if agent.kind == "agent"]

@@ -34,6 +34,8 @@ class Registered(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``conflict``: another live runtime of this worktree has the name; nothing was changed.
     ``intent``: it was set with the registration, so nobody need set it again.
     ``single_agent_mode_ended``: this was the second agent, so messaging came on.
+    ``also_here``: other agents of this worktree, where the new one has no runtime by which commands could tell them
+    apart: they ask for ``THRUM_NAME`` from now on.
     """
 
     agent_id: str
@@ -42,6 +44,7 @@ class Registered(msgspec.Struct, kw_only=True, omit_defaults=True):
     session_resumed: bool = False
     identity_file: str = ""
     single_agent_mode_ended: bool = False
+    also_here: list[str] = []
     intent: IntentSet | None = None
     conflict: Conflict | None = None
 

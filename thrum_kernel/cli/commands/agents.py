@@ -259,6 +259,9 @@ def registered_lines(done: dict[str, Any]) -> list[str]:
     lines = [f"✓ Agent registered: {done['agent_id']}"]
     if done.get("single_agent_mode_ended"):
         lines.append("  Single-agent mode is off now: messaging between agents is on.")
+    if others := done.get("also_here"):
+        lines.append(f"  Also registered in this worktree: {', '.join(map(at, others))}.")
+        lines.append(f"  Commands here must be told who you are: export THRUM_NAME={done['agent_id']}")
     return lines
 
 
