@@ -107,7 +107,7 @@ class ContextWatch:
 
     async def _use(self, identity: Identity) -> ContextUse | None:
         """How full the context is; None where that is not told, or nothing was written since the last look."""
-        who = await self._ctx.in_thread(subject, identity.name, identity.worktree)
+        who = await self._ctx.in_thread(subject, identity.name, identity.home)
         found: ContextUse | None = await self._ctx.in_thread(self._read, who)
         window = self._ctx.settings.restart.context_window
         return ContextUse(tokens=found.tokens, window=window) if found is not None and window else found

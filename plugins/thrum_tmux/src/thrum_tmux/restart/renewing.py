@@ -93,7 +93,7 @@ class Renewing:
             pane = await self._pane(found)
         await self._ended(mark)
         await set_terminal(
-            self._ctx, identity.name, worktree=str(identity.worktree), tmux_session=pane.place, runtime=""
+            self._ctx, identity.name, worktree=identity.worktree, tmux_session=pane.place, runtime=""
         )
         await self._at_its_prompt(pane)
         return found, pane

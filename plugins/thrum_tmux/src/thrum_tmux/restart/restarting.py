@@ -158,7 +158,7 @@ class Restarting:
 
     async def _restart(self, order: Order) -> RestartResult:
         identity = order.identity
-        who = await self._living(order, await self._ctx.in_thread(subject, identity.name, identity.worktree))
+        who = await self._living(order, await self._ctx.in_thread(subject, identity.name, identity.home))
         mark = Mark(
             phase=marks.SAVING,
             agent=identity.name,
@@ -199,7 +199,7 @@ class Restarting:
         return replace(who, pid=process.pid, started=process.start_time, runtime=running.runtime)
 
     async def _resumed(self, found: Found, identity: Identity, mark: Mark) -> RestartResult:
-        who = await self._ctx.in_thread(subject, identity.name, identity.worktree)
+        who = await self._ctx.in_thread(subject, identity.name, identity.home)
         await self._renewing.renew(found, identity, mark, who)
         saved = await self._saving.waiting(who)
         return RestartResult(

@@ -172,7 +172,7 @@ class Repairing:
     async def _note(self, identity: Identity, *, tmux_session: str) -> None:
         try:
             await set_terminal(
-                self._ctx, identity.name, worktree=str(identity.worktree), tmux_session=tmux_session
+                self._ctx, identity.name, worktree=identity.worktree, tmux_session=tmux_session
             )
         except ThrumError as error:
             self._ctx.log.warning("the identity of %s is not brought up to date: %s", identity.name, error)

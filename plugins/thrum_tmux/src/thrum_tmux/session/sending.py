@@ -94,7 +94,7 @@ class Sending:
         if found is not None:
             await self._sessions.end(found)
         for identity in shown:
-            await self._clear(identity.name, str(identity.worktree))
+            await self._clear(identity.name, identity.worktree)
         notes = await owning.tell(self._ctx, authority, call.caller, thing=thing, done="ended")
         return KillResult(notes=notes) if notes else None
 
