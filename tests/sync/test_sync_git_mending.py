@@ -220,3 +220,32 @@ def test_a_repository_that_an_exchange_is_changing_is_no_damaged_one(
             assert all(looks) and not (one.sync / "repo.git.damaged").exists()
 
     asyncio.run(story())
+
+
+def test_a_repository_that_let_go_of_commits_is_no_damaged_one(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        settings = Path(isolated_home["GIT_CONFIG_GLOBAL"])
+        settings.write_text(
+            f"{settings.read_text() if settings.exists() else ''}[fsck]\n\tskipList = /nowhere\n"
+        )
+        async with serving(clone_of(origin, "one")) as one, serving(clone_of(origin, "two")) as two:
+            await talked(origin, one)
+            await two.register("bob")
+            await one.call("sync.gc", "alice")
+            for number in range(2):
+                await two.send("bob", "@bob", f"message {number}")
+                await two.force()
+                await one.force()
+                await one.call("sync.gc", "alice")
+            origin.git("update-ref", "-d", "refs/heads/a-sync")
+            for clone in (two, one, two):
+                await clone.force()
+                await clone.call("sync.gc", next(iter(clone.callers)))
+                assert (await clone.call("log.verify"))["ok"]
+                assert not (clone.sync / "repo.git.damaged").exists()
+
+    asyncio.run(story())

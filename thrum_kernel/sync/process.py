@@ -50,6 +50,12 @@ _NEUTRAL: Final[Settings] = (
     ("fetch.recurseSubmodules", "false"),
     ("fetch.prune", "false"),
     ("fetch.writeCommitGraph", "false"),
+    ("gc.writeCommitGraph", "false"),
+    (
+        "core.commitGraph",
+        "false",
+    ),  # one that names commits which a shallow fetch let go makes fsck find damage
+    ("core.multiPackIndex", "false"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("credential.interactive", "false"),

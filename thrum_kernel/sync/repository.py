@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,9 @@ _VERSIONS: Final = 16
 
 GC_AT: Final = 2000
 """Loose objects from which on our own gc packs them."""
+
+_NOBODYS_CONFIG: Final = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+"""What a person wants of fsck (``fsck.*``) says nothing about whether ours is whole."""
 
 COLLECT_S: Final = 900.0
 """How long git may take to pack everything anew."""
@@ -93,7 +97,9 @@ class Repository:
         """
         if not (self.folder / "HEAD").exists():
             return True
-        answer = self._runner.run("fsck", "--no-dangling", cwd=self.folder, timeout_s=COLLECT_S)
+        answer = self._runner.run(
+            "fsck", "--no-dangling", cwd=self.folder, env=_NOBODYS_CONFIG, timeout_s=COLLECT_S
+        )
         if answer.status < 0:
             raise GitFailed("fsck", f"was ended by signal {-answer.status}")
         return answer.ok

@@ -90,7 +90,7 @@ class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     ``published`` events left the journal, ``received`` lines of other clones are new here, ``pushed`` tells whether
     something went to the remote; these hold for what ended while the caller waited. ``failed``: the exchange ended in
-    ``last_error``; what is published stays and is tried again.
+    ``last_error``; what is published stays and is tried again. ``remedy``: what to do about it, where something is.
     """
 
     triggered: bool
@@ -105,6 +105,7 @@ class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
     received: int = 0
     pushed: bool = False
     failed: bool = False
+    remedy: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class SyncReplaced(msgspec.Struct, kw_only=True):
@@ -298,7 +299,7 @@ class SyncMethods:
     async def _force(self, call: Call, params: SyncParams) -> SyncForced:
         received, pushes = self._travel.received, self._travel.pushes
         published = await self._publisher.cut_now()
-        failed = await self._force_failed()
+        failure = await self._force_failed()
         reason = self._travel.reason or msgspec.UNSET
         return SyncForced(
             triggered=True,
@@ -312,19 +313,20 @@ class SyncMethods:
             published=published,
             received=self._travel.received - received,
             pushed=self._travel.pushes > pushes,
-            failed=failed,
+            failed=failure is not None,
+            remedy=(failure and failure.hint) or msgspec.UNSET,
         )
 
-    async def _force_failed(self) -> bool:
-        """Exchange, for as long as somebody waits; whether that failed, which `last_error` tells."""
+    async def _force_failed(self) -> ThrumError | None:
+        """Exchange, for as long as somebody waits; why that failed."""
         try:
             async with asyncio.timeout(FORCE_S):
                 await self._travel.force()
         except TimeoutError:
-            return False  # it goes on
-        except ThrumError:
-            return True
-        return False
+            return None  # it goes on
+        except ThrumError as error:
+            return error
+        return None
 
     async def _replace(self, call: Call, params: SyncParams) -> SyncReplaced:
         kept = await self._travel.replace()

@@ -113,9 +113,8 @@ def force(ctx: typer.Context) -> int:
     show(run, done, [forced_line(done), *sync_lines(done, view_of(run))])
     if not done.get("failed"):
         return 0
-    run.out.error(
-        f"nothing was exchanged: {done['last_error']}", hint="it is tried again by itself: thrum sync status"
-    )
+    usual = "it is tried again by itself: thrum sync status"
+    run.out.error(f"nothing was exchanged: {done['last_error']}", hint=done.get("remedy") or usual)
     return 1
 
 
