@@ -49,10 +49,12 @@ Codes -32700 … -32603 are those of JSON-RPC 2.0; ours are -32000 … -32099.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+_FORBIDDEN: Final = (errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 _MOST_SHOWN: Final = 80
 """Characters of a name that somebody typed, in the sentence that refuses it."""
 
@@ -528,6 +530,22 @@ def disk_full(error: BaseException) -> StoreError | None:
         return None
     return StoreError(
         f"no space left on the disk{path}", hint="free some space and retry; reading still works"
+    )
+
+
+def refused_by_system(error: BaseException) -> ThrumError | None:
+    """A foreign error that says the disk is full or a file may not be used, in our words; None for any other."""
+    full = disk_full(error)
+    if full is not None or not isinstance(error, OSError) or error.errno not in _FORBIDDEN:
+        return full
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+    folder, _, name = path.rpartition("/")
+    if name.startswith(".") and name.endswith(".tmp"):  # what is written aside before it takes its place
+        path = folder
+    if not path:
+        return None
+    return FileDamaged(
+        path, f"cannot be used: {error.strerror}", hint="check what it is, and its permissions"
     )
 
 

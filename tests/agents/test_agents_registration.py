@@ -287,6 +287,18 @@ def test_register_beside_another_agent_says_who_else_is_here(repo: Path, process
     asyncio.run(main())
 
 
+def test_register_where_no_identity_can_be_written_changes_nothing(repo: Path, processes: Processes) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            (repo / ".thrum").mkdir(exist_ok=True)
+            (repo / ".thrum" / "identities").write_text("in the way")
+            with pytest.raises(OSError, match="identities"):
+                await house.register(processes.at(repo), "alice")
+            assert not house.events
+
+    asyncio.run(main())
+
+
 def test_register_after_deletion_is_a_new_incarnation(repo: Path, processes: Processes) -> None:
     async def main() -> None:
         async with House(repo) as house:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -322,6 +323,19 @@ async def test_a_full_disk_is_no_internal_error() -> None:
     dispatcher.add(Method(name="x", params=Empty, result=int, handler=handler, summary=""))
 
     assert (await ask(dispatcher, request("x")))["error"]["message"] == "no space left on the disk"
+
+
+@pytest.mark.parametrize("name", ["/repo/.thrum/config.json", "/repo/.thrum/config.json/.x.json.1f.tmp"])
+async def test_a_file_that_may_not_be_used_is_no_internal_error(name: str) -> None:
+    def handler(call: Any, params: Any) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    dispatcher = Dispatcher()
+    dispatcher.add(Method(name="x", params=Empty, result=int, handler=handler, summary=""))
+
+    error = (await ask(dispatcher, request("x")))["error"]
+    assert error["message"] == "/repo/.thrum/config.json: cannot be used: Permission denied"
+    assert error["data"]["hint"] == "check what it is, and its permissions"
 
 
 async def test_a_failed_change_is_tried_again(house: House) -> None:

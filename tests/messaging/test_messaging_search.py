@@ -41,6 +41,8 @@ async def test_search_narrows_like_an_inbox(world: World) -> None:
     assert await search(world, "bob", "word", from_agent="@alice") == ["word 1"]
     assert await search(world, "bob", "word", scope=scope) == ["word 1"]
     assert await search(world, "bob", "word", thread_id=thread) == ["word 3"]
+    with pytest.raises(NotFound, match=r"^thread not found: thr_none$"):
+        await search(world, "bob", "word", thread_id="thr_none")
     assert sorted(await search(world, "bob", "word", created_after=between)) == ["word 2", "word 3"]
     assert sorted(await search(world, "bob", "word", mine=True)) == ["word 1", "word 3"]
 

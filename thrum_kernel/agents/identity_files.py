@@ -97,6 +97,10 @@ class IdentityFiles:
         """Every file that cannot be used, as of the last look."""
         return [problem for worktree in self._worktrees.all() for problem in worktree.problems]
 
+    async def check_writable(self, worktree: Path) -> None:
+        """Refuse a worktree where no identity file could be written, as `files.check_writable`."""
+        await asyncio.to_thread(files.check_writable, folder_of(worktree))
+
     async def read(self, worktree: Path, name: str) -> Identity | None:
         """An identity; None when it has no file. Raises FileDamaged."""
         return await asyncio.to_thread(files.read, folder_of(worktree), name)

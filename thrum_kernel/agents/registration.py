@@ -288,7 +288,8 @@ class Registration:
             self._watch(spot.process)
 
     async def _check_file(self, worktree: Path, name: str, *, force: bool) -> None:
-        """Told before anything happens: a file there that cannot be used is set aside only when asked for."""
+        """Told before anything happens: no file may be made there, or one cannot be used and is not to be set aside."""
+        await self._files.check_writable(worktree)
         try:
             await self._files.read(worktree, name)
         except FileDamaged:

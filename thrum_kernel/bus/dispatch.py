@@ -42,7 +42,7 @@ from thrum_kernel.errors import (
     ShuttingDown,
     ThrumError,
     Timeout,
-    disk_full,
+    refused_by_system,
 )
 
 REQUEST_LIMIT_S: Final = 10.0
@@ -487,8 +487,8 @@ def _failure(error: Exception, request: Request) -> bytes:
     if isinstance(error, ThrumError):
         return encode_error(error, request.id)
     _log.error("%s failed", request.method, exc_info=error)
-    full = disk_full(error)
-    return encode_internal_error(request.id) if full is None else encode_error(full, request.id)
+    told = refused_by_system(error)
+    return encode_internal_error(request.id) if told is None else encode_error(told, request.id)
 
 
 def _claim(entry: _Entry, params: Any) -> str:

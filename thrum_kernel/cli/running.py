@@ -9,7 +9,7 @@ from thrum_kernel.api import Api
 from thrum_kernel.cli.app import HelpWanted
 from thrum_kernel.cli.command import Outcome, Pending
 from thrum_kernel.cli.hinting import AbortedByHint
-from thrum_kernel.errors import ThrumError, UsageError, disk_full
+from thrum_kernel.errors import ThrumError, UsageError, refused_by_system
 
 if TYPE_CHECKING:
     from thrum_kernel.cli.output import Output
@@ -99,7 +99,7 @@ def _is_unicode(value: Any) -> bool:
 
 
 def _report(error: Exception, out: Output) -> int:
-    error = disk_full(error) or error
+    error = refused_by_system(error) or error
     if isinstance(error, AbortedByHint):
         out.abort("aborted by hint")
     if isinstance(error, ThrumError):

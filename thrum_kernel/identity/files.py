@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,17 @@ def read_all(folder: Path) -> Found:
         if identity is not None:
             identities.append(identity)
     return Found(tuple(sorted(identities, key=lambda identity: identity.name)), tuple(problems))
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder (made when missing) where no identity could be written; leaves nothing there.
+
+    Raises:
+        FileDamaged: the folder is a symbolic link.
+        OSError: the disk refuses.
+    """
+    with jsonio.locked(_real(folder)), tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".tmp"):
+        pass
 
 
 def write(folder: Path, identity: Identity, *, clock: Clock) -> Identity:

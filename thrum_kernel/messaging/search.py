@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from thrum_kernel.api import Call
+from thrum_kernel.errors import NotFound
 from thrum_kernel.messaging.ground import Ground
 from thrum_kernel.messaging.inbox import moment, paging
 from thrum_kernel.messaging.model import Hit, SearchParams, SearchResult
@@ -27,11 +28,13 @@ class Searching:
 
         Raises:
             UsageError: no words, a page out of range, or a time that is none.
-            NotFound: an unknown author.
+            NotFound: an unknown author, or thread.
             Refused: ``mine``, ``unread`` or ``mentions`` without a registered caller.
             Projecting: the index is being filled.
         """
         limit, offset = paging(params.page, params.page_size)
+        if params.thread_id and queries.thread(self._ground.cache, params.thread_id) is None:
+            raise NotFound("thread", params.thread_id, hint="thrum thread list")
         author = self._people.find(params.from_agent).id if params.from_agent else None
         wants_self = params.mine or params.unread or params.mentions
         reader = self._people.known(call.caller) if wants_self else None
