@@ -81,9 +81,10 @@ class RuntimePreset:
         prompt: regular expressions of its prompt box, each matched with one row of the screen, without the blanks at
             its end. ``line``: the first row of what is typed, which stands in the group ``text``; ``more``: its
             further rows, likewise; ``above`` and ``below``: the rows that bound the box; ``footer``: the next row
-            below that is not empty; ``placeholder``: matched with the whole text, what an empty box says; ``at_cursor``
-            (any value): the prompt is the cursor's row, as in a shell. A key that is left out is not asked for; without
-            ``line`` nothing is ever typed unasked. Further keys are for whoever knows them.
+            below that is not empty; ``placeholder``: matched with the whole text, what an empty box says; ``pasted``:
+            likewise, what it says in place of a long text that was pasted; ``at_cursor`` (any value): the prompt is the
+            cursor's row, as in a shell. A key that is left out is not asked for; without ``line`` nothing is ever typed
+            unasked. Further keys are for whoever knows them.
         busy, dialog: regular expressions searched in the lowest rows of the screen, by the name of what is shown: it
             works, or it asks something and takes its next key as the answer.
         keys: keys for a dialog, by ``<dialog>.<answer>``; several are separated by commas.

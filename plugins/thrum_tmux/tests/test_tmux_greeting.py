@@ -6,10 +6,8 @@ import asyncio
 import dataclasses
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from thrum_tmux.live_pane import LivePane
@@ -17,51 +15,14 @@ from thrum_tmux.session import greeting_marks as marks
 from thrum_tmux.session import saying
 from thrum_tmux.session.greeting_marks import Greeting
 from tmux_house import House
+from tmux_wake import Raced, context
 from tmux_wake import house as wake_house
 
-from thrum_kernel.api import PluginContext
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
 from thrum_kernel.testing.fake_runtime.plugin import FAKE_AGENT
 from thrum_kernel.testing.tmux import TmuxServer
 
 BANNER = "printf '%s\\n' 'Agent: @ada' " + "'Worktree: /a/long/path/" + "deep/" * 110 + "'"
-
-
-class Context:
-    """What a greeting asks of the daemon."""
-
-    settings = SimpleNamespace(nudge=SimpleNamespace(chrome_quiet_seconds=0.05))
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-
-    def presets(self) -> list[object]:
-        return [FAKE_AGENT]
-
-    async def in_thread(self, work: Callable[..., Any], *given: object) -> Any:
-        return await asyncio.to_thread(work, *given)
-
-    def shared(self, _: type) -> SimpleNamespace:
-        return SimpleNamespace(typing=lambda pane: self._lock)
-
-
-class Raced:
-    """A pane where something happens between our look and our key."""
-
-    def __init__(self, pane: LivePane, before: dict[str, Callable[[], object]]) -> None:
-        self._pane = pane
-        self._before = before
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._pane, name)
-
-    async def type(self, text: str, **how: Any) -> bool:
-        await asyncio.to_thread(self._before.pop("type", int))
-        return await self._pane.type(text, **how)
-
-    async def key(self, name: str, **how: Any) -> bool:
-        await asyncio.to_thread(self._before.pop("key", int))
-        return await self._pane.key(name, **how)
 
 
 @pytest.mark.parametrize(("at", "what"), [("type", "draft"), ("type", "dialog"), ("key", "dialog")])
@@ -85,8 +46,8 @@ def test_what_comes_between_the_look_and_the_key_gets_none(
                     "draft": lambda: fake.draft("half a tho"),
                     "dialog": lambda: fake.dialog("tool_confirmation"),
                 }
-                pane = cast(LivePane, Raced(await here.pane("ada"), {at: happens[what]}))
-                said = await saying.Saying(cast(PluginContext, Context()), pane, preset).say("a line of ours")
+                pane = cast(LivePane, Raced(await here.pane("ada"), before={at: happens[what]}))
+                said = await saying.Saying(context(), pane, preset).say("a line of ours")
                 state = fake.state()
                 strokes = [each.what for each in here.keystrokes()]
         assert not said
@@ -102,7 +63,7 @@ def test_a_long_line_comes_whole_and_alone(tmux_server: TmuxServer, tmp_path: Pa
         async with wake_house(tmux_server) as here:
             with here.agent("ada", tmp_path) as fake:
                 pane = await here.pane("ada")
-                assert await saying.Saying(cast(PluginContext, Context()), pane, FAKE_AGENT).say(BANNER)
+                assert await saying.Saying(context(), pane, FAKE_AGENT).say(BANNER)
                 assert fake.state()["submitted"] == [BANNER]
 
     asyncio.run(story())

@@ -66,18 +66,18 @@ class Stage:
     async def tell(self, case: int) -> None:
         """One case, from its number alone."""
         chance = random.Random(case)
-        await self._set_up(chance)
+        await self.set_up(chance)
         self.lines[line_of(case)] = self.pane.id
-        happening = asyncio.create_task(self._happen(chance))
+        happening = asyncio.create_task(self.happen(chance))
         wake = injection(self.pane, line_of(case), timing=TIMING, queues_input=chance.random() < 0.7)
         try:
             self.ended.append((await wake.run(chance.choice((0.1, 0.3, 0.6)))).state)
         finally:
             await happening
 
-    async def _set_up(self, chance: random.Random) -> None:
+    async def set_up(self, chance: random.Random) -> None:
         """The pane as it stands at first; a runtime that ended is started anew."""
-        await self._tmux("copy-mode", "-q", "-t", self.pane.id)
+        await self.run("copy-mode", "-q", "-t", self.pane.id)
         for _ in range(5):
             try:
                 self._tidy(chance)
@@ -94,10 +94,10 @@ class Stage:
         self.fake.draft("")
 
     async def _start(self) -> None:
-        await self._tmux("respawn-pane", "-k", "-t", self.pane.id, in_shell(self.fake))
+        await self.run("respawn-pane", "-k", "-t", self.pane.id, in_shell(self.fake))
         await asyncio.to_thread(self.fake.reconnect, limit_s=5.0)
 
-    async def _happen(self, chance: random.Random) -> None:
+    async def happen(self, chance: random.Random) -> None:
         for _ in range(chance.randrange(5)):
             await asyncio.sleep(chance.random() * 0.1)
             with contextlib.suppress(OSError):  # the program ended
@@ -126,15 +126,15 @@ class Stage:
             fake.order("set", face=chance.choice(("rule", "box", "bare")))
         elif what == "resize":
             size = ("-x", str(chance.randrange(30, 140)), "-y", str(chance.randrange(12, 50)))
-            await self._tmux("resize-window", "-t", self.name, *size)
+            await self.run("resize-window", "-t", self.name, *size)
         elif what in ("copy mode", "no copy mode"):
-            await self._tmux("copy-mode", *([] if what == "copy mode" else ["-q"]), "-t", self.pane.id)
+            await self.run("copy-mode", *([] if what == "copy mode" else ["-q"]), "-t", self.pane.id)
         elif what == "exit":
             fake.order("exit", status=0)
         elif what == "crash":
             fake.crash()
 
-    async def _tmux(self, *words: str) -> None:
+    async def run(self, *words: str) -> None:
         await asyncio.to_thread(self.here.tmux.run, *words)
 
 
@@ -165,13 +165,16 @@ async def stage(here: House, name: str, folder: Path, *, has_person: bool) -> As
     with here.agent(name, folder) as fake, contextlib.ExitStack() as open_:
         here.tmux("set-option", "-w", "-t", name, "window-size", "manual")
         pane = await here.pane(name)
-        yield Stage(
-            here, name, fake, pane, open_.enter_context(keyboard(here.tmux, name)) if has_person else None
-        )
+        keys = open_.enter_context(keyboard(here.tmux, name)) if has_person else None
+        yield Stage(here, name, fake, pane, keys)
 
 
-def unasked(found: Keystroke, lines: dict[str, str]) -> str:
+def unasked(found: Keystroke, lines: dict[str, str], homes: dict[str, str]) -> str:
     """Why a keystroke should not have been; empty when it was all right.
+
+    Args:
+        lines: the pane that each was meant for.
+        homes: the session of each pane.
 
     That another program has the terminal shows in the title, which the shell sets before anything else.
     """
@@ -180,6 +183,8 @@ def unasked(found: Keystroke, lines: dict[str, str]) -> str:
         meant = [pane for line, pane in lines.items() if line in found.what]
         if meant != [found.pane]:
             return "another session's line"
+    if found.session != homes[found.pane]:
+        return "its pane is in another session"
     if found.in_mode:
         return "somebody scrolls"
     if found.has_dialog or found.owner != "prompt":
@@ -208,8 +213,9 @@ def test_no_keystroke_is_unasked_whatever_happens_meanwhile(tmux_server: TmuxSer
 
     def judge(here: House, programs: set[str]) -> int:
         lines = {line: pane for each in stages for line, pane in each.lines.items()}
+        homes = {each.pane.id: each.name for each in stages}
         found = here.keystrokes()
-        wrong.extend(f"{each}: {why}" for each in found if (why := unasked(each, lines)))
+        wrong.extend(f"{each}: {why}" for each in found if (why := unasked(each, lines, homes)))
         late.extend(str(each) for each in found if each.program not in programs)
         return len(found)
 

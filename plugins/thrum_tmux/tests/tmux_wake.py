@@ -10,6 +10,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 from thrum_tmux.control.reader import Reader
 from thrum_tmux.live_pane import LivePane
@@ -21,6 +23,7 @@ from thrum_tmux.wake.gate import Place
 from thrum_tmux.wake.injection import Injection, Timing
 from thrum_tmux.wake.program import foreground
 
+from thrum_kernel.api import PluginContext, RuntimePreset
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
 from thrum_kernel.testing.fake_runtime.plugin import FAKE_AGENT
 from thrum_kernel.testing.tmux import TmuxServer
@@ -33,6 +36,8 @@ FAST = Timing(quiet_s=0.05, steady_s=0.04, echo_s=0.4, enter_delay_s=0.05, enter
 _NOTED = (
     "pane_id",
     "pane_current_command",
+    "session_name",
+    "cursor_x",
     "pane_in_mode",
     "C:Do you want to proceed",
     "C:trust this folder",
@@ -53,6 +58,8 @@ class Keystroke:
         owner, draft: what the fake runtime had told of itself in the title by then.
         in_mode: the pane was in copy mode.
         has_dialog: a dialog was on the screen.
+        session: that the pane was in.
+        column: of its cursor.
     """
 
     pane: str
@@ -62,6 +69,8 @@ class Keystroke:
     draft: str
     in_mode: bool
     has_dialog: bool
+    session: str
+    column: int
 
 
 @dataclass(slots=True)
@@ -96,11 +105,16 @@ class House:
     async def pane(self, name: str) -> LivePane:
         """The pane of a session, heard."""
         await self.server.refresh()
-        snapshot = await self.server.now()
+        snapshot = self.server.known
         row = snapshot.named(name)
         assert row is not None and snapshot.server is not None
         await until(lambda: self.server.is_heard(row.id))
         return LivePane(self.server, snapshot.server, snapshot.panes_of(row.id)[0])
+
+    def people(self, name: str) -> int:
+        """How many terminals show a session."""
+        told = self.tmux.run("list-clients", "-t", f"={name}", "-F", "#{client_control_mode}").stdout
+        return told.split().count("0")
 
     def keystrokes(self) -> list[Keystroke]:
         """What commands typed since the last time."""
@@ -110,13 +124,14 @@ class House:
 
 
 def _keystroke(told: str) -> Keystroke:
-    pane, program, in_mode, *dialogs, what, title = told.split("|", len(_NOTED) - 1)
+    pane, program, session, cursor, in_mode, *dialogs, what, title = told.split("|", len(_NOTED) - 1)
     owner, draft = "", ""
     if title.startswith("truth "):
         _, _, owner, text = title.split(" ", 3)
         draft = json.loads(text)
+    has_dialog = any(found != "0" for found in dialogs)
     return Keystroke(
-        pane, what, program, owner, draft, in_mode == "1", any(found != "0" for found in dialogs)
+        pane, what, program, owner, draft, in_mode == "1", has_dialog, session=session, column=int(cursor)
     )
 
 
@@ -131,7 +146,8 @@ async def house(tmux: TmuxServer) -> AsyncIterator[House]:
     tmux("start-server", ";", "set-option", "-g", "exit-empty", "off")
     noted = "|".join(f"#{{{name}}}" for name in _NOTED)
     tmux("set-option", "-g", "@noted", "")
-    tmux("set-hook", "-g", "after-send-keys", f"set-option -agF @noted '{noted}{_END}'")
+    for typing in ("send-keys", "paste-buffer"):
+        tmux("set-hook", "-g", f"after-{typing}", f"set-option -agF @noted '{noted}{_END}'")
     reader = Reader()
 
     def is_ours(row: SessionRow) -> bool:
@@ -181,3 +197,72 @@ def injection(
         is_moot=never,
         **{"on_enter": nothing, **how},  # type: ignore[arg-type]
     )
+
+
+SHELL = RuntimePreset(
+    name="shell",
+    display_name="Shell",
+    command="",
+    prompt={"line": r"^[^$#%❯]*[$#%❯](?: (?P<text>.*))?$", "at_cursor": "yes"},
+)
+
+
+class _Context:
+    """What typing asks of the daemon."""
+
+    settings = SimpleNamespace(nudge=SimpleNamespace(chrome_quiet_seconds=0.05))
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    def presets(self) -> list[RuntimePreset]:
+        return [FAKE_AGENT, SHELL]
+
+    async def in_thread(self, work: Callable[..., Any], *given: object) -> Any:
+        return await asyncio.to_thread(work, *given)
+
+    def shared(self, _: type) -> SimpleNamespace:
+        return SimpleNamespace(typing=lambda pane: self._lock)
+
+
+def context() -> PluginContext:
+    """A plugin's context, for one pane."""
+    return cast(PluginContext, _Context())
+
+
+Happening = Callable[[], object]
+
+
+class Raced:
+    """A pane where something happens, once, before our keys or after them.
+
+    Args:
+        before, after: by ``type`` and ``key``.
+    """
+
+    def __init__(
+        self,
+        pane: LivePane,
+        *,
+        before: dict[str, Happening] | None = None,
+        after: dict[str, Happening] | None = None,
+    ) -> None:
+        self._pane = pane
+        self._before = before or {}
+        self._after = after or {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pane, name)
+
+    async def type(self, text: str, **how: Any) -> bool:
+        return await self._around("type", text, how)
+
+    async def key(self, name: str, **how: Any) -> bool:
+        return await self._around("key", name, how)
+
+    async def _around(self, what: str, given: str, how: dict[str, Any]) -> bool:
+        await asyncio.to_thread(self._before.pop(what, int))
+        done: bool = await getattr(self._pane, what)(given, **how)
+        if done:
+            await asyncio.to_thread(self._after.pop(what, int))
+        return done

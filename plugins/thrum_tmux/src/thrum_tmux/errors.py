@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thrum_kernel.errors import NotFound, ThrumError, Timeout
+from thrum_kernel.errors import NotFound, Refused, ThrumError, Timeout
 
 
 class TmuxError(ThrumError):
@@ -74,6 +74,25 @@ class ServerSilent(Timeout):
         super().__init__(
             f"the tmux server on {socket} does not answer",
             hint=f"see whether it is stopped: tmux -S {socket} display-message -p '#{{pid}}'",
+        )
+
+
+class NotEntered(Refused):
+    """A text was typed into a session, and Enter was not pressed behind it.
+
+    Attributes:
+        session: its name.
+        reason: why.
+        left: what stands in its pane.
+    """
+
+    def __init__(self, session: str, reason: str, left: str) -> None:
+        self.session = session
+        self.reason = reason
+        self.left = left
+        super().__init__(
+            f'the text was typed into session "{session}", but Enter was not pressed: {reason}; {left}',
+            hint=f"look first: thrum tmux capture {session}",
         )
 
 

@@ -17,9 +17,9 @@ from thrum_tmux.pane import Look
 from thrum_tmux.server import Server
 
 CHUNK_BYTES: Final = 512
-"""What one command types: a program that reads slowly still gets it whole."""
-JUDGED_CHUNKS: Final = 4
-"""So many of them are typed together where tmux judges the pane; with what pins it they are below 16 KiB."""
+"""What one command of a row types: a program that reads slowly still gets it whole."""
+TYPED_BYTES: Final = 4 * CHUNK_BYTES
+"""What is longer is pasted: a row of commands that tmux judges with what pins the pane is at most 16 KiB."""
 PIECE_BYTES: Final = 8192
 """What one command puts into a buffer: a command of tmux is at most 16 KiB."""
 MOST_BYTES: Final = 1 << 20
@@ -62,6 +62,11 @@ class LivePane:
         return self._row.id
 
     @property
+    def _aim(self) -> str:
+        """The pane in its session: once it is in another one tmux finds none."""
+        return f"{self._row.session}:.{self._row.id}"
+
+    @property
     def session(self) -> str:
         row = self._server.known.sessions.get(self._row.session)
         return row.name if row is not None else ""
@@ -75,7 +80,7 @@ class LivePane:
     # --- looking -----------------------------------------------------------------------------------------------------
 
     async def look(self, history: int = 0) -> Look:
-        aimed = ("-t", self.id)
+        aimed = ("-t", self._aim)
         above = ("-S", f"-{history}") if history > 0 else ()
         questions: tuple[Words, ...] = (
             ("display-message", "-p", *aimed, "\t".join(f"#{{{name}}}" for name in _FACTS)),
@@ -116,31 +121,34 @@ class LivePane:
 
     # --- typing ------------------------------------------------------------------------------------------------------
 
-    async def type(self, text: str, *, only_if: str = "", paste: bool = False) -> bool:
+    async def type(self, text: str, *, only_if: str = "", paste: bool = False, enter: bool = False) -> bool:
         plain = checked(text)
-        if paste or "\n" in plain:
-            return await self._paste(plain, only_if)
-        typing = [("send-keys", "-t", self.id, "-l", "--", chunk) for chunk in chunks(plain, CHUNK_BYTES)]
-        # What pins a pane holds no longer once the first piece shows, so a line is judged once, as far as one command
-        # can hold it.
-        together = JUDGED_CHUNKS if only_if else 1
-        for steps in _groups(typing, together):
-            if not await self._judged(only_if, *steps):
-                return False
-        return True
+        end = (self._pressing("Enter"),) if enter else ()
+        if paste or "\n" in plain or len(plain.encode("utf-8", "surrogateescape")) > TYPED_BYTES:
+            return await self._paste(plain, only_if, end)
+        typing = [("send-keys", "-t", self._aim, "-l", "--", chunk) for chunk in chunks(plain, CHUNK_BYTES)]
+        return await self._judged(only_if, *typing, *end)
 
     async def key(self, name: str, *, times: int = 1, only_if: str = "") -> bool:
-        return await self._judged(only_if, ("send-keys", "-N", str(times), "-t", self.id, "--", name))
+        return await self._judged(only_if, self._pressing(name, times))
 
-    async def _paste(self, text: str, only_if: str) -> bool:
+    def _pressing(self, name: str, times: int = 1) -> Words:
+        return ("send-keys", "-N", str(times), "-t", self._aim, "--", name)
+
+    async def _paste(self, text: str, only_if: str, end: Sequence[Words]) -> bool:
         """From a buffer of our own, as a terminal pastes: bracketed if the program asked for it."""
         buffer = f"thrum-{self._identity.pid}-{next(_buffers)}"
         for piece in chunks(text, PIECE_BYTES):
             await self._ask(("set-buffer", "-a", "-b", buffer, "--", piece))
-        if await self._judged(only_if, ("paste-buffer", "-p", "-d", "-b", buffer, "-t", self.id)):
-            return True
-        await self._ask(("delete-buffer", "-b", buffer))
-        return False
+        pasting = ("paste-buffer", "-p", "-d", "-b", buffer, "-t", self._aim)
+        try:
+            is_pasted = await self._judged(only_if, pasting, *end)
+        except PaneMissing:
+            await self._ask(("delete-buffer", "-b", buffer))
+            raise
+        if not is_pasted:
+            await self._ask(("delete-buffer", "-b", buffer))
+        return is_pasted
 
     async def _judged(self, only_if: str, *typing: Words) -> bool:
         """Type if this is still the server we mean and *only_if* holds, both judged by tmux as it types."""
@@ -149,7 +157,7 @@ class LivePane:
         )
         condition = f"#{{&&:{same},{only_if}}}" if only_if else same
         done = words.line([*typing, ("display-message", "-p", "typed")])
-        (lines,) = await self._ask(("if-shell", "-F", "-t", self.id, condition, done))
+        (lines,) = await self._ask(("if-shell", "-F", "-t", self._aim, condition, done))
         return lines == ("typed",)
 
     async def _ask(self, *commands: Words) -> list[tuple[str, ...]]:
@@ -196,11 +204,6 @@ def chunks(text: str, most_bytes: int) -> Iterator[str]:
         size += width
     if piece:
         yield "".join(piece)
-
-
-def _groups(commands: Sequence[Words], size: int) -> Iterator[Sequence[Words]]:
-    for start in range(0, len(commands), size):
-        yield commands[start : start + size]
 
 
 def _number(value: str) -> int:

@@ -75,6 +75,7 @@ def methods(ctx: PluginContext) -> Sequence[Method]:
             summary="Type a text and Enter into a session",
             mutates=True,
             anonymous=True,
+            long_poll=True,  # whoever types there now is waited for
         ),
         Method(
             name="tmux.capture",

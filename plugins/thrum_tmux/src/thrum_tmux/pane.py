@@ -42,7 +42,7 @@ class Look:
 
 
 class Pane(Protocol):
-    """One pane, by the id that tmux gave it; it means that pane as long as its server lives."""
+    """One pane, by the id that tmux gave it; it means that pane as long as its server lives and it stays in its session."""
 
     @property
     def id(self) -> str:
@@ -75,20 +75,20 @@ class Pane(Protocol):
         """Wait until its program writes something; False when it does not within *deadline_s*."""
         ...
 
-    async def type(self, text: str, *, only_if: str = "", paste: bool = False) -> bool:
-        """Type *text* literally; no key follows.
+    async def type(self, text: str, *, only_if: str = "", paste: bool = False, enter: bool = False) -> bool:
+        """Type *text* literally, at one moment for tmux.
 
         Args:
-            text: several lines are pasted, bracketed where the program asked for that.
+            text: several lines, or a very long one, are pasted, bracketed where the program asked for that.
             only_if: a format that tmux judges together with the keys; what it judges false is not typed.
             paste: paste also a single line.
+            enter: Enter follows in the same moment. Only for a shell: a runtime may take it for a part of the text.
 
         Returns:
-            Whether it was typed. A text that takes several steps is judged before each; False says that not all of
-            it was typed.
+            Whether it was typed; nothing was, if not.
 
         Raises:
-            PaneMissing: it is gone; nothing was typed.
+            PaneMissing: it is gone, or in another session; nothing was typed.
             UsageError: the text holds a control character.
         """
         ...

@@ -107,8 +107,11 @@ class Server:
     async def refresh(self) -> None:
         """Look, and hear every session that is to be heard. Raises as `now`.
 
-        Asked for by several at once it is done once.
+        Asked for by several at once it is done once; a look that had begun before is no answer, for what the caller just
+        did may not be in it.
         """
+        if (begun := self._refreshing) is not None:
+            await asyncio.wait([begun])
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh())
             self._refreshing.add_done_callback(self._refreshed)

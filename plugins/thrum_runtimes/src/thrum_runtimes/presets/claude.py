@@ -44,6 +44,7 @@ CLAUDE = RuntimePreset(
         "above": r"^(?:─{10,}.*|╭─.*╮)$",
         "below": r"^(?:─{10,}.*|╰─.*╯)$",
         "placeholder": r"Try \".*\"",
+        "pasted": screens.PASTED,
         "anchor": r"^─{20,}",
         "ended": r"^✻ \w+ for (?:\d+m )?\d+s",
     },

@@ -48,6 +48,7 @@ CODEX = RuntimePreset(
             r"|Write tests for @filename|Improve documentation in @filename|Run /review on my current changes"
             r"|Use /skills to list available skills"
         ),
+        "pasted": screens.PASTED,
     },
     busy={"working": r"^• \w.*\(\d.*esc to interrupt\)"},
     dialog=screens.dialogs(

@@ -39,6 +39,7 @@ OPENCODE = RuntimePreset(
         "below": r"^ *┃$",
         "footer": r"^ *┃ {2}\S+ {2}\S",
         "placeholder": r"Ask anything\.\.\. \".*\"",
+        "pasted": screens.PASTED,
     },
     busy={"working": r"esc (?:again to )?interrupt"},
     dialog=screens.dialogs(permission_required=r"^[ │┃]*△ Permission required"),

@@ -16,6 +16,10 @@ SELECTION: Final = r"^[ │┃]*[❯›▶▸●] \[?\d\]?\.? .*\n(?:.*\n){0,3}?
 """Numbered options with a sign at one of them."""
 
 
+PASTED: Final = r"\[Pasted .*\]"
+"""A long text that was pasted, as several runtimes show it: ``[Pasted text #1 +12 lines]``."""
+
+
 def dialogs(**known: str) -> Mapping[str, str]:
     """The dialogs of a runtime: those it is *known* for, then what any may ask."""
     return {**known, "trust": TRUST, "selection": SELECTION}
@@ -36,5 +40,6 @@ def framed(sign: str, *, indent: str = "", corners: str = "╭╮╰╯", placeh
         "more": rf"^{indent}│ (?P<text>.*?) *│$",
         "above": rf"^{indent}{upper_left}─.*{upper_right}$",
         "below": rf"^{indent}{lower_left}─.*{lower_right}$",
+        "pasted": PASTED,
         **({"placeholder": placeholder} if placeholder else {}),
     }

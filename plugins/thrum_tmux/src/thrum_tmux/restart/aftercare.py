@@ -69,7 +69,7 @@ class Aftercare:
 
     async def _is_back_at_the_shell(self, pane: Pane) -> bool:
         look = await pane.look()
-        running = await self._ctx.in_thread(program.foreground, look.pid, look.command, self._ctx.presets())
+        running = await program.running(self._ctx, look)
         return look.dead or running.runtime == runtimes.SHELL
 
     async def _failed(self, session: str, mark: Mark, who: Subject, reason: str) -> None:

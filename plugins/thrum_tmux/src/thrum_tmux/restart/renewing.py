@@ -172,9 +172,7 @@ class Renewing:
         while (left := end - time.monotonic()) > 0:
             await pane.until_quiet(SETTLED_S, left)
             look = await pane.look()
-            running = await self._ctx.in_thread(
-                program.foreground, look.pid, look.command, self._ctx.presets()
-            )
+            running = await program.running(self._ctx, look)
             if running.runtime == runtimes.SHELL and any(line.strip() for line in look.lines):
                 return
             await asyncio.sleep(LOOK_S)

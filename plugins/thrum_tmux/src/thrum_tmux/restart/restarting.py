@@ -192,7 +192,7 @@ class Restarting:
         if pane is None:
             return who
         look = await pane.look()
-        running = await self._ctx.in_thread(program.foreground, look.pid, look.command, self._ctx.presets())
+        running = await program.running(self._ctx, look)
         process = self._ctx.process(running.pid) if running.runtime not in ("", runtimes.SHELL) else None
         if process is None:
             return who

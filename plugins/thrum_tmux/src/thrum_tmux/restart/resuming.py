@@ -63,7 +63,7 @@ async def _runs(ctx: PluginContext, found: Found) -> bool:
     if pane is None:
         return False
     look = await pane.look()
-    running = await ctx.in_thread(program.foreground, look.pid, look.command, ctx.presets())
+    running = await program.running(ctx, look)
     return bool(running.runtime) and running.runtime != runtimes.SHELL
 
 

@@ -28,6 +28,7 @@ class Patterns:
     below: re.Pattern[str] | None = None
     footer: re.Pattern[str] | None = None
     placeholder: re.Pattern[str] | None = None
+    pasted: re.Pattern[str] | None = None
     at_cursor: bool = False
     busy: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     dialog: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
@@ -81,7 +82,7 @@ def _compiled(runtime: str, prompt: Items, busy: Items, dialog: Items) -> Patter
     rows = compiled("prompt", tuple(item for item in prompt if item[0] != _AT_CURSOR))
     known = {
         name: rows[name]
-        for name in ("line", "more", "above", "below", "footer", "placeholder")
+        for name in ("line", "more", "above", "below", "footer", "placeholder", "pasted")
         if name in rows
     }
     return Patterns(

@@ -24,9 +24,7 @@ def pinned(look: Look, reading: Reading) -> str:
     x, y = look.cursor
     width, height = look.size
     claims = [
-        "#{?pane_in_mode,0,1}",
         "#{?pane_synchronized,0,1}",
-        "#{?pane_dead,0,1}",
         *(_equal(name, str(value)) for name, value in (("pane_width", width), ("pane_height", height))),
         *(_row(look.lines, at) for at in _rows(look.lines, reading)),
     ]
@@ -34,9 +32,14 @@ def pinned(look: Look, reading: Reading) -> str:
         claims.append(_equal("session_activity", look.activity))
     if not reading.is_busy:
         claims += [_equal("cursor_x", str(x)), _equal("cursor_y", str(y))]
-    # Last, for it is no part of what tmux holds: a program can end while tmux judges the rest.
-    claims.append(f"#{{m/r:^{_plain(look.command)}$,#{{pane_current_command}}}}")
-    return all_of(claims)
+    return all_of([*claims, reachable(look)])
+
+
+def reachable(look: Look) -> str:
+    """What holds as long as keys reach the program that *look* found there, whatever it shows."""
+    # The program last, for it is no part of what tmux holds: it can end while tmux judges the rest.
+    runs = f"#{{m/r:^{_plain(look.command)}$,#{{pane_current_command}}}}"
+    return all_of(["#{?pane_in_mode,0,1}", "#{?pane_dead,0,1}", runs])
 
 
 def all_of(claims: Sequence[str]) -> str:

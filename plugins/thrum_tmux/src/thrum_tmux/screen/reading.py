@@ -18,6 +18,9 @@ Owner = Literal["prompt", "dialog", "busy", "unknown"]
 NEAR_END: Final = 20
 """Rows from the last one that shows something, in which dialogs and signs of work are looked for."""
 
+_CONTINUED: Final = re.compile(r"(?:[a-z]+(?: [a-z]+)*)?>(?: |$)")
+"""How shells begin the further rows of a command: ``> ``, ``dquote> ``, ``for then> ``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -122,6 +125,15 @@ def _at_cursor(rows: Sequence[str], cursor: tuple[int, int], patterns: Patterns,
         return None
     blanks = x - len(rows[y]) - 1
     return first, y + 1, text + " " * max(0, blanks) if text or blanks > 0 else ""
+
+
+def is_continued(lines: Sequence[str], cursor: tuple[int, int], patterns: Patterns) -> bool:
+    """Whether a shell asks for the rest of a command: ``> `` in the cursor's row, and above it a prompt with the rest."""
+    y = cursor[1]
+    rows = [line.rstrip() for line in lines[: y + 1]]
+    while rows and _CONTINUED.match(rows[-1]):
+        rows.pop()
+    return len(rows) <= y and bool(rows) and bool(_matched(patterns.line, rows[-1]))
 
 
 def _matched(pattern: re.Pattern[str] | None, row: str) -> str | None:

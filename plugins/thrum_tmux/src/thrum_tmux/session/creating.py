@@ -26,6 +26,7 @@ from thrum_tmux.session.records import Record
 from thrum_tmux.session.registering import register
 from thrum_tmux.session.sessions import Foreign, SessionExists, Sessions
 from thrum_tmux.session.shapes import CreateParams, CreateResult
+from thrum_tmux.session.shell_line import ShellLine
 from thrum_tmux.session.standing import check_standing
 from thrum_tmux.wake import program
 
@@ -239,14 +240,14 @@ class Creating:
     async def _registered(self, pane: LivePane, record: Record, *, force: bool) -> None:
         """Registered, and the shell is back at its prompt."""
         file = record.cwd / ".thrum" / "identities" / f"{record.agent}.json"
-        await register(pane, record, file=file, force=force)
+        shell = ShellLine(self._ctx, pane, any_shell=True)
+        async with self._sessions.panes.typing(pane.id):
+            await register(pane, shell, record, file=file, force=force)
         end = time.monotonic() + BACK_S
         while time.monotonic() < end:
             await pane.until_quiet(QUIET_S, BACK_S)
             look = await pane.look()
-            running = await self._ctx.in_thread(
-                program.foreground, look.pid, look.command, self._ctx.presets()
-            )
+            running = await program.running(self._ctx, look)
             if running.runtime == SHELL:
                 return
 

@@ -14,17 +14,14 @@ from thrum_tmux.errors import PaneMissing, TmuxError
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
 from thrum_tmux.names import session_name
-from thrum_tmux.pane import Look
 from thrum_tmux.panes import Found
-from thrum_tmux.screen import patterns
-from thrum_tmux.screen.pins import pinned
-from thrum_tmux.screen.reading import Reading, read
 from thrum_tmux.session.checkouts import checkout
 from thrum_tmux.session.greeting import REMINDER, Greetings
 from thrum_tmux.session.greeting_marks import Greeting
 from thrum_tmux.session.records import Record
 from thrum_tmux.session.sessions import Sessions
 from thrum_tmux.session.shapes import LaunchParams, LaunchResult
+from thrum_tmux.session.shell_line import ShellLine
 from thrum_tmux.session.standing import check_standing
 from thrum_tmux.wake import program
 
@@ -104,17 +101,18 @@ class Launching:
         cwd: Path,
         reminder: str,
     ) -> None:
-        await self._check_free(found, pane)
+        shell = ShellLine(self._ctx, pane)
+        self._check_free(found, await shell.taken(STARTING_S))
         await self._keep(found, pane, identity, cwd=cwd, runtime=preset.name)
         command = runtimes.command_of(preset)
-        if command:
-            free = await self._check_free(found, pane)  # once more, for noting all that took a while
-            greeting = _greeting(preset, identity, reminder) if identity is not None else None
-            await self._ctx.shared(Greetings).expect(found, pane.id, greeting)
-            if not await pane.type(command, only_if=free):
-                await self._ctx.shared(Greetings).expect(found, pane.id, None)
-                raise self._refused(found, "somebody is at work there")
-            await pane.key("Enter")
+        if not command:
+            return
+        greeting = _greeting(preset, identity, reminder) if identity is not None else None
+        await self._ctx.shared(Greetings).expect(found, pane.id, greeting)
+        reason = await shell.run(command, STARTING_S)
+        if reason:
+            await self._ctx.shared(Greetings).expect(found, pane.id, None)
+            self._check_free(found, reason)
 
     async def _note(
         self,
@@ -217,48 +215,17 @@ class Launching:
             hint="create a session for one of them: thrum tmux create NAME --cwd PATH --name AGENT …",
         )
 
-    async def _check_free(self, found: Found, pane: LivePane) -> str:
-        """Only a shell may be given a command, and only one in which nobody scrolls or types along.
-
-        A shell that has only just been started has its terminal a moment later.
-
-        Returns:
-            What tmux is to find as it takes the command.
+    def _check_free(self, found: Found, reason: str) -> None:
+        """Only a shell at its prompt may be given a command.
 
         Raises:
-            Refused: it is something else.
+            Refused: there is a *reason* why its pane has none.
         """
-        for number in range(int(STARTING_S / LOOK_S) + 1):
-            if number:
-                await asyncio.sleep(LOOK_S)
-            look = await pane.look()
-            reading = self._reading(look)
-            reason = await self._taken(look, reading)
-            if not reason:
-                return pinned(look, reading)
-        raise self._refused(found, reason)
-
-    def _refused(self, found: Found, reason: str) -> Refused:
-        return Refused(
-            f'nothing can be launched in session "{found.row.name}": {reason}',
-            hint=f"see for yourself: thrum tmux connect {found.row.name}",
-        )
-
-    def _reading(self, look: Look) -> Reading:
-        shell = runtimes.preset_of(runtimes.SHELL, self._ctx.presets())
-        return read(look.lines, look.cursor, patterns.of(shell), columns=look.size[0])
-
-    async def _taken(self, look: Look, reading: Reading) -> str:
-        """Why a pane cannot be given a command now; empty when it can."""
-        if look.dead:
-            return "its program ended"
-        if (running := await self._running(look)) != runtimes.SHELL:
-            return f"{running or look.command} runs there"
-        if look.in_mode:
-            return "somebody scrolls there"
-        if look.synchronized:
-            return "what is typed there goes to other panes too"
-        return f"somebody began to type: {reading.text[:60]}" if reading.text else ""
+        if reason:
+            raise Refused(
+                f'nothing can be launched in session "{found.row.name}": {reason}',
+                hint=f"see for yourself: thrum tmux connect {found.row.name}",
+            )
 
     async def _check_begun(self, found: Found, pane: LivePane, preset: RuntimePreset) -> None:
         """A shell that has its terminal back says why it could not start what it was given.
@@ -271,7 +238,7 @@ class Launching:
             return
         for _ in range(int(BEGUN_S / LOOK_S)):
             look = await pane.look()
-            if await self._running(look) != runtimes.SHELL:
+            if (await program.running(self._ctx, look)).runtime != runtimes.SHELL:
                 return
             await asyncio.sleep(LOOK_S)
         await self._ctx.shared(Greetings).expect(found, pane.id, None)
@@ -280,13 +247,6 @@ class Launching:
             f'"{command}" ended at once in session "{found.row.name}": {said}',
             hint=f"see for yourself: thrum tmux connect {found.row.name}",
         )
-
-    async def _running(self, look: Look) -> str:
-        """The runtime that has the pane's terminal; ``shell`` for one at its prompt, empty for anything else."""
-        found: program.Program = await self._ctx.in_thread(
-            program.foreground, look.pid, look.command, self._ctx.presets()
-        )
-        return found.runtime
 
     async def _keep(
         self, found: Found, pane: LivePane, identity: Identity | None, *, cwd: Path, runtime: str

@@ -15,6 +15,7 @@ from typing import Final
 from thrum_kernel.errors import ThrumError
 from thrum_tmux.pane import Pane
 from thrum_tmux.session.records import Record
+from thrum_tmux.session.shell_line import ShellLine
 
 PROMPT_QUIET_S: Final = 0.3
 PROMPT_WAIT_S: Final = 4.0
@@ -25,19 +26,22 @@ SHOWN_LINES: Final = 30
 
 
 class NotRegistered(ThrumError):
-    """``thrum quickstart`` was typed into a pane and wrote no identity.
+    """``thrum quickstart`` was typed into a pane and wrote no identity, or could not be typed there.
 
     Attributes:
         file: the identity file that it should have written.
         screen: what the pane showed.
+        reason: why it was not typed; empty when it was.
     """
 
-    def __init__(self, file: Path, screen: Sequence[str]) -> None:
+    def __init__(self, file: Path, screen: Sequence[str], *, reason: str = "") -> None:
         self.file = file
         self.screen = tuple(screen)
+        self.reason = reason
+        what = f"cannot be typed ({reason}), so there is no" if reason else "did not write"
         shown = "".join(f"\n  {line}" for line in self.screen)
         super().__init__(
-            f"tmux create: quickstart did not write identity file {file}; the session was ended. It showed:{shown}"
+            f"tmux create: quickstart {what} identity file {file}; the session was ended. It showed:{shown}"
         )
 
 
@@ -57,12 +61,13 @@ def quickstart_line(record: Record, *, program: str, force: bool = False) -> str
     return shlex.join([*words, "--no-agent-pid"])
 
 
-async def register(pane: Pane, record: Record, *, file: Path, force: bool = False) -> None:
+async def register(pane: Pane, shell: ShellLine, record: Record, *, file: Path, force: bool = False) -> None:
     """Have the shell of *pane* register the agent of *record*, and wait until its identity file is written.
 
     A shell that still starts may swallow what it is given, so the line is typed once more.
 
     Args:
+        shell: of that pane.
         file: the identity file.
         force: take the name over from another worktree, or change role and module.
 
@@ -74,8 +79,9 @@ async def register(pane: Pane, record: Record, *, file: Path, force: bool = Fals
     line = quickstart_line(record, program=launcher(), force=force)
     for _ in range(TRIES):
         await pane.until_quiet(PROMPT_QUIET_S, PROMPT_WAIT_S)
-        await pane.type(line)
-        await pane.key("Enter")
+        reason = await shell.run(line, PROMPT_WAIT_S)
+        if reason:
+            raise NotRegistered(file, _tail((await pane.look(SHOWN_LINES)).lines), reason=reason)
         if await _is_written(file, before, pane):
             return
         if _refused((await pane.look()).lines):

@@ -131,7 +131,7 @@ class Repairing:
     async def _find_process(self, pane: PaneRow, identity: Identity) -> None:
         """The runtime that a person started again in the agent's pane is the agent."""
         running = await self._ctx.in_thread(program.foreground, pane.pid, pane.command, self._ctx.presets())
-        if running.pid == 0 or running.runtime != identity.runtime:
+        if not running.runtime or running.pid == 0 or running.runtime != identity.runtime:
             return
         try:
             await self._ctx.call(

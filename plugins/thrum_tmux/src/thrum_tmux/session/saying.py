@@ -16,19 +16,16 @@ from thrum_tmux.live_pane import LivePane
 from thrum_tmux.pane import Look
 from thrum_tmux.panes import Panes
 from thrum_tmux.screen import patterns
-from thrum_tmux.screen.pins import pinned
-from thrum_tmux.screen.reading import Reading, read, squeezed
 from thrum_tmux.settings import Nudge
-from thrum_tmux.wake import program
+from thrum_tmux.typist import UNSTEADY, Typist, Verdict, View
+from thrum_tmux.wake import parts, program
 from thrum_tmux.wake.gate import Place
-from thrum_tmux.wake.injection import Injection, Timing
+from thrum_tmux.wake.injection import NOT_WHOLE, Injection, Timing
 
 READY_S: Final = 60.0
 SETTLED_S: Final = 0.5
 STILL_S: Final = 7.0
 """For a runtime whose prompt is not known: nothing written for so long."""
-SHOWN: Final = 12
-"""Characters at the end of a line that have to show before Enter, where the prompt is not known."""
 
 
 class Saying:
@@ -71,43 +68,45 @@ class Saying:
     # --- a prompt that is not known ----------------------------------------------------------------------------------
 
     async def _said_blindly(self, line: str) -> bool:
+        typist = Typist(self._pane, self._patterns)
         end = time.monotonic() + READY_S
         while (left := end - time.monotonic()) > 0:
             if await self._pane.until_quiet(STILL_S, left):
                 async with self._ctx.shared(Panes).typing(self._pane.id):
-                    pins = await self._untouched()
-                    if pins:
-                        return await self._pane.type(line, only_if=pins) and await self._entered(line)
+                    _, verdict = await typist.once(
+                        self._untouched, lambda view: typist.type(view, line), limit_s=0
+                    )
+                    if not verdict.reason:
+                        return await self._entered(typist, line)
+                    if verdict.reason == UNSTEADY:
+                        return False  # somebody came before us; what they typed there nothing tells
             await self._pane.until_output(1.0)
         return False
 
-    async def _entered(self, line: str) -> bool:
-        await asyncio.sleep(max(SETTLED_S, self._preset.enter_delay_s))
-        pins = await self._untouched(squeezed(line)[-SHOWN:])
-        return bool(pins) and await self._pane.key("Enter", only_if=pins)
+    async def _entered(self, typist: Typist, line: str) -> bool:
+        async def may_enter(view: View) -> Verdict:
+            return await self._untouched(view) if parts.shows_end(view.look, line) else Verdict(NOT_WHOLE)
 
-    async def _untouched(self, shown: str = "") -> str:
-        """What pins a pane that may be typed into, in which *shown* shows; empty where it may not."""
-        look = await self._pane.look()
-        reading = read(look.lines, look.cursor, self._patterns, columns=look.size[0])
-        is_elsewhere = look.dead or look.in_mode or look.synchronized or self._is_somebodys(look)
-        if is_elsewhere or reading.owner in ("dialog", "busy"):
-            return ""
-        if shown not in squeezed("".join(look.lines)):
-            return ""
+        await asyncio.sleep(max(SETTLED_S, self._preset.enter_delay_s))
+        _, verdict = await typist.once(may_enter, lambda view: typist.press(view, "Enter"), limit_s=0)
+        return not verdict.reason
+
+    async def _untouched(self, view: View) -> Verdict:
+        """Why a pane may not be typed into; nothing where it may."""
+        look = view.look
+        is_elsewhere = look.dead or look.in_mode or look.synchronized
+        if is_elsewhere or self._is_somebodys(look) or view.reading.owner in ("dialog", "busy"):
+            return Verdict("somebody or something else has its pane")
         if await self._runtime_of(look) != self._preset.name:
-            return ""
-        return pinned(look, Reading("unknown"))
+            return Verdict("another program has its terminal")
+        return Verdict()
 
     def _is_somebodys(self, look: Look) -> bool:
         """Whether a person did something there since we began: what stands there may be a draft."""
         return look.last_key_s is not None and look.last_key_s < look.at - self._began + 1
 
     async def _runtime_of(self, look: Look) -> str:
-        found: program.Program = await self._ctx.in_thread(
-            program.foreground, look.pid, look.command, self._ctx.presets()
-        )
-        return found.runtime
+        return (await program.running(self._ctx, look)).runtime
 
 
 async def _never() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -10,14 +9,12 @@ from typing import Final
 from thrum_kernel.api import Belonging, Call, PluginContext, RuntimePreset
 from thrum_kernel.errors import Refused, ThrumError, UsageError
 from thrum_tmux import runtimes
-from thrum_tmux.errors import PaneMissing
+from thrum_tmux.errors import NotEntered, PaneMissing
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
-from thrum_tmux.pane import Look
 from thrum_tmux.panes import Found
-from thrum_tmux.screen import patterns
-from thrum_tmux.screen.reading import read
 from thrum_tmux.session import owning
+from thrum_tmux.session.deliberate import Deliberate
 from thrum_tmux.session.sessions import Sessions
 from thrum_tmux.session.shapes import (
     CaptureParams,
@@ -28,10 +25,8 @@ from thrum_tmux.session.shapes import (
     SendResult,
 )
 from thrum_tmux.session.standing import check_standing
-from thrum_tmux.wake import program
 
 MOST_LINES: Final = 10_000
-_WAITS_S: Final = (0.1, 0.4, 1.0)
 
 
 class Sending:
@@ -46,7 +41,8 @@ class Sending:
 
         Raises:
             SessionMissing: there is no such session.
-            Refused: the caller is nobody here; or somebody's draft stands there, or another program runs, and there is no *force*.
+            Refused: the caller is nobody here; or the text would not come to the agent alone and there is no *force*.
+            NotEntered: it is typed, and the pane changed before Enter.
             UsageError: the text cannot be typed.
         """
         if not params.text:
@@ -56,12 +52,16 @@ class Sending:
         pane = await self._pane_of(found)
         preset = await self._preset(found)
         async with self._sessions.panes.typing(pane.id):
-            await self._check_free(found, pane, preset, force=params.force)
-            await pane.type(params.text)
-            if params.enter:
-                await asyncio.sleep(preset.enter_delay_s)
-                await pane.key("Enter")
-        return SendResult()
+            sending = Deliberate(self._ctx, pane, preset, force=params.force)
+            sent = await sending.send(params.text, enter=params.enter)
+        if not sent.is_typed:
+            raise Refused(
+                f'nothing was sent to session "{found.row.name}": {sent.reason}',
+                hint="--force types all the same" if sent.can_force else "",
+            )
+        if sent.reason:
+            raise NotEntered(found.row.name, sent.reason, sent.left)
+        return SendResult(entered=sent.is_entered)
 
     async def capture(self, call: Call, params: CaptureParams) -> CaptureResult:
         """What a session's pane shows, wrapped lines made whole. Raises SessionMissing."""
@@ -130,39 +130,3 @@ class Sending:
         living = await identities(self._ctx, name=found.row.agent) if found.row.agent else []
         runtime = living[0].runtime if living else ""
         return runtimes.preset_of(runtime or runtimes.SHELL, self._ctx.presets())
-
-    async def _check_free(self, found: Found, pane: LivePane, preset: RuntimePreset, *, force: bool) -> None:
-        """Wait a moment for what goes away by itself: a program that ends, a line that is just being entered.
-
-        Raises:
-            Refused: it stays.
-        """
-        for wait_s in (*_WAITS_S, 0):
-            look = await pane.look()
-            unreachable = _unreachable(look)
-            reason = unreachable or ("" if force else await self._in_the_way(look, preset))
-            if not reason:
-                return
-            await asyncio.sleep(wait_s)
-        raise Refused(
-            f'nothing was sent to session "{found.row.name}": {reason}',
-            hint="" if unreachable else "--force types all the same",
-        )
-
-    async def _in_the_way(self, look: Look, preset: RuntimePreset) -> str:
-        """Why a text would not come to the agent alone; empty when it would. A dialog is no reason."""
-        running = await self._ctx.in_thread(program.foreground, look.pid, look.command, self._ctx.presets())
-        if running.runtime not in (preset.name, runtimes.SHELL):
-            return f"another program has its pane: {running.name or look.command}"
-        known = patterns.of(runtimes.preset_of(running.runtime, self._ctx.presets()))
-        reading = read(look.lines, look.cursor, known, columns=look.size[0])
-        return f"a draft stands in its prompt: {reading.text[:60]}" if reading.text else ""
-
-
-def _unreachable(look: Look) -> str:
-    """What no force helps against: the keys would not come to a program."""
-    if look.dead:
-        return "its program ended"
-    if look.in_mode:
-        return "somebody scrolls there; keys go to tmux until they leave copy mode"
-    return ""

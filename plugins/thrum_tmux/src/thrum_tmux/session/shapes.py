@@ -139,10 +139,14 @@ class SendParams(Params):
 
 
 class SendResult(msgspec.Struct, kw_only=True):
-    """Both are empty: the text was typed at once, without a queue."""
+    """``entered``: Enter was pressed; false also where a dialog took the text without it.
+
+    The others are empty: the text was typed at once, without a queue.
+    """
 
     command_id: str = ""
     position: int = 0
+    entered: bool = True
 
 
 class CaptureParams(Params):

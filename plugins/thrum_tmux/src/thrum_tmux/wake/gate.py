@@ -51,7 +51,7 @@ def _elsewhere(look: Look, place: Place, runtime: str) -> str:
     if look.in_mode:
         return "somebody scrolls in its pane"
     if look.synchronized:
-        return "what is typed into its pane goes to others too (synchronize-panes)"
+        return SYNCHRONIZED
     return ""
 
 
@@ -75,3 +75,4 @@ def _screen(reading: Reading, place: Place, expected: str) -> str:
 
 
 DRAFT = "a draft stands in its prompt"
+SYNCHRONIZED = "what is typed into its pane goes to others too (synchronize-panes)"

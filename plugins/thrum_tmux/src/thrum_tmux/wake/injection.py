@@ -17,8 +17,7 @@ from typing import Final, Literal
 
 from thrum_tmux.pane import Look, Pane
 from thrum_tmux.screen.patterns import Patterns
-from thrum_tmux.screen.pins import pinned
-from thrum_tmux.screen.reading import Reading, read
+from thrum_tmux.typist import UNSTEADY, Typist, View
 from thrum_tmux.wake import line, parts
 from thrum_tmux.wake.gate import DRAFT, Place, refusal
 
@@ -29,7 +28,6 @@ CLEARED: Final = 4
 
 NOT_WHOLE: Final = "what is typed does not arrive whole"
 NOT_ENTERED: Final = "it does not take Enter"
-UNSTEADY: Final = "its screen changes whenever it is typed into"
 MOOT: Final = "it was seen meanwhile"
 
 
@@ -67,19 +65,6 @@ class Typed:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """A look and what it says."""
-
-    look: Look
-    reading: Reading
-
-    @property
-    def text(self) -> str:
-        """What stands in the prompt box."""
-        return self.reading.text
-
-
 class Injection:
     """One line on its way into one pane.
 
@@ -109,7 +94,7 @@ class Injection:
         self._pane = pane
         self._line = text
         self._place = place
-        self._patterns = patterns
+        self._typist = Typist(pane, patterns)
         self._timing = timing
         self._runtime_of = runtime_of
         self._busy_wait = busy_wait
@@ -120,8 +105,6 @@ class Injection:
         self._typed = 0
         self._entered = 0
         self._cleared = 0
-        self._same_since = 0.0
-        self._same: tuple[str, str, tuple[int, int]] | None = None
 
     async def run(self, deadline_s: float) -> Typed:
         """Type it and press Enter, within *deadline_s*.
@@ -157,7 +140,7 @@ class Injection:
     async def _open(self, end: float) -> tuple[View, str]:
         """Wait until the line, or Enter behind it, may be typed; what is seen then, and why not when it never may."""
         while True:
-            view = await self._view()
+            view = await self._typist.view()
             reason = await self._why_not(view)
             if not reason or await self._is_moot():
                 return view, reason
@@ -167,14 +150,6 @@ class Injection:
             if remaining <= 0:
                 return view, await self._refusal(view) or reason
             await self._pane.until_output(min(remaining, self._wait_s(view)))
-
-    async def _view(self) -> View:
-        look = await self._pane.look()
-        reading = read(look.lines, look.cursor, self._patterns, columns=look.size[0])
-        same = (reading.owner, reading.text, reading.rows)
-        if same != self._same:
-            self._same, self._same_since = same, look.at
-        return View(look, reading)
 
     async def _why_not(self, view: View) -> str:
         """Why nothing may be typed now; the costly question, which program this is, comes last."""
@@ -194,14 +169,14 @@ class Injection:
     def _unquiet(self, view: View) -> str:
         if view.reading.is_busy and self._busy_wait():
             return "it works; its hooks tell it"
-        if view.look.at - self._same_since < self._timing.steady_s:
+        if self._typist.steady_s(view) < self._timing.steady_s:
             return "its prompt changes"
         waits = not self._place.queues_input and self._typed_at is None
         return "it writes" if waits and self._pane.quiet_s() < self._timing.quiet_s else ""
 
     def _wait_s(self, view: View) -> float:
         """Until the next look, unless there is output before."""
-        unsteady = self._timing.steady_s - (view.look.at - self._same_since)
+        unsteady = self._timing.steady_s - self._typist.steady_s(view)
         quiet = self._timing.quiet_s - self._pane.quiet_s()
         waits = [each for each in (unsteady, quiet) if each > 0]
         return max(0.005, min([self._timing.look_s, *waits]))
@@ -209,7 +184,7 @@ class Injection:
     # --- what is typed -----------------------------------------------------------------------------------------------
 
     async def _type(self, view: View) -> None:
-        if not await self._pane.type(self._line, only_if=pinned(view.look, view.reading)):
+        if not await self._typist.type(view, self._line):
             return
         self._typed += 1
         self._typed_at = time.monotonic()
@@ -220,10 +195,10 @@ class Injection:
         """Press Enter once the runtime's delay has passed, if all still is as it should be; whether it was taken."""
         if self._typed_at is not None:
             await asyncio.sleep(self._typed_at + self._timing.enter_delay_s - time.monotonic())
-        view = await self._view()
+        view = await self._typist.view()
         if await self._why_not(view) or not parts.is_whole(view.text, self._line):
             return False
-        if not await self._pane.key("Enter", only_if=pinned(view.look, view.reading)):
+        if not await self._typist.press(view, "Enter"):
             return False
         self._entered += 1
         if self._entered == 1:
@@ -255,13 +230,13 @@ class Injection:
         """Erase *count* characters that we typed, if nothing else happened in the prompt box; whether that was done."""
         if self._cleared >= CLEARED or (is_typed_now and self._is_somebodys(view.look)):
             return False
-        if not count or view.look.at - self._same_since < self._timing.steady_s:
+        if not count or self._typist.steady_s(view) < self._timing.steady_s:
             return False
         runtime = await self._runtime_of(view.look)
         if refusal(view.look, view.reading, self._place, runtime=runtime, expected=view.text):
             return False
         async with self._typing():
-            if not await self._pane.key("BSpace", times=count, only_if=pinned(view.look, view.reading)):
+            if not await self._typist.press(view, "BSpace", times=count):
                 return False
             self._cleared += 1
             await self._until(lambda seen: seen.text != view.text, self._timing.echo_s)
@@ -275,10 +250,4 @@ class Injection:
 
     async def _until(self, holds: Callable[[View], bool], limit_s: float) -> bool:
         """Look until *holds* of what is seen; False when it does not within *limit_s*."""
-        end = time.monotonic() + limit_s
-        while not holds(await self._view()):
-            remaining = end - time.monotonic()
-            if remaining <= 0:
-                return False
-            await self._pane.until_output(min(remaining, self._timing.steady_s))
-        return True
+        return await self._typist.until(holds, limit_s, look_s=self._timing.steady_s)

@@ -1,13 +1,27 @@
-"""What of our line stands in a prompt box, and what has to be erased for it to stand there whole or not at all. Pure."""
+"""What of our line stands in a prompt box, and what has to be erased for it to stand there whole or not at all.
+
+Pure.
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
+from thrum_tmux.pane import Look
 from thrum_tmux.screen.reading import squeezed
+
+SHOWN: Final = 12
+"""Characters at the end of a line that have to show before Enter, where no prompt box shows it whole."""
 
 
 def is_whole(text: str, line: str) -> bool:
     """Whether *text* is our line, however the box wraps it."""
     return squeezed(text) == squeezed(line)
+
+
+def shows_end(look: Look, line: str) -> bool:
+    """Whether the end of *line* is somewhere on the screen, however it is wrapped."""
+    return squeezed(line)[-SHOWN:] in squeezed("".join(look.lines))
 
 
 def surplus(text: str, line: str) -> int:

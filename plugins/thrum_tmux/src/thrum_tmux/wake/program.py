@@ -15,7 +15,8 @@ from typing import Final
 
 import psutil
 
-from thrum_kernel.api import RuntimePreset
+from thrum_kernel.api import PluginContext, RuntimePreset
+from thrum_tmux.pane import Look
 
 SHELLS: Final = frozenset({"bash", "sh", "dash", "ash", "zsh", "fish", "ksh"})
 _RUNS: Final = re.compile(r"-[a-zA-Z]*c")
@@ -30,7 +31,7 @@ class Program:
 
     Attributes:
         runtime: name of its preset; ``shell`` for a shell at its prompt; empty for anything else.
-        pid: its process; 0 when not known.
+        pid: its process, of several the first one; 0 when not known.
         cwd: where it stands; None when not known.
         name: what to call it in a message.
     """
@@ -39,6 +40,12 @@ class Program:
     pid: int = 0
     cwd: Path | None = None
     name: str = ""
+
+
+async def running(ctx: PluginContext, look: Look) -> Program:
+    """The program of a pane as it was looked at."""
+    found: Program = await ctx.in_thread(foreground, look.pid, look.command, ctx.presets())
+    return found
 
 
 def foreground(pane_pid: int, command: str, presets: Sequence[RuntimePreset]) -> Program:
@@ -60,7 +67,7 @@ def foreground(pane_pid: int, command: str, presets: Sequence[RuntimePreset]) ->
     if bare in SHELLS and (not group or _is_prompting(group)):
         last = group[-1] if group else None
         return Program("shell", last.pid if last else pane_pid, _cwd(last) if last else None, command)
-    return Program("", 0, None, command)
+    return Program("", group[0].pid if group else 0, None, command)
 
 
 def _group(pane_pid: int) -> list[psutil.Process]:

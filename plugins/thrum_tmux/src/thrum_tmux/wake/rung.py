@@ -19,7 +19,7 @@ from thrum_tmux.wake.evidence import Before, Transcripts
 from thrum_tmux.wake.gate import Place
 from thrum_tmux.wake.injection import MOOT, Injection, Timing, Typed
 from thrum_tmux.wake.line import SHELL, line_of, newest
-from thrum_tmux.wake.program import Program, foreground
+from thrum_tmux.wake.program import Program, running
 from thrum_tmux.wake.storm import Breaker, Limits, Storm
 
 MEANS: Final = "tmux"
@@ -150,9 +150,7 @@ class Waking:
     # --- what is known -----------------------------------------------------------------------------------------------
 
     async def _program(self, look: Look) -> Program:
-        presets = self._ctx.presets()
-        found: Program = await self._ctx.in_thread(foreground, look.pid, look.command, presets)
-        return found
+        return await running(self._ctx, look)
 
     async def _runtime_of(self, look: Look) -> str:
         return (await self._program(look)).runtime
