@@ -163,8 +163,6 @@ def test_what_stands_in_the_way_is_told_and_nothing_is_typed(
                 here.tmux("respawn-pane", "-k", "-t", pane, "exec cat")
             else:
                 typist = asyncio.create_task(_press(keys))
-                while (await (await here.pane("ada")).look()).last_key_s != 0:
-                    await asyncio.sleep(0.01)
             found = await send(here)
             if typist is not None:
                 typist.cancel()

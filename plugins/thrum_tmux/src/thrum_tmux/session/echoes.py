@@ -13,7 +13,7 @@ from thrum_tmux.pane import Look
 from thrum_tmux.screen.patterns import Patterns
 from thrum_tmux.screen.reading import read, squeezed
 from thrum_tmux.typist import Verdict, View
-from thrum_tmux.wake.gate import SYNCHRONIZED
+from thrum_tmux.wake.gate import AT_KEYBOARD, SYNCHRONIZED, is_at_keyboard
 from thrum_tmux.wake.parts import SHOWN, is_whole, shows_end
 
 TAKEN: Final = "the dialog took it"
@@ -75,8 +75,7 @@ def for_text(view: View, prompt: Prompt) -> Verdict:
     if reading.owner not in ("prompt", "dialog") and prompt.is_known:
         works = reading.owner == "busy"
         return Verdict("it works, and shows no prompt" if works else "its prompt is not on the screen")
-    # What they typed may not show yet.
-    return Verdict("somebody is at its keyboard" if view.look.last_key_s == 0 else "")
+    return Verdict(AT_KEYBOARD if is_at_keyboard(view.look) else "")
 
 
 def for_enter(view: View, typed: Typed, prompt: Prompt) -> Verdict:

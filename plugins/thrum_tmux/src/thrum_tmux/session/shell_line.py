@@ -15,7 +15,7 @@ from thrum_tmux.screen import patterns
 from thrum_tmux.screen.reading import is_continued
 from thrum_tmux.typist import Typist, Verdict, View
 from thrum_tmux.wake import program
-from thrum_tmux.wake.gate import SYNCHRONIZED
+from thrum_tmux.wake.gate import AT_KEYBOARD, SYNCHRONIZED, is_at_keyboard
 
 STEADY_S: Final = 0.1
 """A prompt must stay the same for so long to be believed."""
@@ -68,8 +68,8 @@ class ShellLine:
             return Verdict(SYNCHRONIZED)
         if view.text:
             return Verdict(f"somebody began to type: {view.text[:60]}")
-        if look.last_key_s == 0:  # what they typed may not show yet
-            return Verdict("somebody is at its keyboard")
+        if is_at_keyboard(look):
+            return Verdict(AT_KEYBOARD)
         if is_continued(look.lines, look.cursor, self._patterns):
             return Verdict("an unfinished command stands there")
         return Verdict()

@@ -57,7 +57,7 @@ def _elsewhere(look: Look, place: Place, runtime: str) -> str:
 
 def _person(look: Look, quiet_s: float) -> str:
     if look.last_key_s is not None and look.last_key_s < quiet_s:
-        return "somebody is at its keyboard"
+        return AT_KEYBOARD
     return ""
 
 
@@ -74,5 +74,15 @@ def _screen(reading: Reading, place: Place, expected: str) -> str:
     return ""
 
 
+AT_KEYBOARD_S = 0.3
+"""Whoever pressed a key no longer ago may have begun a line that does not show yet."""
+
+
+def is_at_keyboard(look: Look) -> bool:
+    """Whether somebody types in the session right now. tmux counts in whole seconds, so it is up to one second more."""
+    return look.last_key_s is not None and look.last_key_s < AT_KEYBOARD_S
+
+
+AT_KEYBOARD = "somebody is at its keyboard"
 DRAFT = "a draft stands in its prompt"
 SYNCHRONIZED = "what is typed into its pane goes to others too (synchronize-panes)"
