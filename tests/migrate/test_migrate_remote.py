@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import migrate_layouts as layouts
@@ -66,8 +67,11 @@ def test_two_clones_migrate_and_exchange_one_set_through_a_branch_that_was_repla
         for cli in clis:
             cli("init", "--non-interactive", "--no-daemon")
             cli("migrate")
-        assert "was not written by this program" in _forced(one)
-        assert "thrum migrate --replace-remote" in one.refused("sync", "force")
+        one("daemon", "start")
+        deadline = time.monotonic() + 30
+        while "was not written by this program" not in one("sync", "status"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
         assert seed.git("ls-remote", str(origin), "refs/heads/a-sync").split()[0] == old
 
         done = one.json("migrate", "--replace-remote")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
 
 import pytest
-from sync_clones import bare, fingerprint
+from sync_clones import bare, clone_of, fingerprint, serving
 
 from thrum_kernel.cli.commands.init_steps import is_kept_local
 from thrum_kernel.sync import joining
@@ -80,7 +81,7 @@ def test_a_second_clone_joins_and_messages_go_both_ways(origin: Repo, thrum_spaw
             away = origin.path.rename(origin.path.with_name("away.git"))
             failed = two.run("sync", "force")
             assert failed.status == 1 and "Error: nothing was exchanged: cannot reach origin" in failed.err
-            assert failed.out.startswith("Sync failed") and "Hint: it is tried again by itself" in failed.err
+            assert failed.out.startswith("Sync failed") and "Hint: messages wait here" in failed.err
             answer = two.run("sync", "force", "--json")
             assert answer.status == 1 and json.loads(answer.out)["failed"]
             away.rename(origin.path)
@@ -90,6 +91,22 @@ def test_a_second_clone_joins_and_messages_go_both_ways(origin: Repo, thrum_spaw
             stop_daemon(two)
     finally:
         stop_daemon(one)
+
+
+def test_a_force_that_fails_tells_what_to_do_about_it(origin: Repo) -> None:
+    origin.git("branch", "a-sync", "main")  # another program's
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one:
+            await one.register("alice")
+            found = await one.force()
+            assert found["failed"] and "was not written by this program" in found["last_error"]
+            assert "thrum migrate --replace-remote" in found["remedy"]
+            origin.git("branch", "-D", "a-sync")
+            found = await one.force()
+            assert found["sync_state"] == "synced" and not {"failed", "remedy"} & found.keys()
+
+    asyncio.run(story())
 
 
 def test_init_s_dry_run_looks_and_writes_nothing(origin: Repo, thrum_spawner: Spawner) -> None:
