@@ -306,6 +306,7 @@ class NotYours(Refused):
         made_by: the agent that made it; empty: a person did, or nobody knows.
         supervisors: agents that look after all others.
         worktree: where a caller that is no agent would have to stand; empty: nowhere.
+        at_stake: what of theirs force would throw away, as `hint` tells it; empty: nothing. Whoever knows sets it.
     """
 
     def __init__(
@@ -324,6 +325,7 @@ class NotYours(Refused):
         self.made_by = made_by
         self.supervisors = tuple(supervisors)
         self.worktree = worktree
+        self.at_stake = ""
         you = f"you are @{caller}" if caller else "you are no agent here"
         super().__init__(f"{what} is {self._whose}, and {you}")
 
@@ -339,11 +341,10 @@ class NotYours(Refused):
             there = f", or cd {self.worktree}" if self.worktree else ""
             return f"register first (thrum quickstart --name NAME --role ROLE --module MODULE){there}"
         names = dict.fromkeys((*self.owners, *filter(None, (self.made_by,)), *self.supervisors))
-        if not names:
-            return "ask a person; --force does it all the same"
-        return (
-            f"ask {' or '.join(f'@{name}' for name in names)}; --force does it all the same, and tells them"
-        )
+        asked = " or ".join(f"@{name}" for name in names) or "a person"
+        does = "does it all the same, and tells them" if names else "does it all the same"
+        lost = f"; it throws away {self.at_stake}" if self.at_stake else ""
+        return f"ask {asked}; --force {does}{lost}"
 
 
 class IdentityError(ThrumError):

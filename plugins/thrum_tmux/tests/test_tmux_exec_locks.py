@@ -12,9 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from thrum_tmux.exec.job import Order, run
 from thrum_tmux.exec.locks import locked
 from thrum_tmux.exec.server import ExecServer
 from thrum_tmux.exec.sessions import Sessions
+
+from thrum_kernel.errors import NotFound
 
 
 @pytest.fixture
@@ -49,6 +52,15 @@ def test_destroy_leaves_a_lock_to_whoever_holds_it(server: ExecServer, tmp_path:
         assert not is_free(server.lock_file("held", kind))
 
     assert is_free(server.lock_file("held", kind))
+
+
+def test_a_session_that_is_not_there_leaves_no_lock_files(server: ExecServer) -> None:
+    sessions = Sessions(server, {"PATH": os.environ["PATH"]}, user="me")
+
+    with pytest.raises(NotFound, match='session "nope" not found'):
+        run(server, sessions, "nope", Order("true"), lambda data: None)
+
+    assert not list(server.folder.glob(f"{server.socket}.nope.*"))
 
 
 def test_a_lock_whose_file_was_deleted_is_none(tmp_path: Path) -> None:

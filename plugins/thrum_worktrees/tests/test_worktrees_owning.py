@@ -41,8 +41,12 @@ def test_another_agents_worktree_stays_unless_forced_and_then_somebody_is_told(k
     with pytest.raises(NotYours, match="worktree auth is @bob's, and you are @ann") as caught:
         destroy(ann, "auth")
 
-    assert caught.value.hint.startswith("ask @bob or @boss; --force does it all the same")
-    assert path.is_dir()
+    assert caught.value.hint == "ask @bob or @boss; --force does it all the same, and tells them"
+    (path / "draft").write_text("work\n")
+    with pytest.raises(NotYours) as caught:
+        destroy(ann, "auth")
+    assert caught.value.hint.endswith("and tells them; it throws away 1 new file (draft)")
+    assert (path / "draft").read_text() == "work\n"
     gone = destroy(ann, "auth", force=True)
     assert gone["notes"] == [
         "worktree auth was not yours but of @bob: taken away all the same; @boss was told"

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from thrum_kernel.api import Belonging, Call, Caller, Method, PluginContext
-from thrum_kernel.errors import AnonymousCaller, IdentityError, NotFound, Refused, ThrumError, UsageError
+from thrum_kernel.errors import (
+    AnonymousCaller,
+    IdentityError,
+    NotFound,
+    NotYours,
+    Refused,
+    ThrumError,
+    UsageError,
+)
 from thrum_worktrees import listing, naming, owning, places, residents, traces, wiring
 from thrum_worktrees.blocking import off_loop
 from thrum_worktrees.creating import Creation
@@ -155,8 +163,12 @@ class WorktreeMethods:
             _check_not_inside(caller, record.path, force=params.force)
             teardown = self._teardown(ground)
             thing = await self._belonging(teardown, record, params.name)
-            authority = await self._ctx.authorize(caller, thing, force=params.force)
             wishes = Wishes(params.delete_branch, params.keep_agent, params.force)
+            try:
+                authority = await self._ctx.authorize(caller, thing, force=params.force)
+            except NotYours as refusal:  # whoever thinks of force is to know what that would cost
+                refusal.at_stake = await teardown.at_stake(record, wishes)
+                raise
             gone = await teardown.carry_out(record, params.name, wishes)
         removed = () if params.keep_agent else gone.agents
         notes = await owning.tell(self._ctx, authority, caller, thing=thing, gone=removed)

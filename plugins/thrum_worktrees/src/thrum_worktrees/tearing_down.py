@@ -163,6 +163,13 @@ class Teardown:
         """The agents that live in the worktree at *path*, sorted."""
         return await self._agents(path, await residents.residents(self.ctx))
 
+    async def at_stake(self, record: Record, wishes: Wishes) -> str:
+        """What would be lost, in words; empty when nothing would, or git cannot tell."""
+        try:
+            return work.told(await off_loop(self.ctx, self._losses, record, record.path, wishes))
+        except ThrumError:
+            return ""
+
     async def _until_quiet(self, path: Path) -> None:
         """Give runtimes that were ended the time to go.
 

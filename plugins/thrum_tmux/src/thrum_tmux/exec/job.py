@@ -69,6 +69,7 @@ def run(
         Refused: another program has its pane, or the pane ended before the command did.
         Timeout: its shell did not begin.
     """
+    sessions.check_there(name)  # before a name that nobody has leaves lock files behind
     busy = server.lock_file(name, "busy")
     with locked(server.lock_file(name, "queue")), _folder() as folder:
         wait_for(busy)  # of a command whose caller was killed

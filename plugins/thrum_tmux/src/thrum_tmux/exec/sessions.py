@@ -102,6 +102,15 @@ class Sessions:
         pid, _, command = rest.partition(" ")
         return ExecPane(pane, int(pid), command) if pane and pid.isdecimal() else None
 
+    def check_there(self, name: str) -> None:
+        """Whether there is such a session; the pool is made when it is needed.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if name != self.pool and self.find(name) is None:
+            raise self._missing(name)
+
     def type_line(self, name: str, text: str) -> None:
         """Type *text* and Enter.
 

@@ -207,7 +207,7 @@ class Launching:
         if not chosen:
             raise Refused(
                 f'no identity is registered for session "{found.row.name}" in {cwd}',
-                hint=f"in that worktree: {QUICKSTART}",
+                hint=f"there: {QUICKSTART}; --runtime shell launches nothing and needs nobody",
             )
         names = ", ".join(each.name for each in chosen)
         raise Refused(
