@@ -8,9 +8,8 @@ import pytest
 
 pytest.register_assert_rewrite("briefing_terminal")
 
-from briefing_plugin import Site  # noqa: E402
-
 from thrum_kernel.testing.harness import Cli, Repo  # noqa: E402
+from thrum_kernel.testing.site import Site  # noqa: E402
 from thrum_kernel.testing.spawner import Spawner  # noqa: E402
 
 

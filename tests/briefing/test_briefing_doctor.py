@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from briefing_plugin import Site
 from briefing_project import Kept
 
 from thrum_kernel.api import Check, Finding
@@ -28,6 +27,7 @@ from thrum_kernel.paths import Paths, find
 from thrum_kernel.settings.core import Sync
 from thrum_kernel.settings.document import SettingsFile
 from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
+from thrum_kernel.testing.site import Site
 from thrum_kernel.testing.spawner import Spawner
 
 
@@ -327,10 +327,10 @@ def test_damaged_tables_are_an_error(stopped: Cli, repo: Repo) -> None:
 
 
 def test_a_plugin_that_failed_is_named_with_a_check_of_another_that_works(plugged: Cli, site: Site) -> None:
-    site.install("bad", "raise RuntimeError('at import')\n")
+    site.install("bad", hooks="raise RuntimeError('at import')\n")
     site.install(
         "good",
-        "@hookimpl\ndef thrum_checks(ctx):\n"
+        hooks="@hookimpl\ndef thrum_checks(ctx):\n"
         "    def look(ctx): return [Finding('good', 'warning', ctx.name, 'thrum good')]\n"
         "    def boom(ctx): raise RuntimeError('boom')\n"
         "    return [Check(subject='good', look=look, fix=lambda ctx, finding: 'done'), Check(subject='boom', look=boom)]\n",
@@ -340,16 +340,14 @@ def test_a_plugin_that_failed_is_named_with_a_check_of_another_that_works(plugge
         {"subject": "good", "level": "warning", "text": "good", "remedy": "thrum good"}
     ]
     assert about(found, "boom")[0]["text"] == "plugin good: not known: RuntimeError: boom"
-    assert any(
-        each["text"].startswith("bad (bad-plugin 1.0) is failed: ") for each in about(found, "plugins")
-    )
+    assert any(each["text"].startswith("bad (acme-bad 1.0) is failed: ") for each in about(found, "plugins"))
     assert "good: done" in json.loads(plugged.run("doctor", "--fix", "--json").out)["fixed"]
 
 
 def test_a_damaged_configuration_is_told_in_one_value_also_where_plugins_must_not_fail(
     plugged: Cli, site: Site, repo: Repo
 ) -> None:
-    site.install("bad", "raise RuntimeError('at import')\n")
+    site.install("bad", hooks="raise RuntimeError('at import')\n")
     (repo.path / ".thrum" / "config.json").write_text('{ "daemon": ')
     done = plugged.at(repo.path, THRUM_PLUGINS_STRICT="1").run("doctor", "--json")
     found = json.loads(done.out)["findings"]

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from briefing_plugin import Site
 from briefing_project import Kept
 
 import thrum_kernel
@@ -20,6 +19,7 @@ from thrum_kernel.api import Caller, Moment
 from thrum_kernel.briefing.hints import CODES, Hints, stale_recipients
 from thrum_kernel.briefing.hooks import NoHooks
 from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
+from thrum_kernel.testing.site import Site
 from thrum_kernel.testing.spawner import Spawner
 
 ACME = """
@@ -232,7 +232,7 @@ def test_without_anybody_nothing_is_asked() -> None:
 def test_a_command_in_the_daemon_is_asked_about_before_and_after(
     kept: Kept, plugged: Cli, site: Site
 ) -> None:
-    site.install("acme", ACME)
+    site.install("acme", hooks=ACME)
     kept.restore("alice")
     plugged("daemon", "start")
     ran = plugged.run("status")
@@ -250,7 +250,7 @@ def test_a_command_in_the_daemon_is_asked_about_before_and_after(
 def test_a_warning_before_stops_the_command_and_cannot_be_forced_unless_it_says_so(
     kept: Kept, plugged: Cli, site: Site
 ) -> None:
-    site.install("acme", ACME)
+    site.install("acme", hooks=ACME)
     kept.restore("alice")
     plugged("daemon", "start")
     ran = plugged.run("team", "--host", "stop")
@@ -274,8 +274,8 @@ def test_a_command_in_process_is_asked_about_and_force_gets_past_what_allows_it(
 ) -> None:
     site.install(
         "mine",
-        MINE,
-        manifest="hints=('mine go',), commands=(PluginCommand(words=('mine', 'go'), target='mine_plugin:go', help='Go'),)",
+        hooks=MINE,
+        manifest="hints=('mine go',), commands=(PluginCommand(words=('mine', 'go'), target='site_mine.hooks:go', help='Go'),)",
     )
     kept.restore("nobody")
     plugged("daemon", "start")
@@ -291,7 +291,9 @@ def test_a_command_in_process_is_asked_about_and_force_gets_past_what_allows_it(
 def test_a_plugin_that_breaks_over_hints_costs_nobody_his_command(
     kept: Kept, plugged: Cli, site: Site
 ) -> None:
-    site.install("bad", "@hookimpl\nasync def thrum_hints(ctx, moment):\n    raise RuntimeError('no')\n")
+    site.install(
+        "bad", hooks="@hookimpl\nasync def thrum_hints(ctx, moment):\n    raise RuntimeError('no')\n"
+    )
     kept.restore("nobody")
     plugged("daemon", "start")
     assert plugged.run("version").status == 0
@@ -299,7 +301,7 @@ def test_a_plugin_that_breaks_over_hints_costs_nobody_his_command(
 
 
 def test_commands_that_need_no_daemon_are_asked_about_where_one_runs(plugged: Cli, site: Site) -> None:
-    site.install("around", AROUND, manifest="hints=('init', 'quickstart', 'doctor', 'version')")
+    site.install("around", hooks=AROUND, manifest="hints=('init', 'quickstart', 'doctor', 'version')")
     words = ("quickstart", "alice", "--role", "implementer", "--module", "auth")
     assert plugged.json("init", "--no-daemon").get("hints", [])[1:] == []  # nobody can be asked
     assert "around." not in plugged.run("version").err
@@ -324,7 +326,7 @@ def test_commands_that_need_no_daemon_are_asked_about_where_one_runs(plugged: Cl
 
 
 def test_a_warning_is_a_line_for_people_and_a_hint_in_json(kept: Kept, plugged: Cli, site: Site) -> None:
-    site.install("acme", GUARD)
+    site.install("acme", hooks=GUARD)
     kept.restore("alice")
     plugged("daemon", "start")
     for cli in (plugged, plugged.in_process()):

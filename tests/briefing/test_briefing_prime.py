@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from briefing_plugin import Site
 from briefing_project import Kept
 
 from thrum_kernel import templates
@@ -33,6 +32,7 @@ from thrum_kernel.cli.app import kernel_tree
 from thrum_kernel.cli.command import Group
 from thrum_kernel.context.preamble import DEFAULT_PREAMBLE, compose
 from thrum_kernel.testing.harness import Cli, Repo, request, stop_daemon
+from thrum_kernel.testing.site import Site
 from thrum_kernel.testing.spawner import Spawner
 
 STATE = """\
@@ -494,7 +494,7 @@ ACME = """
 
 
 def test_plugins_add_role_text_sections_and_verdicts(plugged: Cli, site: Site, repo: Repo) -> None:
-    site.install("acme", ACME)
+    site.install("acme", hooks=ACME)
     plugged("init", "--non-interactive")
     plugged("quickstart", "alice", "--role", "implementer", "--module", "auth")
     ran = plugged.run("prime")

@@ -21,6 +21,7 @@ from thrum_kernel.briefing.wizard import Wizard
 from thrum_kernel.cli.commands.init_steps import install_tmux
 from thrum_kernel.errors import UsageError
 from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.site import Site
 from thrum_kernel.testing.spawner import Spawner
 
 PROMPTS = (
@@ -33,8 +34,6 @@ PROMPTS = (
 
 STEP = """
 import os, signal
-from thrum_kernel.api import API_LEVEL, InitStep, InitOption, PluginManifest, Question, hookimpl
-MANIFEST = PluginManifest(name="acme", summary="Steps for tests", api=API_LEVEL, hooks="acme_steps")
 
 def stop(plan):
     plan.write(plan.worktree / "acme.txt", b"written by acme")
@@ -87,11 +86,7 @@ def repo(kept: Kept) -> Repo:
 def site(tmp_path: Path) -> Path:
     """A folder with an installed plugin that adds a step, and nothing else."""
     folder = tmp_path / "site"
-    info = folder / "acme_steps-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "acme_steps.py").write_text(STEP)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-steps\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[thrum.plugins]\nacme = acme_steps:MANIFEST\n")
+    Site(folder).install("acme", hooks=STEP)
     return folder
 
 
@@ -502,14 +497,7 @@ def test_a_pipe_is_never_asked(cli: Cli, repo: Repo) -> None:
 @pytest.fixture
 def without_tmux(site: Path, tmp_path: Path) -> str:
     """A PATH without tmux, where a plugin called tmux is installed."""
-    (site / "tmux_plugin.py").write_text(
-        "from thrum_kernel.api import API_LEVEL, PluginManifest\n"
-        "MANIFEST = PluginManifest(name='tmux', summary='s', api=API_LEVEL, hooks='tmux_plugin')\n"
-    )
-    info = site / "tmux_plugin-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tmux-plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[thrum.plugins]\ntmux = tmux_plugin:MANIFEST\n")
+    Site(site).install("tmux")
     without = tmp_path / "bin"
     without.mkdir()
     git = shutil.which("git")

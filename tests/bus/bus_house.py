@@ -39,6 +39,7 @@ class House:
     def __init__(self) -> None:
         self.topics = Topics()
         self.kept: list[str] = []
+        self.began: list[str] = []
         self.shown: list[str] = []
         self.caller = ALICE
         self.resolved = 0
@@ -85,6 +86,7 @@ class House:
         ]
 
     async def slow(self, call: Any, params: Text) -> str:
+        self.began.append(params.text)
         self.entered.set()
         try:
             await self.gate.wait()
@@ -97,6 +99,7 @@ class House:
         return await self.slow(call, params)
 
     async def keep(self, call: Any, params: Text) -> dict[str, Any]:
+        self.began.append(params.text)
         self.entered.set()
         await self.gate.wait()
         return self.keep_now(call, params)
@@ -146,13 +149,6 @@ class Line:
     async def call(self, method: str, number: int = 1, /, **params: Any) -> Any:
         self.ask(method, number, **params)
         return await self.read()
-
-
-async def until(claim: Callable[[], bool], *, limit_s: float = 5.0) -> None:
-    """Wait until *claim* holds."""
-    async with asyncio.timeout(limit_s):
-        while not claim():  # noqa: ASYNC110 - claims about many things, few of which could tell
-            await asyncio.sleep(0.002)
 
 
 def open_files() -> int:

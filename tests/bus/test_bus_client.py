@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bus_house import ALICE, House, Serve, until
+from bus_house import ALICE, House, Serve
 
 from thrum_kernel.bus.call import Grant
 from thrum_kernel.bus.remote import remote_error
@@ -29,6 +29,7 @@ from thrum_kernel.errors import (
     Timeout,
     UsageError,
 )
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 pytestmark = pytest.mark.anyio
 
@@ -109,8 +110,7 @@ async def test_it_survives_a_restart_and_changes_nothing_twice(serve: Serve, hou
         await house.entered.wait()
         await server.stop(limit_s=0)
         await serve(dispatcher=dispatcher)
-        await until(lambda: house.topics.subscribers("news") == 1)
-        await asyncio.sleep(0.1)
+        await until(lambda: house.topics.subscribers("news") == 1 and dispatcher.active == 1)
         house.gate.set()
         assert await keeping == {"number": 1}
         assert house.kept == ["once"]

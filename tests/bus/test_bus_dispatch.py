@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from bus_house import ALICE, NOBODY, Empty, House, Text, until
+from bus_house import ALICE, NOBODY, Empty, House, Text
 
 from thrum_kernel.api import Caller, Method
 from thrum_kernel.bus.call import Inside
@@ -33,6 +33,7 @@ from thrum_kernel.errors import (
     ThrumError,
     Timeout,
 )
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 pytestmark = pytest.mark.anyio
 
@@ -204,7 +205,7 @@ async def test_what_takes_too_long_is_ended_a_change_goes_on(house: House) -> No
     error = (await ask(dispatcher, request("keep", "r.1", text="c")))["error"]
     assert "it goes on, and the same request id asks for its outcome" in error["message"]
     retry = asyncio.create_task(ask(dispatcher, request("keep", "r.1", text="c")))
-    await asyncio.sleep(0.01)
+    await until(lambda: dispatcher.active == 1)
     house.gate.set()
     assert (await retry)["result"] == {"number": 1}
     assert house.kept == ["c"]
@@ -438,9 +439,9 @@ async def test_draining_lets_accepted_work_call_inside(house: House) -> None:
         Method(name="composed", params=Empty, result=Any, handler=composed, summary="", mutates=True)
     )
     running = asyncio.create_task(ask(dispatcher, request("composed")))
-    await asyncio.sleep(0.01)
+    await until(lambda: dispatcher.active == 1)
     draining = asyncio.create_task(dispatcher.drain())
-    await asyncio.sleep(0.01)
+    await until(lambda: dispatcher.is_draining)
     assert not draining.done()
     house.gate.set()
     assert (await running)["result"] == {"number": 1}

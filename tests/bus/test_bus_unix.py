@@ -8,6 +8,7 @@ import gc
 import itertools
 import os
 import resource
+import select
 import socket
 import stat
 import sys
@@ -17,12 +18,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from bus_house import ALICE, NOBODY, House, Serve, open_files, until
+from bus_house import ALICE, NOBODY, House, Serve, open_files
 
 from thrum_kernel.api import Caller
 from thrum_kernel.bus.peer import Peer, standing
 from thrum_kernel.bus.unix import Limits
 from thrum_kernel.errors import DaemonError, Projecting
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 pytestmark = pytest.mark.anyio
 HEALTH = b'{"jsonrpc":"2.0","id":1,"method":"health"}'
@@ -250,12 +252,17 @@ async def test_a_client_that_goes_away_cancels_what_reads_but_no_change(
 # --- effects that mean shown -----------------------------------------------------------------------------------------
 
 
+def has_answer(raw: socket.socket) -> bool:
+    """Whether there is something to be read."""
+    return bool(select.select([raw], [], [], 0)[0])
+
+
 async def test_shown_is_when_the_client_has_read_the_answer(serve: Serve, dial: Any, house: House) -> None:
     server = await serve()
     raw = socket.socket(socket.AF_UNIX)
     raw.connect(str(server.path))
     raw.send(b'{"jsonrpc":"2.0","id":1,"method":"show","params":{"text":"a"}}\n')
-    await asyncio.sleep(0.1)
+    await until(lambda: has_answer(raw))
     if sys.platform == "linux":
         assert house.shown == []
     raw.recv(65536)
@@ -276,11 +283,12 @@ async def test_not_shown_when_the_client_closed_without_reading(
     serve: Serve, dial: Any, house: House
 ) -> None:
     server = await serve()
-    for _ in range(20):
+    for number in range(20):
         raw = socket.socket(socket.AF_UNIX)
         raw.connect(str(server.path))
         raw.send(b'{"jsonrpc":"2.0","id":1,"method":"show","params":{"text":"a"}}\n')
-        await asyncio.sleep(0.003)
+        if number % 2:
+            await until(lambda: has_answer(raw))  # noqa: B023 - waited for at once
         raw.close()
     await until(lambda: server.connections == 0)
     assert house.shown == []
@@ -455,9 +463,7 @@ async def test_drain_answers_everything_accepted_and_refuses_the_rest(
     line.ask("slow", 1, text="a")
     line.ask("keep", 2, text="b")
     polling.ask("poll", 3, text="c")
-    await house.entered.wait()
-    await until(lambda: len(house.dispatcher().methods) > 0 and house.entered.is_set())
-    await asyncio.sleep(0.02)
+    await until(lambda: {"a", "c"} <= set(house.began))
     draining = asyncio.create_task(server.dispatcher.drain())
     assert (await polling.read())["error"]["code"] == -32034
     assert (await other.call("health"))["error"]["message"] == "daemon is shutting down"

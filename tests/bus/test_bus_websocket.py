@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from bus_house import House, until
+from bus_house import House
 from bus_tokens import FakeClock, token_methods
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -22,6 +22,7 @@ from thrum_kernel.bus.websocket import WebSocketServer
 from thrum_kernel.client import ThrumClient
 from thrum_kernel.errors import DaemonError, Refused, UsageError
 from thrum_kernel.projection.local import LocalDb
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 pytestmark = pytest.mark.anyio
 
@@ -346,7 +347,7 @@ async def test_stop_answers_what_was_accepted(site: Site) -> None:
     answer = asyncio.create_task(ask(client, "slow", text="a"))
     await site.house.entered.wait()
     stopping = asyncio.create_task(site.server.stop())
-    await asyncio.sleep(0.02)
+    await until(lambda: site.server._server is None, what="that it stops")
     site.house.gate.set()
     assert (await answer)["result"] == "a"
     await stopping

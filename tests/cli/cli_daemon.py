@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +23,7 @@ from thrum_kernel.cli.builtin import register as register_builtin
 from thrum_kernel.cli.command import Group, Pending, command, group, run_of
 from thrum_kernel.cli.server import CommandServer
 from thrum_kernel.errors import NotFound
+from thrum_kernel.testing.waiting import until
 
 BODY = "x" * 79
 
@@ -235,11 +235,7 @@ class SmallDaemon:
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Return once *holds*, fail when it never does."""
-        for _ in range(2000):
-            if holds():
-                return
-            time.sleep(0.005)
-        raise AssertionError("it did not come to hold")
+        until(holds)
 
     def _main(self) -> None:
         asyncio.run(self._serve())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cli_program import ROOT
 
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 from thrum_kernel.testing.spawner import Result, Spawner
 
 READING = [
@@ -95,12 +95,9 @@ _CHANGING = (
 @pytest.fixture(scope="module")
 def ways(tmp_path_factory: pytest.TempPathFactory, script: Path) -> Iterator[tuple[Cli, Cli]]:
     """A repository with the agents alice, where one stands, and bob; the command in the daemon and in process."""
-    folder = tmp_path_factory.mktemp("kernel")
-    (folder / "home").mkdir()
-    env = {**clean_environment(folder / "home"), "PYTHONPATH": str(ROOT)}
+    repo = Repo.housed(tmp_path_factory.mktemp("kernel"), PYTHONPATH=str(ROOT))
     spawner = Spawner()
-    repo = Repo.make(folder / "project", env)
-    cli = Cli(spawner, repo.path, env, (str(script),))
+    cli = Cli(spawner, repo.path, repo.env, (str(script),))
     try:
         cli("init", "--non-interactive")
         _register(cli, "alice")

@@ -110,7 +110,7 @@ def test_commits_that_wait_for_a_sync_share_the_next_one() -> None:
         commits = [asyncio.create_task(committer.commit(group(committer, str(n)))) for n in range(20)]
         await asyncio.sleep(0)
         late = [asyncio.create_task(committer.commit(group(committer, f"late{n}"))) for n in range(5)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         book.gate.set()
 
         await asyncio.gather(*commits, *late)

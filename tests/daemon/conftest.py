@@ -7,16 +7,14 @@ from collections.abc import Iterator
 import pytest
 from daemon_house import House, furnish
 
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner) -> Iterator[House]:
     """A house for all tests of the module: they add to it, and leave the daemon running."""
-    folder = tmp_path_factory.mktemp("house")
-    (folder / "home").mkdir()
-    repo = Repo.make(folder / "project", clean_environment(folder / "home"))
+    repo = Repo.housed(tmp_path_factory.mktemp("house"))
     person = Cli(thrum_spawner, repo.path, repo.env)
     yield furnish(repo, person)
     stop_daemon(person)

@@ -7,8 +7,7 @@ import json
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from thrum_kernel.bus import address
 from thrum_kernel.cli import client
 from thrum_kernel.testing.harness import Cli, Repo, request
+from thrum_kernel.testing.waiting import until
 
 PATIENCE_S = 20.0
 
@@ -54,7 +54,7 @@ class House:
         """kill -9, and wait until the process is gone."""
         pid = self.pid
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not is_alive(pid))
+        until(lambda: not is_alive(pid))
 
     def journals(self) -> list[Path]:
         return sorted((self.sync / "journal").glob("*.jsonl"))
@@ -76,14 +76,6 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def wait_until(holds: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:
-    """Return once *holds*; an assertion fails when it does not come true."""
-    deadline = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager

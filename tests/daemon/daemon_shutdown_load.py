@@ -13,6 +13,8 @@ import signal
 import sys
 from typing import Any
 
+from thrum_kernel.testing.waiting import until_on_loop
+
 CLIENTS, AT_ONCE = 30, 3
 
 
@@ -55,7 +57,7 @@ def note(answer: dict[str, Any], found: dict[str, Any]) -> None:
 async def main() -> None:
     found: dict[str, Any] = {"answered": [], "refused": 0, "unanswered": 0, "refused_otherwise": []}
     loads = [asyncio.create_task(load(sys.argv[1], sys.argv[3], n, found)) for n in range(CLIENTS)]
-    await asyncio.sleep(0.3)
+    await until_on_loop(lambda: len(found["answered"]) >= 2 * CLIENTS, what="the load")
     os.kill(int(sys.argv[2]), signal.SIGTERM)
     await asyncio.gather(*loads)
     print(json.dumps(found))

@@ -7,9 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from daemon_house import House, command_frame, connected, frames_of, health, lines, read_all, wait_until
+from daemon_house import House, command_frame, connected, frames_of, health, lines, read_all
 
 from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.waiting import until
 
 MIB = 1024 * 1024
 CAUSED = "message.create,message.edit,message.delete,agent.register,agent.delete,thread.create,session.start"
@@ -242,7 +243,7 @@ def test_a_client_that_asks_much_and_goes_away_holds_up_nobody(house: House) -> 
     with connected(house.socket, 5.0) as other:
         other.sendall(b'{"jsonrpc":"2.0","id":1,"method":"health"}\n')
         assert next(lines(other))["result"]["status"] == "ok"
-    wait_until(lambda: house.status()["connections"] <= 1)
+    until(lambda: house.status()["connections"] <= 1)
 
 
 def test_a_client_of_another_version_is_told_before_anything_happens(house: House) -> None:

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from daemon_house import House, wait_until
+from daemon_house import House
 
 from thrum_kernel.testing.harness import Cli
+from thrum_kernel.testing.waiting import until
 
 
 @pytest.mark.parametrize("in_process", [False, True], ids=["in the daemon", "in process"])
@@ -22,7 +23,7 @@ def test_a_wait_goes_on_with_the_next_daemon_and_tells_everything_once(
     assert [m["body"]["content"] for m in waited(bob)] == ["before"]
     output = tmp_path / "wait.txt"
     waiting = bob.background("wait", "--timeout", "50s", "--json", output=output)
-    wait_until(lambda: house.status()["waits"] == 1)
+    until(lambda: house.status()["waits"] == 1)
 
     house.person("daemon", "restart")
     house.alice("send", "after", "--to", "@bob")
@@ -45,7 +46,7 @@ def test_a_wait_has_only_the_rest_of_its_time_after_a_restart(house: House, tmp_
     output = tmp_path / "wait.txt"
     begun = time.monotonic()
     waiting = house.bob.in_process().background("wait", "--timeout", "3s", output=output)
-    wait_until(lambda: house.status()["waits"] == 1)
+    until(lambda: house.status()["waits"] == 1)
 
     house.person("daemon", "restart")
 

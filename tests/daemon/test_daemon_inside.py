@@ -12,6 +12,7 @@ from daemon_inside import FillingDisk, ShiftedClock, agent, register, send, serv
 
 from thrum_kernel.errors import StoreError
 from thrum_kernel.testing.harness import Repo
+from thrum_kernel.testing.waiting import until_on_loop
 
 HOUR_US = 3600 * 1_000_000
 
@@ -96,7 +97,7 @@ def test_a_wait_hears_what_came_after_a_jump(repo: Repo, jump_us: int) -> None:
             async def heard(while_waiting: Callable[[], None]) -> list[str]:
                 wait = daemon.dispatcher.call("message.wait", {"timeout_ms": 10_000}, caller=bob)
                 task = asyncio.create_task(wait)
-                await asyncio.sleep(0.05)
+                await until_on_loop(lambda: daemon.messaging.waits.pending == 1)
                 while_waiting()
                 sent = await send(daemon, alice, "news", "@bob")
                 found = await task

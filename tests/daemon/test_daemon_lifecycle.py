@@ -17,11 +17,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from daemon_house import House, health, is_alive, wait_until
+from daemon_house import House, health, is_alive
 
 from thrum_kernel.cli.lifecycle import Lifecycle
 from thrum_kernel.errors import DaemonError, StoreError
 from thrum_kernel.paths import find
+from thrum_kernel.testing.waiting import until
 
 
 def test_start_when_it_runs_says_so(house: House) -> None:
@@ -92,7 +93,7 @@ def test_a_daemon_of_a_job_that_ignores_signals_heeds_them(house: House, number:
     job("daemon", "start")
     pid = house.pid
     os.kill(pid, number)
-    wait_until(lambda: not is_alive(pid))
+    until(lambda: not is_alive(pid))
 
     assert not house.socket.exists()
     assert house.alice.run("inbox").status == 0
@@ -177,8 +178,8 @@ def test_a_daemon_that_does_not_end_is_named_and_killed_only_by_force(house: Hou
 def test_run_in_the_foreground_ends_with_0_on_sigterm(house: House, tmp_path: Path) -> None:
     house.person("daemon", "stop")
     running = house.person.in_process().background("daemon", "run", output=tmp_path / "output.txt")
-    wait_until(house.socket.exists)
-    wait_until(lambda: health(house.socket)["sync_state"] == "local-only")
+    until(house.socket.exists)
+    until(lambda: health(house.socket)["sync_state"] == "local-only")
 
     running.signal(signal.SIGTERM)
 
@@ -235,7 +236,7 @@ def test_restart_under_load_never_has_two_daemons(own_house: House, tmp_path: Pa
             env=own_house.alice.env,
             output=output,
         )
-        wait_until(lambda output=output: output.exists() and "msg_" in output.read_text())
+        until(lambda output=output: output.exists() and "msg_" in output.read_text())
         own_house.person("daemon", "restart")
         assert load.wait() == 0
 
@@ -262,7 +263,7 @@ def life_spans(log: list[str]) -> list[tuple[str, str]]:
 def test_a_wait_that_is_pending_does_not_hold_up_a_stop(house: House, tmp_path: Path) -> None:
     output = tmp_path / "wait.txt"
     waiting = house.bob.background("wait", "--timeout", "50s", "--json", output=output)
-    wait_until(lambda: house.status()["waits"] == 1)
+    until(lambda: house.status()["waits"] == 1)
 
     house.person("daemon", "restart")
 
@@ -280,7 +281,7 @@ def test_a_wait_that_is_pending_does_not_hold_up_a_stop(house: House, tmp_path: 
 
 def test_shutdown_leaves_no_accepted_request_unanswered(house: House) -> None:
     """Every request is answered, or its connection is closed and nothing of it happened."""
-    wait_until(lambda: "messages" in house.status()["counts"])
+    until(lambda: "messages" in house.status()["counts"])
     before = house.status()["counts"]["messages"]
     unread = house.bob.json("inbox", "--unread", "--page-size", "1")["unread"]
     program = Path(__file__).with_name("daemon_shutdown_load.py")

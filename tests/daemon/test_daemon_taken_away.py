@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_house import House, command_frame, connected, frames_of, is_alive, read_all, wait_until
+from daemon_house import House, command_frame, connected, frames_of, is_alive, read_all
 
 from thrum_kernel.cli import client
 from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.waiting import until
 
 
 def known(house: House) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def test_the_lock_file_taken_away_ends_the_daemon(house: House) -> None:
 
     (house.sync / "lock").unlink()
     refused = house.alice.run("send", "too late", "--to", "@bob")
-    wait_until(lambda: not is_alive(old))
+    until(lambda: not is_alive(old))
 
     after = known(house)
     assert after["identity"] == before["identity"]
@@ -136,7 +137,7 @@ def test_the_projection_may_go_at_any_time(house: House) -> None:
         path.unlink()
 
     assert known(house) == before
-    wait_until(lambda: house.bob.run("search", "foundagain").status == 0)  # indexed in the background
+    until(lambda: house.bob.run("search", "foundagain").status == 0)  # indexed in the background
     assert house.bob.json("search", "foundagain")["total"] == 1
 
 

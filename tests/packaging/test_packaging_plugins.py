@@ -17,7 +17,7 @@ import pytest
 from wheels import ROOT, WHEELHOUSE, build_wheel, install_into, make_environment, pip, run
 
 from thrum_kernel.plugins import scaffold
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
 
 OURS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -115,9 +115,7 @@ def members(
     environment: Environment, tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner
 ) -> Iterator[Team]:
     """A team that was there before any plugin; its daemon has the kernel alone."""
-    folder = tmp_path_factory.mktemp("team")
-    (folder / "home").mkdir()
-    repo = Repo.make(folder / "project", clean_environment(folder / "home"))
+    repo = Repo.housed(tmp_path_factory.mktemp("team"))
     with team(environment.programs, repo, thrum_spawner) as made:
         yield made
 

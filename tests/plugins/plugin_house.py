@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plugin_site import Site
-
 from thrum_kernel.testing.harness import Cli, Repo, request, stop_daemon
+from thrum_kernel.testing.site import Site
 from thrum_kernel.testing.spawner import Spawner
 
 

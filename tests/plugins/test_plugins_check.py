@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from plugin_site import Site
 
 from thrum_kernel import paths
 from thrum_kernel.errors import UsageError
@@ -15,6 +14,7 @@ from thrum_kernel.plugins import checking, discovery, in_process, scaffold
 from thrum_kernel.plugins.checking import Report
 from thrum_kernel.settings.document import SettingsFile
 from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.site import Site
 
 
 @pytest.fixture

@@ -418,7 +418,10 @@ def thrum_methods(ctx):
         ctx.subscribe("ticker.news", lambda payload: heard.append(payload))
         await ctx.emit("ticker.tick", number=7)
         ctx.publish("news", "extra")
-        await asyncio.sleep(0.05)
+        for _ in range(1000):
+            if 7 in heard and "extra" in heard:
+                break
+            await asyncio.sleep(0.01)
         end()
         await ctx.emit("ticker.tick", number=8)
         return "ok"

@@ -7,7 +7,6 @@ sends a message and reads it; in ``plugin list``, in ``daemon status`` and once 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin_site import Site
 
 from thrum_kernel.testing.harness import Cli, Repo, clean_environment, request, stop_daemon
+from thrum_kernel.testing.site import Site
 from thrum_kernel.testing.spawner import Spawner
+from thrum_kernel.testing.waiting import until
 
 HOOK_TIMEOUT_S = 0.5
 PATIENCE_S = 20.0
@@ -42,18 +42,12 @@ class House:
         if name not in self.provoked:
             self.provoked.add(name)
             FAULTS[name].provoke(self)
-            self.until(lambda: FAULTS[name].told in json.dumps(self.rows()[name], ensure_ascii=False))
+            until(lambda: FAULTS[name].told in json.dumps(self.rows()[name], ensure_ascii=False))
 
     def rows(self) -> dict[str, Any]:
         """What ``daemon.status`` says of the plugins, by name."""
         found = request(self.repo.path / ".thrum" / "var" / "thrum.sock", "daemon.status")["plugins"]
         return {row["name"]: row for row in found}
-
-    def until(self, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not holds():
-            assert time.monotonic() < deadline, "did not come true in time"
-            time.sleep(0.02)
 
     def exchange(self) -> None:
         """A message goes and arrives."""

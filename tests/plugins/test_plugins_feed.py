@@ -23,6 +23,7 @@ from thrum_kernel.plugins.record import Plugin, Source
 from thrum_kernel.plugins.watchdog import Watchdog
 from thrum_kernel.projection.local import LocalDb
 from thrum_kernel.projection.spans import Spans
+from thrum_kernel.testing.waiting import until_on_loop
 
 
 class Happened(Event, kw_only=True, tag="acme.happened"):
@@ -149,7 +150,7 @@ def test_an_event_released_late_is_told_then(local: LocalDb) -> None:
         await desk.feed.start()
         desk.commit(2)
         task = asyncio.create_task(desk.run_for(lambda: len(desk.taken) == 2))
-        await asyncio.sleep(0.05)
+        await until_on_loop(lambda: desk.taken)
         assert desk.taken == ["e2"]
         desk.held.clear()
         desk.feed.heard(desk.log[1], "", 1)

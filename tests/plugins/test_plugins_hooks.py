@@ -19,6 +19,7 @@ from thrum_kernel.plugins.hooks import FAILURES, Bound, HookFailed, Hooks
 from thrum_kernel.plugins.implementing import Implementation
 from thrum_kernel.plugins.record import Plugin, Source
 from thrum_kernel.plugins.watchdog import Watchdog
+from thrum_kernel.testing.waiting import until_on_loop
 
 Answer = Callable[..., Any]
 
@@ -275,8 +276,9 @@ def test_the_watchdog_does_not_run_while_no_plugin_works() -> None:
         assert table.dog._thread is None
         table.add("good", good)
         await table.hooks.gather("thrum_hints", moment=0)
-        await asyncio.sleep(0.3)
-        assert not table.dog._wanted.is_set(), "it waits for work, without waking up"
+        await until_on_loop(
+            lambda: not table.dog._wanted.is_set(), what="that it waits for work, without waking up"
+        )
         table.dog.close()
 
     run(story)

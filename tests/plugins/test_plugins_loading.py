@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from plugin_site import Site
 
 from thrum_kernel import paths
 from thrum_kernel.api import Caller, GuardedCall
@@ -17,6 +16,7 @@ from thrum_kernel.plugins import discovery, in_process
 from thrum_kernel.plugins.in_process import ProcessHost
 from thrum_kernel.plugins.record import Plugin
 from thrum_kernel.settings.document import SettingsFile
+from thrum_kernel.testing.site import Site
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from plugin_diary import DIARY
 from plugin_house import House, house_of_its_own, wait_for
-from plugin_site import Site
 
 from thrum_kernel.testing.harness import Cli, Repo
+from thrum_kernel.testing.site import Site
 from thrum_kernel.testing.spawner import Spawner
 
 

@@ -85,7 +85,7 @@ def test_a_service_that_ignores_its_cancellation_is_left_behind(caplog: pytest.L
 
         await keeper.stop_all()
         release.set()
-        await asyncio.sleep(0.01)
+        await asyncio.wait([task for task in asyncio.all_tasks() if task is not asyncio.current_task()])
 
     asyncio.run(story())
     assert "stubborn ignores its cancellation" in caplog.text

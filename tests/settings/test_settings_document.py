@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from pydantic import Field
 from thrum_kernel.errors import FileDamaged, UsageError
 from thrum_kernel.settings.document import Section, Setting, SettingsFile, overrides_of
 from thrum_kernel.settings.sections import SectionModel
+from thrum_kernel.testing.waiting import until
 
 
 @pytest.fixture
@@ -340,12 +340,20 @@ def test_an_edit_by_hand_may_go_unnoticed_for_a_while_and_a_change_of_ours_never
     assert (settings.messaging.send_burst, settings.messaging.send_per_minute) == (22, 7)
 
 
+def is_damaged(settings: SettingsFile) -> bool:
+    try:
+        settings.current()
+    except FileDamaged:
+        return True
+    return False
+
+
 def test_what_held_before_is_never_taken_for_a_file_that_is_damaged(path: Path) -> None:
     path.write_text('{"messaging": {"send_burst": 1}}')
     settings = SettingsFile(path, look_every_s=0.05)
     assert settings.messaging.send_burst == 1
     path.write_text("{")
-    time.sleep(0.05)
+    until(lambda: is_damaged(settings), what="a look at the file")
 
     for _ in range(3):
         with pytest.raises(FileDamaged):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from thrum_kernel.clock import Clock, SystemClock
 from thrum_kernel.daemon.main import KERNEL_MIGRATIONS, Daemon
 from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.testing.harness import Repo
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 PATIENCE_S = 20.0
 
@@ -142,17 +141,6 @@ async def acquainted(origin: Repo) -> AsyncIterator[tuple[Clone, Clone]]:
         for clone in (one, two, one):
             await clone.force()
         yield one, two
-
-
-async def until(holds: Callable[[], bool | Awaitable[bool]], limit_s: float = PATIENCE_S) -> None:
-    """Return once *holds*; an assertion fails when it does not come true."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        answer = holds()
-        if answer if isinstance(answer, bool) else await answer:
-            return
-        assert time.monotonic() < deadline, "did not come true in time"
-        await asyncio.sleep(0.02)
 
 
 def fingerprint(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, str]:

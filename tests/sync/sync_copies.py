@@ -6,11 +6,9 @@ import contextlib
 import json
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
@@ -148,13 +146,6 @@ def converge(*some: Project) -> None:
 def published(project: Project) -> set[str]:
     folder = project.path / ".git/thrum-sync/a-sync"
     return {str(path.relative_to(folder)) for path in folder.rglob("*.jsonl")}
-
-
-def until(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.05)
 
 
 def remove(project: Project) -> None:

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from sync_clones import acquainted, bare, clone_of, serving, until
+from sync_clones import acquainted, bare, clone_of, serving
 
 from thrum_kernel.clock import format_us
 from thrum_kernel.sync import ingest
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 
 def test_a_message_reaches_the_other_clone_when_both_force(

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sync_copies import Project, bare, converge, projects, remove, until
+from sync_copies import Project, bare, converge, projects, remove
 
 from thrum_kernel.testing.harness import Repo
 from thrum_kernel.testing.spawner import Spawner
+from thrum_kernel.testing.waiting import until
 
 SOAK = os.environ.get("THRUM_SOAK") == "1"
 at_length = pytest.mark.skipif(not SOAK, reason="ten seconds of daemons that start and stop: make soak")

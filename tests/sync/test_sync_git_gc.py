@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from sync_clones import Clone, bare, clone_of, serving, until
+from sync_clones import Clone, bare, clone_of, serving
 
 from thrum_kernel.clock import SystemClock, format_us
 from thrum_kernel.errors import AnonymousCaller
 from thrum_kernel.testing.harness import Repo
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 DAY_US = 86_400 * 1_000_000
 

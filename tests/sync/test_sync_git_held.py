@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sync_clones import Clone, bare, clone_of, configure, serving, until
+from sync_clones import Clone, bare, clone_of, configure, serving
 
 from thrum_kernel.api import Caller
 from thrum_kernel.clock import format_us
 from thrum_kernel.errors import NotFound, Refused, UsageError
 from thrum_kernel.testing.harness import Repo
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 SECRET = "AKIA" + "IOSFODNN7EXAMPLE"
 TEXT = f"the key is {SECRET}, keep it"
@@ -404,7 +405,7 @@ def test_a_team_has_its_own_patterns_and_may_switch_the_scan_off(
             assert held["held"]["patterns"] == ["acme"]
             assert "held" not in await one.call("message.send", "alice", content=TEXT, to="@alice")
             configure(here.path, local_only=False, sync={"secret_scan": False})
-            await asyncio.sleep(0.02)  # an edit by hand may go unnoticed for ten milliseconds
+            await until(lambda: not one.daemon.opened.settings.daemon.sync.secret_scan)
             sent = await one.call("message.send", "alice", content="ACME-654321", to="@alice")
             assert "held" not in sent
             await one.force()
@@ -424,7 +425,7 @@ def test_a_mistake_in_the_configuration_lets_nothing_out(
             await one.register("alice")
             message = await one.send("alice", "@alice", TEXT)
             configure(here.path, local_only=False, sync={"secret_patterns": [{"id": "x", "regex": "(a+)+"}]})
-            await asyncio.sleep(0.02)
+            await until(lambda: one.daemon.opened.settings.problems())
             await one.daemon.publisher.cut_now()
             assert await names(one) == [message]
             (problem,) = one.daemon.opened.settings.problems()

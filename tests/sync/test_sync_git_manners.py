@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sync_clones import bare, fingerprint, until
+from sync_clones import bare, fingerprint
 from sync_sides import Side, remote_files
 
 from thrum_kernel import gitdir
@@ -17,6 +17,7 @@ from thrum_kernel.errors import GitFailed
 from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.remote import Remote, RemoteFailed, choose
 from thrum_kernel.testing.harness import Repo
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 ONE = "d_01JABCDEFGHJKMNPQRSTVWXYZ1"
 TWO = "d_01JABCDEFGHJKMNPQRSTVWXYZ2"

@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sync_clones import Clone, bare, clone_of, serving, until
+from sync_clones import Clone, bare, clone_of, serving
 
 from thrum_kernel.api import Caller
 from thrum_kernel.testing.harness import Repo
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 
 def message_files(clone: Clone) -> list[Path]:

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sync_copies import Project, bare, converge, projects, until
+from sync_copies import Project, bare, converge, projects
 
 from thrum_kernel.testing.harness import Cli
 from thrum_kernel.testing.spawner import Spawner
+from thrum_kernel.testing.waiting import until
 
 STEPS = 200 if os.environ.get("THRUM_SOAK") == "1" else 14
 AGENTS = ("anna", "ben", "cleo")

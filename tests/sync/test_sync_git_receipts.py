@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from sync_clones import Clone, bare, clone_of, serving, until
+from sync_clones import Clone, bare, clone_of, serving
+
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 
 async def _is_read(clone: Clone, sender: str) -> bool:

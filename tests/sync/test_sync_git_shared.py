@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sync_clones import Clone, bare, clone_of, serving, until
+from sync_clones import Clone, bare, clone_of, serving
 from sync_sides import remote_files
 
 from thrum_kernel.clock import format_us
@@ -17,6 +17,7 @@ from thrum_kernel.errors import Refused
 from thrum_kernel.ids import ulid_ms
 from thrum_kernel.store.shared import copies_in
 from thrum_kernel.testing.harness import Repo
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 
 @pytest.fixture

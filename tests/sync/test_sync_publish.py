@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from thrum_kernel.errors import StoreError
 from thrum_kernel.store.ranges import scan
 from thrum_kernel.sync.pace import Pace
 from thrum_kernel.testing.disk import FaultDisk
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 
 def test_a_publish_moves_everything_durable_into_files_and_is_idempotent(tmp_path: Path) -> None:
@@ -91,12 +91,6 @@ def test_a_failing_publish_is_told_and_made_good() -> None:
         assert not house.publisher.last_error and house.publisher.last_cut_us is not None
 
     asyncio.run(main())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - files tell nobody when they change
-            await asyncio.sleep(0.01)
 
 
 def test_the_loop_publishes_by_itself_and_then_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ import asyncio
 import bridge_plugin
 import pytest
 from bridge_plugin import Outside
-from plugin_site import Site
 
 from thrum_kernel.testing.kernel import Agent, Kernel
+from thrum_kernel.testing.site import Site
 from thrum_kernel.testing.terminal import FakeTerminal, PaneGone, Typed
 from thrum_kernel.testing.transport import FakeTransport, TransportDown
 

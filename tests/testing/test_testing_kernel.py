@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from plugin_site import Site
 
 from thrum_kernel.errors import GuardFired, PluginError, UnknownRecipient
 from thrum_kernel.testing.clock import SettableClock
 from thrum_kernel.testing.harness import Repo
 from thrum_kernel.testing.kernel import Kernel, running
+from thrum_kernel.testing.site import Site
 
 NOTES = '''
 class Noted(Event, kw_only=True, tag="notes.noted"):

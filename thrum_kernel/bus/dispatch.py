@@ -294,6 +294,11 @@ class Dispatcher:
         """Whether new requests from outside are refused."""
         return self._draining
 
+    @property
+    def active(self) -> int:
+        """How many requests, and calls from inside, have no answer yet."""
+        return self._active
+
     async def drain(self, *, limit_s: float = REQUEST_LIMIT_S + 2) -> bool:
         """Refuse new work, end long polls and wait for what was accepted; False when *limit_s* did not suffice.
 

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,12 @@ class Repo:
         repo.git("add", "README.md")
         repo.git("commit", "-q", "-m", "first")
         return repo
+
+    @classmethod
+    def housed(cls, folder: Path, **env: str) -> Repo:
+        """A new repository in *folder*, beside a HOME of its own; *env*: more for programs that run in it."""
+        (folder / "home").mkdir(parents=True)
+        return cls.make(folder / "project", {**clean_environment(folder / "home"), **env})
 
     def git(self, *words: str) -> str:
         """What git answers, stripped."""
@@ -146,6 +153,25 @@ class Cli:
     def background(self, *words: str, output: Path) -> Process:
         """Start a command that goes on."""
         return self.spawner.start([*self.program, *words], cwd=self.cwd, env=self.env, output=output)
+
+
+@contextmanager
+def project(spawner: Spawner, folder: Path, *words: str, **env: str) -> Iterator[tuple[Cli, Repo]]:
+    """A project in *folder* whose daemon runs, with every installed plugin active, or it does not start.
+
+    For tests that share one: it takes seconds to make. Stopped at the end.
+
+    Args:
+        words: further ones for ``thrum init``.
+        env: more for its programs.
+    """
+    repo = Repo.housed(folder, **env)
+    cli = Cli(spawner, repo.path, {"THRUM_PLUGINS_STRICT": "1", **repo.env})
+    try:
+        cli("init", "--non-interactive", *words)
+        yield cli, repo
+    finally:
+        stop_daemon(cli)
 
 
 def request(socket: Path, method: str, **params: Any) -> Any:

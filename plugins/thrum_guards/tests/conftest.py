@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from guards_house import House
 
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing import harness
+from thrum_kernel.testing.harness import Cli, Repo
 from thrum_kernel.testing.spawner import Spawner
 
 NUMBERS = count(1)
@@ -34,15 +35,10 @@ def outdoors(cli: Cli, repo: Repo) -> Iterator[House]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner) -> Iterator[Cli]:
     """The file's project, initialised; its daemon runs with the guards."""
-    folder = tmp_path_factory.mktemp("guards")
-    (folder / "home").mkdir()
-    repo = Repo.make(folder / "project", clean_environment(folder / "home"))
-    cli = Cli(thrum_spawner, repo.path, {**repo.env, "THRUM_PLUGINS_STRICT": "1"})
-    cli("init", "--non-interactive", "--roles", "skip")
-    plugins = cli("plugin", "list").split("\n")
-    assert any(line.split()[:2] == ["guards", "active"] for line in plugins), plugins
-    yield cli
-    stop_daemon(cli)
+    with harness.project(thrum_spawner, tmp_path_factory.mktemp("guards"), "--roles", "skip") as (cli, _):
+        plugins = cli("plugin", "list").split("\n")
+        assert any(line.split()[:2] == ["guards", "active"] for line in plugins), plugins
+        yield cli
 
 
 @pytest.fixture

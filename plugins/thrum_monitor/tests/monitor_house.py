@@ -5,34 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 from thrum_monitor import sessions
 
 from thrum_kernel.testing.harness import Cli, Repo
 
-T = TypeVar("T")
 PATIENCE_S = 30.0
 MARKED = "MONITOR_TEST"
 """A variable of the commands that a test starts, so that all of them can be found."""
-
-
-def until(look: Callable[[], T], *, what: str = "it", patience_s: float = PATIENCE_S) -> T:
-    """What *look* gives once that is true, looked at more and more seldom; fails when it never is."""
-    deadline = time.monotonic() + patience_s
-    rest_s = 0.02
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"{what} did not come true within {patience_s:g} s"
-        time.sleep(rest_s)
-        rest_s = min(rest_s * 1.5, 0.2)  # a look may be a command, or at every process of the machine
 
 
 def processes_of(mark: str) -> list[int]:

@@ -24,6 +24,7 @@ from thrum_kernel.api import Call, Caller, PluginContext
 from thrum_kernel.clock import SystemClock
 from thrum_kernel.testing.harness import Repo, clean_environment
 from thrum_kernel.testing.kernel import Agent, Kernel, running
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 COMMAND = "import time\nfor n in range(10**6): print('FAIL', n, flush=True); time.sleep(0.05)"
 
@@ -106,12 +107,6 @@ async def act(desk: Desk, agent: Agent) -> None:
     for service in services:
         service.cancel()
     await asyncio.wait(services)
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110 - it is no event
-            await asyncio.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from monitor_house import MARKED, House, is_running, processes_of, python, session_of, until
+from monitor_house import MARKED, House, is_running, processes_of, python, session_of
 
 from thrum_kernel.testing.harness import Cli
+from thrum_kernel.testing.waiting import until
 
 KILLS = 40 if os.environ.get("THRUM_SOAK") else 1
 

@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from monitor_house import processes_of, until
+from monitor_house import processes_of
 from monitor_victim import rev
 
 from thrum_kernel.clock import SystemClock
 from thrum_kernel.testing.harness import Repo
 from thrum_kernel.testing.kernel import Kernel, running
+from thrum_kernel.testing.waiting import until
 
 FULL = bool(os.environ.get("THRUM_SOAK"))
 POINTS = 60

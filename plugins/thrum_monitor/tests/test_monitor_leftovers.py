@@ -9,12 +9,13 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from monitor_house import is_running, python, until
+from monitor_house import is_running, python
 from thrum_monitor import leftovers
 from thrum_monitor.leftovers import Left
 from thrum_monitor.sessions import MARK
 
 from thrum_kernel.api import Process
+from thrum_kernel.testing.waiting import until
 
 ORPHAN = "import os,time\nif os.fork() == 0: print(os.getpid(), flush=True); time.sleep(600)\nos._exit(0)"
 DEAF = "import signal,time\nsignal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"

@@ -13,12 +13,13 @@ from typing import cast
 
 import psutil
 import pytest
-from monitor_house import is_running, python, session_of, until
+from monitor_house import is_running, python, session_of
 from monitor_runner import Talk
 from thrum_monitor.frames import Ended, Forget, Go, Launch, Matched, Ping, Pong, Running, Skipped, Stop
 from thrum_monitor.link import Link, RunnerLost
 
 from thrum_kernel.api import PluginContext
+from thrum_kernel.testing.waiting import until
 
 SOAK_S = 600.0 if os.environ.get("THRUM_SOAK") else 1.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from roles_team import Team
 
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.harness import Cli, project
 from thrum_kernel.testing.spawner import Spawner
 
 
@@ -22,17 +22,14 @@ def cli(cli: Cli) -> Cli:
 @pytest.fixture(scope="module")
 def members(tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner) -> Iterator[Team]:
     """The file's team."""
-    folder = tmp_path_factory.mktemp("roles")
-    (folder / "home").mkdir()
-    repo = Repo.make(folder / "project", clean_environment(folder / "home"))
-    cli = Cli(thrum_spawner, repo.path, {**repo.env, "THRUM_PLUGINS_STRICT": "1"})
-    cli("init", "--non-interactive")
-    impl, test = repo.worktree("impl"), repo.worktree("test")
-    cli("agent", "register", "--name", "coord", "--role", "coordinator", "--module", "main")
-    cli.at(impl.path)("agent", "register", "--name", "impl_a", "--role", "implementer", "--module", "auth")
-    cli.at(test.path)("agent", "register", "--name", "test_b", "--role", "tester", "--module", "auth")
-    yield Team(repo, impl, test, cli)
-    stop_daemon(cli)
+    with project(thrum_spawner, tmp_path_factory.mktemp("roles")) as (cli, repo):
+        impl, test = repo.worktree("impl"), repo.worktree("test")
+        cli("agent", "register", "--name", "coord", "--role", "coordinator", "--module", "main")
+        cli.at(impl.path)(
+            "agent", "register", "--name", "impl_a", "--role", "implementer", "--module", "auth"
+        )
+        cli.at(test.path)("agent", "register", "--name", "test_b", "--role", "tester", "--module", "auth")
+        yield Team(repo, impl, test, cli)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import pytest
 from runtimes_plan import WritingPlan, run_step
 from thrum_runtimes.kit import INBOX_SCRIPT, STARTUP_SCRIPT
 
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, launcher, stop_daemon
+from thrum_kernel.testing import harness
+from thrum_kernel.testing.harness import Cli, Repo, launcher
 from thrum_kernel.testing.spawner import Result, Spawner
 
 
@@ -75,13 +76,8 @@ def cli(cli: Cli) -> Cli:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner) -> Iterator[Cli]:
     """The file's project, whose daemon runs."""
-    folder = tmp_path_factory.mktemp("runtimes")
-    (folder / "home").mkdir()
-    repo = Repo.make(folder / "project", clean_environment(folder / "home"))
-    cli = Cli(thrum_spawner, repo.path, {**repo.env, "THRUM_PLUGINS_STRICT": "1"})
-    cli("init", "--non-interactive")
-    yield cli
-    stop_daemon(cli)
+    with harness.project(thrum_spawner, tmp_path_factory.mktemp("runtimes")) as (cli, _):
+        yield cli
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tmux_house import House, until
+from tmux_house import House
 
 from thrum_kernel.testing.tmux import TmuxServer, tmux_server
+from thrum_kernel.testing.waiting import until
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from thrum_tmux.control.reader import Reader
@@ -14,6 +13,7 @@ from thrum_tmux.model import SessionRow
 from thrum_tmux.server import Server
 
 from thrum_kernel.testing.tmux import TmuxServer
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 OURS = "/project/.thrum"
 
@@ -50,14 +50,6 @@ async def hearing(tmux: TmuxServer, *, use_control: bool = True) -> AsyncIterato
     finally:
         await server.close()
         await asyncio.to_thread(reader.close)
-
-
-async def until(claim: Callable[[], object], *, deadline_s: float = 10.0) -> None:
-    """Wait until *claim* holds."""
-    end = time.monotonic() + deadline_s
-    while not claim():
-        assert time.monotonic() < end, "it never came true"
-        await asyncio.sleep(0.01)
 
 
 async def pane_of(server: Server, session: str) -> LivePane:

@@ -13,10 +13,11 @@ import pytest
 from thrum_tmux.wake.gate import DRAFT
 from thrum_tmux.wake.injection import NOT_ENTERED, NOT_WHOLE, Typed
 from thrum_tmux.wake.line import line
-from tmux_wake import FAST, LINE, House, house, injection, until
+from tmux_wake import FAST, LINE, House, house, injection
 
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
 from thrum_kernel.testing.tmux import TmuxServer
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 Story = Callable[[House, FakeRuntime], Awaitable[None]]
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tmux_house import House, until
+from tmux_house import House
 
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
+from thrum_kernel.testing.waiting import until
 
 
 @pytest.fixture

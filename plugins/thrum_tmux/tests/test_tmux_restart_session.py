@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,11 @@ from thrum_kernel.testing.fake_runtime.driver import FakeRuntime, add_plugin, in
 from thrum_kernel.testing.harness import Cli, Repo, clean_environment, launcher, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
 from thrum_kernel.testing.tmux import TmuxServer, tmux_server
+from thrum_kernel.testing.waiting import until
 
 PATIENCE_S = 40.0
 soak = pytest.mark.skipif(os.environ.get("THRUM_SOAK") != "1", reason="daemons that end and begin: make soak")
 MARK = ("show-options", "-t", "bob", "-q", "-v", "@thrum-restart")
-
-
-def until(claim: Callable[[], Any], *, what: str) -> Any:
-    """The first true answer of *claim*."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := claim()):
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.05)
-    return found
 
 
 class Fake(FakeRuntime):

@@ -9,11 +9,12 @@ import threading
 import time
 
 import pytest
-from test_tmux_control import hearing, make_session, pane_of, until
+from test_tmux_control import hearing, make_session, pane_of
 from thrum_tmux.control.activity import Activity
 from thrum_tmux.errors import PaneMissing, ServerGone
 
 from thrum_kernel.testing.tmux import TmuxServer
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 
 def test_a_server_that_comes_back_is_heard_again_and_its_ids_mean_others(tmux_server: TmuxServer) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tmux_house import House, until
+from tmux_house import House
 
 from thrum_kernel.testing.tmux import TmuxServer
+from thrum_kernel.testing.waiting import until
 
 
 def environment(house: House, session: str) -> dict[str, str]:

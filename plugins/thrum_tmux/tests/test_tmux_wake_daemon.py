@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tmux_house import House, until
+from tmux_house import House
 
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
+from thrum_kernel.testing.waiting import until
 
 pytest.importorskip("thrum_runtimes")
 

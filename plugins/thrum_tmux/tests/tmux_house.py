@@ -6,8 +6,7 @@ import contextlib
 import itertools
 import json
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,18 +84,6 @@ class House:
         # A server without sessions refuses to tell that it has no clients.
         lines = self.tmux.run("list-clients", "-F", "#{client_control_mode} #{session_name}").stdout
         return [line.partition(" ")[2] for line in lines.split("\n") if line.startswith(f"{kind} ")]
-
-
-def until(claim: Callable[[], object], *, limit_s: float = PATIENCE_S) -> None:
-    """Wait until *claim* holds.
-
-    Raises:
-        AssertionError: it never does.
-    """
-    deadline = time.monotonic() + limit_s
-    while not claim():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +26,7 @@ from thrum_kernel.api import PluginContext, RuntimePreset
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
 from thrum_kernel.testing.fake_runtime.plugin import FAKE_AGENT
 from thrum_kernel.testing.tmux import TmuxServer
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 OURS = "/project/.thrum"
 ID = "msg_01JD3Z5T7W9Y1B3D5F7H9K1M3P"
@@ -161,14 +161,6 @@ async def house(tmux: TmuxServer) -> AsyncIterator[House]:
     finally:
         await server.close()
         await asyncio.to_thread(reader.close)
-
-
-async def until(claim: Callable[[], object], *, limit_s: float = 20.0) -> None:
-    """Wait until *claim* holds."""
-    end = time.monotonic() + limit_s
-    while not claim():
-        assert time.monotonic() < end, "it never came true"
-        await asyncio.sleep(0.005)
 
 
 async def runtime_of(look: Look) -> str:

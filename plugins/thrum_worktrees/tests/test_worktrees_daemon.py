@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from thrum_kernel.testing.harness import Cli, Repo, clean_environment, stop_daemon
+from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
 
 AGENT = ("--role", "implementer", "--module", "auth")
@@ -56,20 +56,17 @@ class House:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, thrum_spawner: Spawner) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
-    home = folder / "home"
-    home.mkdir()
-    env = {**clean_environment(home), "THRUM_PLUGINS_STRICT": "1", "THRUM_PLUGINS_DISABLE": "tmux"}
-    repo = Repo.make(folder / "project", env)
+    repo = Repo.housed(folder, THRUM_PLUGINS_STRICT="1", THRUM_PLUGINS_DISABLE="tmux")
     (repo.path / ".thrum-plugins").mkdir()
     (repo.path / ".thrum-plugins" / "witness.py").write_text(WITNESS)
-    cli = Cli(thrum_spawner, repo.path, env)
+    cli = Cli(thrum_spawner, repo.path, repo.env)
     cli("init", "--non-interactive", "--no-daemon")
     cli("plugin", "trust", "witness")
     cli("config", "set", "plugins.team", '["witness"]')
     repo.git("add", ".")
     repo.git("commit", "-q", "-m", "thrum")
     cli("daemon", "start")
-    yield House(cli, repo, home / ".thrum" / "worktrees" / "project")
+    yield House(cli, repo, folder / "home" / ".thrum" / "worktrees" / "project")
     stop_daemon(cli)
 
 

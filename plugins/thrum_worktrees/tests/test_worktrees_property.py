@@ -15,7 +15,7 @@ from thrum_worktrees import branches, removing, work
 from thrum_worktrees.records import head_of
 from worktrees_ground import Site, commit
 
-from thrum_kernel.testing.harness import Failed, Repo, clean_environment
+from thrum_kernel.testing.harness import Failed, Repo
 
 EXAMPLES = 200 if os.environ.get("THRUM_SOAK") == "1" else 20
 numbers = count()
@@ -24,9 +24,7 @@ numbers = count()
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """One repository for all examples: each has a worktree and a branch of its own."""
-    folder = tmp_path_factory.mktemp("property")
-    (folder / "home").mkdir()
-    site = Site.of(Repo.make(folder / "project", clean_environment(folder / "home")))
+    site = Site.of(Repo.housed(tmp_path_factory.mktemp("property")))
     commit(site.repo, ".gitignore", "ignored*\n")
     return site
 
