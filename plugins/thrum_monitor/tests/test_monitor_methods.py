@@ -289,7 +289,19 @@ def test_a_runner_that_is_stopped_is_replaced_and_a_stop_is_one_all_the_same(
     assert show(rev, "first")["status"] == "stopped"
 
 
+def test_a_start_outlives_the_end_of_the_runner(kernel: Kernel, rev: Agent) -> None:
+    before = start(rev, "first")["pid"]
+    ((runner,),) = kernel.context("monitor").read("SELECT pid FROM monitor_runner", local=True)
+    os.kill(runner, signal.SIGKILL)
+
+    second = start(rev, "second")
+
+    assert is_running(second["pid"]) and show(rev, "second")["status"] == "running"
+    kernel.until(lambda: show(rev, "first").get("pid") not in (None, before))
+
+
 @pytest.mark.soak
+@pytest.mark.skipif(not os.environ.get("THRUM_SOAK"), reason="ten seconds of deadlines: make soak")
 def test_a_restart_replaces_a_runner_that_is_stopped(kernel: Kernel, rev: Agent) -> None:
     (kernel.repo.path / ".thrum" / "config.json").write_text('{"monitor": {"stop_grace_seconds": 0.1}}\n')
     before = start(rev, "other")["pid"]

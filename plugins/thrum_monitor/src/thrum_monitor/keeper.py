@@ -145,9 +145,15 @@ class Keeper:
 
         Raises:
             NotStarted: it cannot be started.
-            RunnerLost: the runner ended meanwhile.
+            NotReady: the runner ended meanwhile, and there is no other in time.
+            RunnerLost: that one ended, too.
         """
-        return await self._begin(monitor).first_start()
+        try:
+            return await self._begin(monitor).first_start()
+        except RunnerLost:
+            await self.ready()  # the next service starts it with all others
+        kept = self._kept.get(monitor.id)
+        return await (kept or self._begin(monitor)).first_start()
 
     async def stop(self, monitor: Monitor) -> None:
         """Keep it no more: its command has ended when this returns."""
