@@ -14,9 +14,7 @@ import contextlib
 import gc
 import logging
 import os
-import sqlite3
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,6 @@ from thrum_kernel.briefing.prime import Prime
 from thrum_kernel.bus.call import Call
 from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.bus.ports import remember, wishes
-from thrum_kernel.bus.token_methods import TokenMethods
 from thrum_kernel.bus.tokens import LOCAL_MIGRATIONS as TOKENS_MIGRATIONS
 from thrum_kernel.bus.tokens import Tokens
 from thrum_kernel.bus.topics import Topics
@@ -43,7 +40,6 @@ from thrum_kernel.cli.server import CommandServer
 from thrum_kernel.clock import Clock
 from thrum_kernel.commit import Committer
 from thrum_kernel.context.folder import ContextFolder
-from thrum_kernel.context.room import Contexts
 from thrum_kernel.context.sharing import Sharing
 from thrum_kernel.daemon import pid_file
 from thrum_kernel.daemon.about import About
@@ -52,14 +48,16 @@ from thrum_kernel.daemon.agents_asked import AgentsAsked
 from thrum_kernel.daemon.callers import Callers
 from thrum_kernel.daemon.excluding import keep_from_git
 from thrum_kernel.daemon.gate import Gate
+from thrum_kernel.daemon.log_asked import LogAsked
 from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.plugged import Plugged
 from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.recent import recent_requests
 from thrum_kernel.daemon.renewing import Doubt
+from thrum_kernel.daemon.served import methods_of
 from thrum_kernel.daemon.sharing import GitWay, SharingEvents
-from thrum_kernel.daemon.status import StatusMethods
 from thrum_kernel.daemon.travelling import own_repository, travel_of
+from thrum_kernel.daemon.watching import Watch
 from thrum_kernel.errors import DaemonError, Projecting, ThrumError
 from thrum_kernel.events import Event, EventTypes
 from thrum_kernel.events.core import CORE_EVENT_TYPES, AgentRegister
@@ -68,24 +66,19 @@ from thrum_kernel.messaging import Messaging
 from thrum_kernel.messaging.quota import Limits
 from thrum_kernel.plugins.catalogue import provider_of_method
 from thrum_kernel.plugins.cursors import MIGRATION as CURSORS_MIGRATION
-from thrum_kernel.plugins.methods import PluginMethods
 from thrum_kernel.plugins.supervisor import Supervisor
-from thrum_kernel.projection import queries, replay
+from thrum_kernel.projection import queries
 from thrum_kernel.projection.apply import Projector
 from thrum_kernel.projection.db import Cache
 from thrum_kernel.projection.search import Search
-from thrum_kernel.projection.tables import LogLine
 from thrum_kernel.settings import core
-from thrum_kernel.settings.methods import ConfigMethods
 from thrum_kernel.store.journal import Journal, Previous
 from thrum_kernel.store.shared import SharedTexts
 from thrum_kernel.sync.cutter import Cutter
-from thrum_kernel.sync.gc import Collector
 from thrum_kernel.sync.history import History
-from thrum_kernel.sync.log import LogMethods
 from thrum_kernel.sync.mending import Mender
 from thrum_kernel.sync.publish import Publisher
-from thrum_kernel.sync.purge import PurgeCounts, Purger
+from thrum_kernel.sync.purge import Purger
 from thrum_kernel.sync.releasing import HeldMethods
 from thrum_kernel.sync.retention import Retention
 from thrum_kernel.sync.secret_scan import SecretScan
@@ -106,10 +99,6 @@ SENDERS = ("system", "daemon", "thrum", "supervisor_*", "monitor:*")
 LONG_POLL_LIMIT_S = 24 * 3600.0
 """`thrum wait --timeout` may be long; a client that goes away ends it at once."""
 
-WATCH_EVERY_S = 2.0
-RELEASE_EVERY = 30
-"""Of so many looks one also asks whether events that were ahead of the clock count by now."""
-
 
 class Daemon:
     """One daemon: everything composed, from `start` to `stop`. Make it on the loop.
@@ -122,11 +111,12 @@ class Daemon:
         self.opened = opened
         self.about = About(self, clock=clock)
         self.asked = AgentsAsked(self)
+        self.log_asked = LogAsked(self)
+        self.watch = Watch(self)
         self.ended = asyncio.Event()
-        self._clock = clock
+        self.clock = clock
         self._env = env
         self._is_reconciled = False
-        self._is_taken_away = False
         self.problem = ""
         self._loop = asyncio.get_running_loop()
         where = opened.paths
@@ -205,9 +195,9 @@ class Daemon:
             claimed=plugins.claims_sender,
             only_looks=self.asked.only_looks,
             touch=lambda name: self.agents.touch(Caller(kind="agent", agent_id=name)),
-            erase=self._erase,
+            erase=self.log_asked.erase,
             marked=lambda: self.publisher.poke(),
-            withheld=self._withheld,
+            withheld=self.log_asked.withheld,
         )
         self.committer.listeners.append(self.agents.on_event)
         self.committer.listeners.append(lambda event: self.search.note())
@@ -299,7 +289,7 @@ class Daemon:
             purge=lambda cutoff_us: self.purger.purge_before(cutoff_us, by="daemon"),
         )
         self.keeper.rebuilt += [
-            self._observe_log,
+            self.log_asked.observe,
             self.messaging.rebuilt,
             self.agents.world.invalidate,
             self.search.note,
@@ -308,7 +298,7 @@ class Daemon:
         ]
         self.tokens = Tokens(opened.local, clock, incarnation_of=self.asked.incarnation_of)
         self.hints = Hints(
-            hooks=plugins, kernel={"send": stale_recipients(self.asked.last_seen_us, self._clock.now_us)}
+            hooks=plugins, kernel={"send": stale_recipients(self.asked.last_seen_us, self.clock.now_us)}
         )
         self.gate = Gate(
             plugins.guards, identities_in=self.agents.identities_in, take_over=self.asked.take_over
@@ -326,7 +316,7 @@ class Daemon:
             self.agents.world,
             self.tokens,
             runtimes=plugins.process_names,
-            is_taken_away=self._notice_taken_away,
+            is_taken_away=self.watch.notice,
         )
         self.unix = UnixServer(
             self.dispatcher,
@@ -339,56 +329,8 @@ class Daemon:
         self.websocket: WebSocketServer | None = None
         self.prime = self._make_prime(plugins)
         self.committer.listeners.append(self.prime.heard)
-        for method in self._methods():
+        for method in methods_of(self):
             self.dispatcher.add(method)
-
-    # --- the rooms' methods ------------------------------------------------------------------------------------------
-
-    def _methods(self) -> Iterable[Any]:
-        identity = self.opened.known.identity
-        rooms = (
-            StatusMethods(
-                clock=self._clock,
-                identity=lambda: identity.block,
-                sync=self.about.sync_state,
-                facts=self.about.facts,
-                sync_warnings=self.sync.warnings,
-                adopt=self._adopt,
-            ),
-            self.messaging,
-            self.agents,
-            Contexts(thrum_of=self.asked.thrum_of, shared=self.opened.paths.thrum, sharing=self.sharing),
-            ConfigMethods(settings=self.opened.settings, surroundings=self.about.surroundings),
-            TokenMethods(
-                self.tokens,
-                self._clock,
-                port=lambda: self.websocket.port if self.websocket else 0,
-                git_user=self._git_user,
-                register_user=self.asked.register_user,
-            ),
-            self.sync,
-            Collector(
-                publisher=self.publisher, travel=self.travel, usage=self.sync.usage, mend=self.mender.look
-            ),
-            LogMethods(
-                tree=self.opened.tree,
-                daemon=self.opened.daemon_id,
-                durable=lambda: self.committer.durable,
-                message_types=self.message_types,
-                rebuild=self._project_aside,
-                quiet=self.publisher.quiet,
-                noticed=self.mender.notice,
-                is_repository_sound=self.mender.is_repository_sound,
-            ),
-            self.held,
-            self.purger,
-            self.prime,
-            self.hints,
-            self.gate,
-            PluginMethods(self.plugged),
-        )
-        for room in rooms:
-            yield from room.methods()
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -400,7 +342,7 @@ class Daemon:
         """
         self.commands.tree.prepare()
         # First, for whoever sees the socket answer looks here for whose it is.
-        pid_file.write(self.opened.paths, self._clock)
+        pid_file.write(self.opened.paths, self.clock)
         await self.unix.start()
         await self._start_websocket()
         self.committer.requests.add(
@@ -409,7 +351,7 @@ class Daemon:
                 self.opened.tree,
                 self.types,
                 daemon_id=self.opened.daemon_id,
-                now_us=self._clock.now_us(),
+                now_us=self.clock.now_us(),
                 message_types=self.message_types,
             )
         )
@@ -427,7 +369,7 @@ class Daemon:
             *self.mender.services(),
             *self.agents.services(),
             Service(name="kernel.search", run=self.search.run),
-            Service(name="kernel.watch", run=self._watch),
+            Service(name="kernel.watch", run=self.watch.run),
         ):
             await self.supervisor.start(service)
         await self.plugged.begin(self.messaging.waker.rungs)
@@ -502,28 +444,7 @@ class Daemon:
 
     def _keep_copies(self) -> None:
         if not self.ended.is_set():
-            self.opened.keep_copies(self._clock)
-
-    async def _watch(self, started: Any) -> None:
-        """Look around every moment, and end when there is reason to."""
-        started()
-        looks = 0
-        while not self._notice_taken_away():
-            await asyncio.sleep(WATCH_EVERY_S)
-            looks += 1
-            if looks % RELEASE_EVERY == 0 and self.keeper.refusal() is None:
-                self.committer.tell(self.projector.release().events)
-
-    def _notice_taken_away(self) -> bool:
-        """Whether the socket or the lock was taken away; this daemon ends then: another is to have the place."""
-        if self._is_taken_away or self.ended.is_set():
-            return self._is_taken_away
-        if self.opened.paths.socket.exists() and self.opened.lock.still_ours():
-            return False
-        _log.error("the socket or the lock was taken away (git clean?): this daemon ends")
-        self._is_taken_away = True
-        self.ended.set()
-        return True
+            self.opened.keep_copies(self.clock)
 
     # --- what rooms ask of each other --------------------------------------------------------------------------------
 
@@ -542,7 +463,7 @@ class Daemon:
 
         return Committer(
             daemon_id=opened.daemon_id,
-            clock=self._clock,
+            clock=self.clock,
             ids=opened.ids,
             types=self.types,
             projector=self.projector,
@@ -557,8 +478,8 @@ class Daemon:
             publisher=self.publisher,
             cutter=self.cutter,
             committer=self.committer,
-            clock=self._clock,
-            count=self._count_before,
+            clock=self.clock,
+            count=self.log_asked.count_before,
             rebuild_cache=self.keeper.rebuild,
         )
         purger.on_done.append(self.history.owe)
@@ -570,7 +491,7 @@ class Daemon:
             agents=self.agents,
             hooks=hooks,
             paths=self.opened.paths,
-            clock=self._clock,
+            clock=self.clock,
             is_alone=lambda: self.opened.settings.daemon.single_agent_mode,
             entries=self._listed_commands,
             is_woken=lambda: bool(self.messaging.waker.rungs),
@@ -594,26 +515,6 @@ class Daemon:
         """What to answer while the cache cannot be asked, or identities that are gone are not written back yet."""
         return self.keeper.refusal() or (None if self._is_reconciled else Projecting(100))
 
-    async def _erase(self, message_ids: Sequence[str]) -> None:
-        """Take the text of deleted messages out of the log's files, the index and the cache.
-
-        Raises:
-            StoreError: the disk refuses; it is tried again with the next publish.
-        """
-        await self.publisher.cut_now()
-        self.history.owe()
-        await self.search.forget()
-        await self.cache.scrubbed()
-
-    async def _withheld(self, event: Event) -> Sequence[str]:
-        """The patterns for which an event will be held back; none where nothing travels anyway."""
-        if self.travel.reason:
-            return ()
-        line = self.types.encode(event)
-        if self.secrets.is_short(line):
-            return self.secrets.matched(line)
-        return await asyncio.to_thread(self.secrets.matched, line)
-
     def _heard_by(self, caller: Caller) -> list[tuple[str, str]]:
         """What a connection hears once it has shown whose it is; nothing can be told while projecting."""
         if self.keeper.refusal() is not None:
@@ -630,38 +531,15 @@ class Daemon:
             send_burst=quota.send_burst,
         )
 
-    def _git_user(self) -> tuple[str, str]:
+    def git_user(self) -> tuple[str, str]:
+        """Name and address of whoever commits here, as git has them; empty where it does not."""
         user = git.user(self.opened.paths.repo)
         return user.name, user.email
 
-    def _observe_log(self) -> None:
-        """Number events above all that the log holds, though the clock went back since.
-
-        Source: DESIGN.md D2.
-        """
-        for ulid in queries.newest_ulids(self.cache):
-            self.opened.ids.observe(ulid)
-
-    def _project_aside(self, batches: Iterable[Sequence[LogLine]]) -> sqlite3.Connection:
-        """The state after *batches*, in a database that is gone when the connection closes; blocking."""
-        lines = [list(batch) for batch in batches]
-        target = self.opened.paths.var / f"replay-{os.getpid()}-{time.monotonic_ns()}.db"
-        replay.rebuild(lambda: lines, target, self.types, clock=self._clock)
-        connection = sqlite3.connect(target, check_same_thread=False)
-        target.unlink()  # the file lives until the connection is closed
-        return connection
-
-    def _count_before(self, cutoff_us: int) -> PurgeCounts:
-        messages = self.cache.read("SELECT count(*) FROM message WHERE created_us < ?", (cutoff_us,))
-        sessions = self.cache.read(
-            "SELECT session_id FROM session WHERE started_us < ? AND ended_us IS NOT NULL AND purged = 0",
-            (cutoff_us,),
-        )
-        return PurgeCounts(messages=messages[0][0], sessions=tuple(row[0] for row in sessions))
-
     # --- what is told about this daemon ------------------------------------------------------------------------------
 
-    def _adopt(self, new: bool) -> tuple[str, bool]:
+    def adopt(self, new: bool) -> tuple[str, bool]:
+        """Take the daemon id that the log came with, or a *new* one; see `adopting.adopt`."""
         opened = self.opened
         return adopt(opened.paths, opened.settings, opened.known, new=new, new_id=opened.ids.next_ulid)
 
