@@ -12,7 +12,14 @@ from cli_daemon import SmallDaemon
 from cli_program import Program
 
 from thrum_kernel.cli import autostart
-from thrum_kernel.errors import CacheUnavailable, DaemonNotRunning, DaemonUnreachable, Projecting
+from thrum_kernel.errors import (
+    CacheUnavailable,
+    DaemonError,
+    DaemonNotRunning,
+    DaemonUnreachable,
+    Projecting,
+    ShuttingDown,
+)
 from thrum_kernel.paths import Paths, find
 
 
@@ -122,6 +129,24 @@ def test_a_daemon_that_cannot_make_its_cache_is_not_waited_for(tmp_path: Path) -
     autostart.wait_until_projected(Failed(), told.append, log=tmp_path, patience_s=0)
 
     assert told == []
+
+
+@pytest.mark.parametrize("error", [DaemonNotRunning(), DaemonUnreachable("gone"), ShuttingDown()])
+def test_a_daemon_that_ends_while_it_is_waited_for_is_asked_why(tmp_path: Path, error: DaemonError) -> None:
+    log = tmp_path / "daemon.log"
+    log.write_text(
+        "Error: long ago\nT INFO x: daemon d_1 of thrum 0.11.0 starts (PID 1)\nError: no space left\n"
+    )
+
+    class Ending:
+        def call(self, method: str, /, **params: object) -> object:
+            raise error
+
+    with pytest.raises(DaemonError, match="the daemon ended: no space left"):
+        autostart.wait_until_projected(Ending(), [].append, log=log)
+    log.unlink()
+    with pytest.raises(type(error)):
+        autostart.wait_until_projected(Ending(), [].append, log=log)
 
 
 def test_a_daemon_of_another_version_is_told() -> None:

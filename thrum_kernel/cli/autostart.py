@@ -21,7 +21,14 @@ from typing import Final
 from thrum_kernel.api import Api
 from thrum_kernel.bus import address
 from thrum_kernel.cli import process
-from thrum_kernel.errors import DaemonError, DaemonNotRunning, DaemonUnreachable, Projecting, ThrumError
+from thrum_kernel.errors import (
+    DaemonError,
+    DaemonNotRunning,
+    DaemonUnreachable,
+    Projecting,
+    ShuttingDown,
+    ThrumError,
+)
 from thrum_kernel.paths import Paths
 
 CONNECT_S: Final = 5.0
@@ -130,7 +137,7 @@ def _progress(api: Api, log: Path) -> str:
         health = api.call("health")
     except Projecting as error:
         return str(error)
-    except (DaemonNotRunning, DaemonUnreachable) as error:  # it was there a moment ago
+    except (DaemonNotRunning, DaemonUnreachable, ShuttingDown) as error:  # it was there a moment ago
         raise process.why_it_ended(log) or error from error
     states = (str(health.get(key, "")) for key in ("status", "sync_state"))
     return next((state for state in states if state.startswith("projecting")), "")
