@@ -191,6 +191,11 @@ def test_init_refuses_and_writes_nothing(repo: Repo, home: Path, words: tuple[st
     assert tree_of(repo.path) == before
 
 
+def test_init_never_sends_anybody_to_the_thrum_of_the_public_index(repo: Repo, home: Path) -> None:
+    ran = init(repo, "--runtime", "claude", home=home)
+    assert ran.err.splitlines()[-1] == "Hint: install thrum-runtimes from where this thrum came from"
+
+
 def test_init_refuses_a_worktrees_root_inside_the_repository(repo: Repo, home: Path) -> None:
     ran = init(repo, "--worktrees-root", str(repo.path / "trees"), home=home)
     assert "inside the repository" in ran.err

@@ -60,7 +60,7 @@ def python(ground: Ground) -> Sequence[Finding]:
     try:
         ours = metadata.version("thrum")
     except metadata.PackageNotFoundError:
-        return [Finding("python", "warning", f"{text}; thrum runs from a folder", "pip install thrum")]
+        return [Finding("python", "warning", f"{text}; thrum runs from a folder", "install it: README.md")]
     found = [Finding("python", "ok", f"{text}, thrum {ours}")]
     launcher = shutil.which("thrum", path=ground.env.get("PATH"))
     if launcher is None:

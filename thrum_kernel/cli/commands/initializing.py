@@ -221,7 +221,8 @@ def _check(run: Run, plan: Undertaking, kernel: KernelSteps, steps: Sequence[Ini
 def needs_plugin(flag: str, extra: str) -> NoReturn:
     """Refuse a flag that only a plugin gives a meaning."""
     raise UsageError(
-        f"{flag} needs the {extra} plugin, which is not installed", hint=f"pip install 'thrum[{extra}]'"
+        f"{flag} needs the {extra} plugin, which is not installed",
+        hint=f"install thrum-{extra} from where this thrum came from",
     )
 
 
