@@ -23,7 +23,7 @@ from thrum_tmux.errors import PaneMissing
 from thrum_tmux.live_pane import LivePane
 from thrum_tmux.screen.reading import squeezed
 from thrum_tmux.wake.injection import Timing
-from tmux_wake import House, Keystroke, house, in_shell, injection
+from tmux_wake import House, Keystroke, house, in_shell, injection, until
 
 from thrum_kernel.testing.fake_runtime.driver import FakeRuntime
 from thrum_kernel.testing.tmux import TmuxServer
@@ -94,7 +94,11 @@ class Stage:
         self.fake.draft("")
 
     async def _start(self) -> None:
-        await self.run("respawn-pane", "-k", "-t", self.pane.id, in_shell(self.fake))
+        row = self.here.server.known.named(self.name)
+        assert row is not None
+        async with self.here.server.unheard(row.id):  # else tmux 3.3a may end, with everything in it
+            await self.run("respawn-pane", "-k", "-t", self.pane.id, in_shell(self.fake))
+        await until(lambda: self.here.server.is_heard(row.id))
         await asyncio.to_thread(self.fake.reconnect, limit_s=5.0)
 
     async def happen(self, chance: random.Random) -> None:

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import ThrumError
+from thrum_tmux.control import orphans
 from thrum_tmux.control.process import socket_path
 from thrum_tmux.control.reader import Reader
 from thrum_tmux.live_pane import LivePane
@@ -65,6 +66,7 @@ class Panes:
                 on_change=self._changed,
                 use_control=lambda: bool(self._ctx.settings.control_mode),
                 log=self._ctx.log,
+                mark=orphans.mark(self._ctx.process),
             )
         return self._servers[socket]
 
@@ -83,6 +85,18 @@ class Panes:
         """Know every server as it is now; one that cannot be asked is logged and keeps what was known of it."""
         self.on(self.server.socket)
         await asyncio.gather(*(self._look(server) for server in self.servers))
+
+    async def end_orphans(self) -> None:
+        """End what an earlier daemon left attached to our sessions, as of the last look."""
+        for server in self.servers:
+            ours = {found.row.id for found in self.managed() if found.server is server}
+            if not ours:
+                continue
+            try:
+                for pid in await orphans.end(server.process, ours, self._ctx.process):
+                    self._ctx.log.info("a control client that an earlier daemon left was ended: PID %d", pid)
+            except ThrumError as error:
+                self._ctx.log.warning("who is attached on %s cannot be told: %s", server.socket, error)
 
     async def close(self) -> None:
         """Let go of every server; sessions stay as they are."""

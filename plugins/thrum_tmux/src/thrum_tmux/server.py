@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from thrum_kernel.errors import ThrumError
@@ -52,6 +53,7 @@ class Server:
         is_followed: whether a session is to be heard.
         on_change: called when sessions or panes may be others than before.
         use_control: False: no control clients, output is looked for every two seconds.
+        mark: what control clients carry in their environment.
 
     Attributes:
         activity: when its panes wrote something.
@@ -69,6 +71,7 @@ class Server:
         on_change: Callable[[], None] = lambda: None,
         use_control: Callable[[], bool] = lambda: True,
         log: logging.Logger | None = None,
+        mark: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.socket = socket
         self.activity = Activity()
@@ -78,6 +81,7 @@ class Server:
         self._is_followed = is_followed
         self._on_change = on_change
         self._use_control = use_control
+        self._mark = mark
         self._log = log or logging.getLogger(__name__)
         self._known = Snapshot()
         self._is_fresh = False
@@ -280,9 +284,8 @@ class Server:
         await self.ask(("set-option", "-t", row.id, "destroy-unattached", "off"))
         client = ControlClient(socket=self.socket, activity=self.activity, on_notice=self._heard)
         try:
-            await client.attach(
-                self.process.program, row.name, env=self.process.env, reader=self._reader, expected=row.id
-            )
+            env = {**self.process.env, **self._mark}
+            await client.attach(self.process.program, row.name, env=env, reader=self._reader, expected=row.id)
             self._clients[row.id] = client
             await self._begin(row)
             await client.ended.wait()

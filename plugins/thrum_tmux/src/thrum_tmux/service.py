@@ -19,6 +19,7 @@ async def hear(ctx: PluginContext, started: Callable[[], None]) -> None:
         for record in ctx.shared(Records).all():
             panes.on(record.socket)
         await panes.look()
+        await panes.end_orphans()
         await ctx.shared(Greetings).resume()
         await ctx.shared(Repairing).run()
     finally:

@@ -1,0 +1,92 @@
+"""Control clients that outlived the daemon which attached them.
+
+A client ends when its daemon does, for its input ends then. But tmux 3.3a lets one go only once all that it has for it is
+written, and where a pane floods and the daemon was killed there is nobody to write it to: the client stays attached for
+ever, and detaching it changes nothing (tried: ``yes`` in the pane, ``kill -9``, five times of five). It ends when its own
+process is told to.
+
+Each client carries in its environment who attached it. Only one that carries such a mark, whose daemon is gone, and that
+is attached to a session of ours is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+import psutil
+
+from thrum_kernel.api import Process
+from thrum_tmux.control.client import ATTACH
+from thrum_tmux.control.process import TmuxServer
+
+OWNER: Final = "THRUM_TMUX_ATTACHED_BY"
+"""Variable of a client: the process id of its daemon, a colon, and when that began."""
+LOOKS: Final = 20
+LOOK_S: Final = 0.1
+"""So often, and this far apart, it is looked whether they are gone, before they are killed."""
+Find = Callable[[int], Process | None]
+
+
+def mark(find: Find) -> Mapping[str, str]:
+    """What a client of this process carries. *find* gives a process by its id."""
+    own = find(os.getpid())
+    return {OWNER: f"{own.pid}:{own.start_time}"} if own is not None else {}
+
+
+async def end(tmux: TmuxServer, sessions: Collection[str], find: Find) -> list[int]:
+    """End the control clients of *sessions*, by their ids, whose daemon is gone; their process ids.
+
+    Raises:
+        TmuxError, ServerSilent: tmux cannot tell who is attached.
+    """
+    left = [each for each in await _attached(tmux, sessions) if await asyncio.to_thread(_is_left, each, find)]
+    for each in left:
+        _signal(each.terminate)
+    for _ in range(LOOKS if left else 0):
+        await asyncio.sleep(LOOK_S)
+        attached = await _attached(tmux, sessions)
+        if not any(each in attached for each in left):
+            break
+    else:
+        for each in left:
+            _signal(each.kill)
+    return [each.pid for each in left]
+
+
+async def _attached(tmux: TmuxServer, sessions: Collection[str]) -> list[psutil.Process]:
+    """The processes of the control clients of *sessions*."""
+    question = ("list-clients", "-F", "#{client_control_mode} #{session_id} #{client_pid}")
+    (lines,) = await asyncio.to_thread(tmux.ask, question)
+    found = []
+    for line in lines:
+        is_control, session, pid = line.split(" ")
+        if is_control == "1" and session in sessions and psutil.pid_exists(int(pid)):
+            try:
+                found.append(psutil.Process(int(pid)))
+            except psutil.NoSuchProcess:
+                continue
+    return found
+
+
+def _is_left(client: psutil.Process, find: Find) -> bool:
+    """Whether it is one of ours whose daemon is gone. Blocking."""
+    try:
+        argv, owner = client.cmdline(), client.environ().get(OWNER, "")
+    except psutil.Error:
+        return False
+    pid, _, started = owner.partition(":")
+    if not pid.isdecimal() or argv[-len(ATTACH) - 1 : -1] != list(ATTACH):
+        return False
+    daemon = find(int(pid))
+    return daemon is None or str(daemon.start_time) != started
+
+
+def _signal(send: Callable[[], None]) -> None:
+    """It may have ended by itself; psutil refuses an id that is another process by now."""
+    try:
+        send()
+    except psutil.Error:
+        return
