@@ -36,8 +36,12 @@ def group_help(path: str, group: Group, *, own: str = "") -> str:
 
 
 def summary(entry: Command | Group) -> str:
-    """One line about a command or group."""
+    """One line about a command or group; a group of a plugin that says nothing names its commands."""
     text = entry.help
+    if not text and not isinstance(entry, Command):
+        if entry.own is not None:
+            return summary(entry.own)
+        text = " | ".join(name for name, member in sorted(entry.members.items()) if not member.hidden)
     if not text and isinstance(entry, Command) and callable(entry.function):
         text = inspect.getdoc(entry.function) or ""
     return text.strip().partition("\n")[0].rstrip(".")

@@ -26,7 +26,10 @@ class SessionExists(UsageError):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f'session "{name}" already exists; use --force to kill and recreate')
+        super().__init__(
+            f'session "{name}" already exists; use --force to kill and recreate',
+            hint=f"thrum tmux launch {name}, or thrum tmux connect {name}",
+        )
 
 
 class Foreign(UsageError):
