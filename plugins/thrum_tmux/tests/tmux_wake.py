@@ -72,6 +72,11 @@ class Keystroke:
     session: str
     column: int
 
+    @property
+    def is_ours(self) -> bool:
+        """A test aims at a pane, we at a pane in its session."""
+        return f":.{self.pane}" in self.what
+
 
 @dataclass(slots=True)
 class House:
