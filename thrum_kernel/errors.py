@@ -233,7 +233,7 @@ class AnonymousCaller(Refused):
         self.damage = damage
         if damage:
             super().__init__(
-                f'anonymous caller cannot invoke "{method}": its identity file is damaged: {damage}',
+                f'anonymous caller cannot invoke "{method}": its identity file cannot be used: {damage}',
                 hint=MEND_IDENTITY,
             )
             return

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from agents_house import House, Processes
 
-from thrum_kernel.errors import GuardFired, InvalidName, ParamsInvalid, Refused
+from thrum_kernel.errors import AnonymousCaller, GuardFired, InvalidName, ParamsInvalid, Refused
 from thrum_kernel.events.core import AgentRegister, SessionEnd, SessionStart
 from thrum_kernel.identity.model import Identity
 
@@ -170,6 +171,28 @@ def test_register_leaves_an_agent_of_another_worktree_alone_unless_forced(
             assert not (repo / ".thrum" / "identities" / "alice.json").exists()
             assert (repo / ".thrum" / "identities" / ".quarantine" / "alice.json").exists()
             assert (await house.call("agent.whoami", there))["worktree"] == str(worktree)
+
+    asyncio.run(main())
+
+
+def test_an_identity_file_that_was_copied_makes_nobody_that_agent(
+    repo: Path, worktree: Path, processes: Processes
+) -> None:
+    async def main() -> None:
+        async with House(repo) as house:
+            alice = await house.register(processes.at(repo), "alice")
+            file = Path(alice["identity_file"])
+            copy = worktree / ".thrum" / "identities" / file.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copy)
+            there = processes.at(worktree)
+
+            with pytest.raises(AnonymousCaller, match=f"is a copy: alice lives in {repo}"):
+                await house.call("session.end", there, session_id=alice["session_id"])
+            assert (await house.call("agent.whoami", processes.at(repo)))["agent_id"] == "alice"
+
+            await house.register(there, "bob")
+            assert (await house.call("agent.whoami", there))["agent_id"] == "bob"
 
     asyncio.run(main())
 

@@ -127,7 +127,27 @@ class WorldKeeper:
     def _damage_at(self, place: Path | None) -> str:
         """What is wrong with identity files of a worktree; empty when nothing is."""
         here = self._worktrees.at(place) if place is not None else None
-        return "; ".join(str(problem) for problem in here.problems) if here is not None else ""
+        if here is None:
+            return ""
+        copies = [
+            f"the identity file of {identity.name} is a copy: {identity.name} lives in {home}"
+            for identity in here.identities
+            if (home := self._home_of_copy(here, identity)) is not None
+        ]
+        return "; ".join([*map(str, here.problems), *copies])
+
+    def _home_of_copy(self, worktree: Worktree, identity: Identity) -> Path | None:
+        """Where an agent lives whose file came here with a copied folder; None where it is at home.
+
+        A file names the worktree that it was written for. It is a copy while that is another worktree of ours and has
+        the agent still; a worktree that was moved names a place that is gone, or somebody else's.
+        """
+        if not identity.worktree:
+            return None
+        home = self._worktrees.at(Path(identity.worktree))
+        if home is None or (home.device, home.inode) == (worktree.device, worktree.inode):
+            return None
+        return home.path if any(other.name == identity.name for other in home.identities) else None
 
     def _nobody(self, facts: Facts, place: Path | None, reason: str) -> Caller:
         runtime = facts.runtime
@@ -150,7 +170,7 @@ class WorldKeeper:
             (worktree.path, identity)
             for worktree in known
             for identity in worktree.identities
-            if living is None or identity.name in living
+            if (living is None or identity.name in living) and self._home_of_copy(worktree, identity) is None
         ]
         identities += self._lost(known, {identity.name for _, identity in identities}, living or frozenset())
         made = world.build(identities, names=living or ())

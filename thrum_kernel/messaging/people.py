@@ -103,7 +103,7 @@ class People:
         if row is None:
             if caller.damage:
                 raise Refused(
-                    f"agent not registered here: its identity file is damaged: {caller.damage}",
+                    f"agent not registered here: its identity file cannot be used: {caller.damage}",
                     hint=MEND_IDENTITY,
                 )
             raise Refused(
