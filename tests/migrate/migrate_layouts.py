@@ -168,11 +168,11 @@ def _create(db: sqlite3.Connection, event: Event) -> None:
                 )
     for name in {*event["recipients"], event["agent_id"]}:
         read = at if name == event["agent_id"] else None
-        row = (event["message_id"], name, at, read, read)
+        delivery = (event["message_id"], name, at, read, read)
         db.execute(
             "INSERT INTO message_deliveries (message_id, recipient_agent_id, delivered_at, seen_at, read_at)"
             " VALUES (?, ?, ?, ?, ?)",
-            row,
+            delivery,
         )
 
 

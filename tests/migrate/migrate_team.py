@@ -87,7 +87,8 @@ class Team:
         body = {"format": fields.pop("format", "markdown"), "content": content}
         if "structured" in fields:
             body["structured"] = fields.pop("structured")
-        more = {"refs": refs} if refs else {}
+        if refs:
+            fields["refs"] = refs
         self.write(
             "message.create",
             message_id=message,
@@ -95,7 +96,6 @@ class Team:
             session_id=f"ses_{author}",
             body=body,
             recipients=sorted(to),
-            **more,
             **fields,
         )
         return message

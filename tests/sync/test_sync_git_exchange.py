@@ -18,7 +18,7 @@ from thrum_kernel.errors import FormatTooNew, GitFailed
 from thrum_kernel.store.files import digest
 from thrum_kernel.sync.branch_format import ForeignBranch
 from thrum_kernel.sync.remote import Raced, Remote, RemoteFailed
-from thrum_kernel.sync.repository import Repository
+from thrum_kernel.sync.repository import BRANCH, Repository
 from thrum_kernel.testing.harness import Repo
 
 ONE = "d_01JABCDEFGHJKMNPQRSTVWXYZ1"
@@ -192,11 +192,11 @@ def test_who_is_outrun_fetches_and_pushes_again(origin: Repo) -> None:
 
         pushes = 0
 
-        def push(self, commit: str) -> None:
+        def push(self, commit: str, *, branch: str = BRANCH) -> None:
             self.pushes += 1
             if self.pushes == 1:
                 asyncio.run_coroutine_threadsafe(other.sync(), loop).result(20)
-            super().push(commit)
+            super().push(commit, branch=branch)
 
     loop: asyncio.AbstractEventLoop
     other: Side
@@ -505,7 +505,7 @@ def test_what_came_before_a_crash_counts_after_it(origin: Repo) -> None:
 
 def test_a_remote_that_always_outruns_us_is_given_up_for_now(origin: Repo) -> None:
     class Always(Remote):
-        def push(self, commit: str) -> None:
+        def push(self, commit: str, *, branch: str = BRANCH) -> None:
             raise Raced
 
     async def story(one: Side, two: Side) -> None:

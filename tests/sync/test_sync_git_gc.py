@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ class Later(SystemClock):
         return super().now_us() + self.days * DAY_US
 
 
-def everything_in(repository: Path, env: dict[str, str], *words: str) -> bytes:
+def everything_in(repository: Path, env: Mapping[str, str], *words: str) -> bytes:
     """Every object of a git repository, decompressed: all there are, or those that `rev-list` names."""
     at = ["git", f"--git-dir={repository}"]
     full = {**os.environ, **env}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -28,6 +28,16 @@ def until(look: Callable[[], T], *, what: str = "it", limit_s: float = PATIENCE_
         time.sleep(rest_s)
         rest_s = _longer(rest_s)
     return found
+
+
+@overload
+async def until_on_loop(
+    look: Callable[[], Awaitable[T]], *, what: str = "it", limit_s: float = PATIENCE_S
+) -> T: ...
+
+
+@overload
+async def until_on_loop(look: Callable[[], T], *, what: str = "it", limit_s: float = PATIENCE_S) -> T: ...
 
 
 async def until_on_loop(
