@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from agents_house import DAEMON, FAR_DAEMON, House, Processes, git
 
-from thrum_kernel.errors import NotFound, ParamsInvalid, Refused, UnknownAgent
+from thrum_kernel.api import Caller
+from thrum_kernel.errors import NotFound, NotYours, ParamsInvalid, Refused, UnknownAgent
 from thrum_kernel.events.core import AgentCleanup, AgentMove, AgentRegister, SessionEnd
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -56,6 +59,47 @@ def test_delete_of_a_running_agent_needs_force(repo: Path, processes: Processes)
             assert file_of(repo, "alice").exists()
             await house.call("agent.delete", below, name="alice", force=True)
             assert (await house.call("agent.list"))["agents"] == []
+
+    asyncio.run(main())
+
+
+def test_another_agent_ends_an_agent_only_with_force_and_somebody_is_told(
+    repo: Path, worktree: Path, processes: Processes
+) -> None:
+    async def main() -> None:
+        told: list[tuple[str, list[str]]] = []
+
+        async def send(text: str, names: Sequence[str]) -> None:
+            told.append((text, list(names)))
+
+        async with House(repo, send=send) as house:
+            here, linked = processes.at(repo), processes.at(worktree)
+            for name in ("alice", "eve"):
+                await house.register(here, name)
+            await house.register(here, "boss", role="coordinator")
+            session = (await house.register(linked, "bob"))["session_id"]
+            await house.call("session.end", linked, session_id=session)
+            alice = Caller(kind="agent", agent_id="alice", source="process", worktree=repo, runtime_pid=7)
+            boss = replace(alice, agent_id="boss")
+            for method in ("agent.delete", "agent.leave"):
+                with pytest.raises(NotYours, match="agent bob is @bob's, and you are @alice"):
+                    await house.call(method, alice, name="bob")
+            assert file_of(worktree, "bob").exists()
+
+            left = await house.call("agent.leave", alice, name="bob", force=True)
+            gone = await house.call("agent.delete", alice, name="bob", force=True)
+
+            assert left["notes"] == [
+                "agent bob was not yours: moved out of its worktree all the same; @bob and @boss were told"
+            ]
+            assert gone["notes"] == ["agent bob was not yours: deleted all the same; @boss was told"]
+            assert told == [
+                ("@alice had agent bob moved out of its worktree, with --force", ["bob", "boss"]),
+                ("@alice had agent bob deleted, with --force", ["boss"]),
+            ]
+            assert "notes" not in await house.call("agent.delete", boss, name="eve", force=True)
+            assert "notes" not in await house.call("agent.delete", alice, name="alice", force=True)
+            assert len(told) == 2
 
     asyncio.run(main())
 

@@ -25,7 +25,8 @@ from thrum_kernel.agents.requests import Cleanup, Delete, Leave
 from thrum_kernel.agents.results import CleanedUp, Deleted, Left, Orphan
 from thrum_kernel.agents.roster import Roster
 from thrum_kernel.agents.sessions import Sessions
-from thrum_kernel.api import Call
+from thrum_kernel.agents.telling import Send, tell
+from thrum_kernel.api import Authority, Belonging, Call, Caller
 from thrum_kernel.bus.standing import standing
 from thrum_kernel.clock import Clock, format_us
 from thrum_kernel.commit import Committer
@@ -47,6 +48,8 @@ class Removal:
         is_reserved: whether a name is a pseudo-agent's, which is never an orphan.
         branches_of: the branches of the repository, None when they cannot be told; blocking.
         forget_context: removes what an agent saved in a worktree; blocking.
+        authorize: why a caller may end something, with or without force; raises NotYours.
+        send: tells agents what was forced.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Removal:
         is_reserved: Callable[[str], bool],
         branches_of: Callable[[], frozenset[str] | None],
         forget_context: Callable[[Path, str], object],
+        authorize: Callable[[Caller, Belonging, bool], Authority],
+        send: Send,
     ) -> None:
         self._roster = roster
         self._sessions = sessions
@@ -71,27 +76,39 @@ class Removal:
         self._is_reserved = is_reserved
         self._branches_of = branches_of
         self._forget_context = forget_context
+        self._authorize = authorize
+        self._send = send
 
     async def delete(self, call: Call, params: Delete) -> Deleted:
         """Delete an agent of this daemon.
 
         Raises:
             NotFound: there is none of that name.
+            NotYours: the caller is another agent and does not supervise, and there is no *force*.
             Refused: it lives on another daemon; or, without *force*, its runtime is running, or it is somebody else
                 than the caller and has an open session.
         """
         async with self._sessions.one_at_a_time:
-            return await self._delete(call, params)
+            agent = self._roster.local(params.name)
+            thing, authority = self._judged(call, agent, force=params.force)
+            self._check_free(call, agent, force=params.force)
+            await self._remove(agent, "manual", "deleted", request_id=call.request_id)
+        notes = await tell(
+            self._send, authority, standing(call), thing=thing, done="deleted", gone=[agent.name]
+        )
+        message = f"Agent {agent.name} deleted"
+        return Deleted(agent_id=agent.name, deleted=True, message=message, notes=notes)
 
     async def leave(self, call: Call, params: Leave) -> Left:
         """Let an agent leave its worktree: its sessions end, its identity file goes, and it stays registered.
 
         Raises:
             NotFound: there is none of that name.
-            Refused: as `delete`.
+            NotYours, Refused: as `delete`.
         """
         async with self._sessions.one_at_a_time:
             agent = self._roster.local(params.name)
+            thing, authority = self._judged(call, agent, force=params.force)
             self._check_free(call, agent, force=params.force)
             home = self._roster.home(agent)
             ends = self._sessions.ends(agent, self._sessions.open_of(agent), "normal")
@@ -103,13 +120,18 @@ class Removal:
                 await self._files.remove(place, agent.name)
             await self._files.forget_copies(agent.name)
             await self._roster.homes.keep(replace(home, worktree=None, process=None))
-        return Left(agent_id=agent.name, worktrees=[str(place) for place in places])
+        notes = await tell(
+            self._send, authority, standing(call), thing=thing, done="moved out of its worktree"
+        )
+        return Left(
+            agent_id=agent.name, worktrees=[str(place) for place in places], notes=notes or msgspec.UNSET
+        )
 
-    async def _delete(self, call: Call, params: Delete) -> Deleted:
-        agent = self._roster.local(params.name)
-        self._check_free(call, agent, force=params.force)
-        await self._remove(agent, "manual", "deleted", request_id=call.request_id)
-        return Deleted(agent_id=agent.name, deleted=True, message=f"Agent {agent.name} deleted")
+    def _judged(self, call: Call, agent: AgentRow, *, force: bool) -> tuple[Belonging, Authority]:
+        """The agent as something that is its own, and why the caller may end it all the same. Raises NotYours."""
+        place = self._roster.home(agent).worktree
+        thing = Belonging(what=f"agent {agent.name}", owners=(agent.name,), worktree=place)
+        return thing, self._authorize(standing(call), thing, force)
 
     def _check_free(self, call: Call, agent: AgentRow, *, force: bool) -> None:
         """Whether nobody is in the middle of something as *agent*.

@@ -121,6 +121,7 @@ class Deleted(msgspec.Struct, kw_only=True, omit_defaults=True):
     agent_id: str
     deleted: bool | msgspec.UnsetType = msgspec.UNSET
     message: str = ""
+    notes: list[str] = []
 
 
 class Left(msgspec.Struct, kw_only=True):
@@ -128,6 +129,7 @@ class Left(msgspec.Struct, kw_only=True):
 
     agent_id: str
     worktrees: list[str]
+    notes: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Orphan(msgspec.Struct, kw_only=True):

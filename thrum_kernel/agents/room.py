@@ -30,6 +30,7 @@ from thrum_kernel.agents.sessions import Sessions
 from thrum_kernel.agents.status import StatusMethod
 from thrum_kernel.agents.supervision import Supervision
 from thrum_kernel.agents.team import TeamMethods
+from thrum_kernel.agents.telling import Send, nobody_hears
 from thrum_kernel.agents.terminals import TerminalMethods
 from thrum_kernel.agents.work import Work
 from thrum_kernel.agents.worktrees import Worktree, Worktrees
@@ -64,6 +65,7 @@ class Agents:
         forget_context: removes what an agent of a worktree saved there; blocking.
         keep_from_git: has git ignore the ``.thrum`` of a worktree that an agent is registered in; blocking.
         look: what git says of a worktree; blocking.
+        send: sends a text of the daemon's to agents of these names.
         wanted_supervisors: ``permission_supervisors`` of config.json, as it stands there; raises FileDamaged.
         watch_by_descriptor: None as the system offers.
 
@@ -91,6 +93,7 @@ class Agents:
         look: Callable[[Path], git.WorkState] = git.work_state,
         start_of: Callable[[int], int | None] | None = None,
         wanted_supervisors: Callable[[], Any] = lambda: None,
+        send: Send = nobody_hears,
     ) -> None:
         self._claimed = claimed
         start_of = start_of or _start_of
@@ -181,6 +184,8 @@ class Agents:
             is_reserved=self._is_reserved,
             branches_of=lambda: _branches_of(paths.repo),
             forget_context=forget_context,
+            authorize=lambda caller, thing, force: self.authorize(caller, thing, force=force),
+            send=send,
         )
         moving = Moving(
             roster=self.roster, sessions=self._sessions, files=self.files, committer=committer, clock=clock

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thrum_kernel import paths
 from thrum_kernel.agents.room import facts_of
-from thrum_kernel.api import AgentInfo, Caller
+from thrum_kernel.api import KERNEL_CALLER, AgentInfo, Caller
 from thrum_kernel.clock import parse_us
 from thrum_kernel.events.core import AgentRegister
 from thrum_kernel.identity.model import Identity
@@ -37,6 +37,11 @@ class AgentsAsked:
             with contextlib.suppress(ValueError):
                 written_us = parse_us(found[1].updated_at)
         return max(self._daemon.agents.roster.home(agent).last_seen_us, written_us)
+
+    async def tell(self, text: str, names: Sequence[str]) -> None:
+        """Send *text* to agents of these names, as the daemon. Raises ThrumError."""
+        params = {"content": text, "to": [f"@{name}" for name in names]}
+        await self._daemon.dispatcher.call("message.send", params, caller=KERNEL_CALLER)
 
     async def agent_facts(self, name: str) -> Mapping[str, Any]:
         """What plugins know of an agent of this daemon."""

@@ -176,6 +176,7 @@ class Daemon:
             leave_single_agent_mode=self.asked.leave_single_agent_mode,
             forget_context=_forget_context,
             keep_from_git=lambda worktree: keep_from_git(worktree, where.repo),
+            send=self.asked.tell,
             wanted_supervisors=lambda: opened.settings.current().raw.get("permission_supervisors"),
         )
         plugins.guards.identities_in = self.agents.identities_in

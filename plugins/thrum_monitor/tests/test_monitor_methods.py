@@ -171,11 +171,13 @@ def test_a_target_that_is_gone_is_replaced_by_who_looks_after_everybody(kernel: 
     kernel.until(lambda: show(lead, "orphan").get("rerouted_to") == "@lead")
     assert show(lead, "orphan")["target"] == "@gone"
 
-    config = {"permission_supervisors": ["nobody", f"@{rev.name}"]}
+    boss = kernel.agent("boss", role="manager")
+    config = {"permission_supervisors": ["@nobody", "manager"]}
     (kernel.repo.path / ".thrum" / "config.json").write_text(json.dumps(config))
     lead.call("monitor.restart", id="orphan")
-    kernel.until(rev.inbox)
+    kernel.until(boss.inbox)  # a bare word is a role, and means those who have it
     assert len(lead.inbox()) == 1
+    kernel.call("agent.delete", caller=boss.caller, name="boss")
     kernel.call("agent.delete", caller=lead.caller, name="lead")
 
 

@@ -29,6 +29,8 @@ def test_another_agents_session_is_ended_or_begun_anew_only_with_force(house: Ho
     bob, ann = house.fresh("bob"), house.fresh("ann")
     place, elsewhere = house.create(bob), house.create(ann)
     eve, owner = by(ann, elsewhere), by(bob, place)
+    said = eve.refused("tmux", "launch", bob, "--runtime", "fake-agent").splitlines()
+    assert said[0] == f'Error: session "{bob}" is @{bob}\'s, and you are @{ann}'
     before = house.tmux("display-message", "-p", "-t", f"={bob}:", "#{pane_id} #{pane_pid}")
     for command in ("kill", "restart"):
         said = eve.refused("tmux", command, bob).splitlines()
@@ -48,6 +50,8 @@ def test_another_agents_session_is_ended_or_begun_anew_only_with_force(house: Ho
     eve("tmux", "create", bob, *words)
     assert eve.run("tmux", "kill", bob).err == "", "she made it"
     house.cli("tmux", "create", bob, *words)
+    begun = eve.run("tmux", "launch", bob, "--runtime", "shell", "--force")
+    assert begun.status == 0 and f'session "{bob}" was not yours' in begun.err
     anew = eve.run("tmux", "create", bob, *words, "--force")
     assert anew.status == 0 and f'session "{bob}" was not yours' in anew.err
     assert owner.run("tmux", "kill", bob).err == "", "it is its own"

@@ -24,6 +24,7 @@ from thrum_kernel.testing.waiting import until
 
 PATIENCE_S = 40.0
 soak = pytest.mark.skipif(os.environ.get("THRUM_SOAK") != "1", reason="daemons that end and begin: make soak")
+NOT_INSTALLED = "amp"
 MARK = ("show-options", "-t", "bob", "-q", "-v", "@thrum-restart")
 
 
@@ -285,16 +286,24 @@ def test_a_session_that_goes_meanwhile_is_made_anew(place: Place) -> None:
 def test_a_runtime_that_cannot_be_started_leaves_the_snapshot(place: Place) -> None:
     old = place.running()
     place.says(old, "Round it")
-    done = place.cli.json("tmux", "restart", "bob", "--force", "--runtime", "nothing-like-it")
-    assert done["runtime"] == "nothing-like-it"
+    said = place.cli.refused("tmux", "restart", "bob", "--force", "--runtime", "nothing-like-it")
+    assert said.startswith(
+        'Error: unknown runtime "nothing-like-it", and no program is called so\nHint: known: '
+    )
+    assert old.state()["pid"] == place.identity()["agent_pid"], "nothing was ended for it"
+
+    done = place.cli.json("tmux", "restart", "bob", "--force", "--runtime", NOT_INSTALLED)
+
+    assert done["runtime"] == NOT_INSTALLED
     assert "Round it" in place.snapshot.read_text()
     until(
         lambda: (
-            "restart of session bob failed: nothing-like-it is not running there"
+            f"restart of session bob failed: {NOT_INSTALLED} is not running there"
             in place.cli("daemon", "logs", "-n", "50")
         ),
         what="that it failed is told",
     )
+    until(lambda: place.identity()["runtime"] == "fake-agent", what="the next restart does not try it again")
     again = place.running()
     assert "Round it" in place.told(again)
 

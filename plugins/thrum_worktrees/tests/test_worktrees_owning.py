@@ -83,3 +83,26 @@ def test_whoever_made_it_may_take_it_away_but_not_what_comes_there_later(kernel:
     with pytest.raises(NotYours, match="worktree auth is no agent's, and you are @ann"):
         destroy(ann, "auth")
     kernel.call("worktrees.destroy", name="auth")
+
+
+def test_who_is_moved_out_or_loses_its_name_is_told(kernel: Kernel) -> None:
+    ann, boss = kernel.agent("ann"), kernel.agent("boss", role="coordinator")
+    for name in ("auth", "web"):
+        kernel.call("worktrees.create", name=name, **BOB | {"agent": f"bob_{name}"})
+    eve = {"name": "auth", "agent": "eve", "role": "tester", "module": "auth"}
+
+    moved = kernel.call("worktrees.create", caller=running(ann), **eve, force=True)
+    renamed = kernel.call("worktrees.create", caller=running(ann), **eve | {"agent": "bob_web"}, force=True)
+
+    assert (
+        "worktree auth was not yours but of @bob_auth: taken over all the same; @bob_auth and @boss were told"
+        in (moved["notes"])
+    )
+    assert any(note.startswith("the name bob_web was not yours") for note in renamed["notes"])
+    assert sorted(boss.inbox()) == [
+        "@ann took the name bob_web of @bob_web over, with --force",
+        "@ann took worktree auth of @bob_auth over, with --force",
+        "@ann took worktree auth of @eve over, with --force",
+    ]
+    again = kernel.call("worktrees.create", caller=running(boss), **eve, force=True)
+    assert not any("not yours" in note for note in again["notes"])

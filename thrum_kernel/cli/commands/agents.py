@@ -149,12 +149,16 @@ def show_context(
 def delete(
     ctx: typer.Context,
     name: Name,
-    force: Annotated[bool, typer.Option("--force", help="Also while it is running or in a session.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also while it runs or is in a session, and another's.")
+    ] = False,
 ) -> None:
     """Delete an agent: its identity and its registration; its messages stay."""
     run = run_of(ctx)
     done = run.call("agent.delete", name=bare_name(name), **given({"force": force}))
     show(run, done, [f"✓ Agent deleted: {done['agent_id']}"])
+    for note in done.get("notes", ()):
+        run.out.warn(note)
 
 
 def cleanup(

@@ -7,11 +7,9 @@ whether it was sent, it is looked for in the log first: request ids are remember
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import NotFound, ThrumError
@@ -83,12 +81,12 @@ class Alarms:
             return ""
         except NotFound as gone:
             content = f"{alarm.content}\n\n(for {alarm.target}, who is gone: thrum monitor show {alarm.name})"
-            for supervisor in await supervisors(self._ctx):
+            for name in (await self._ctx.call("agent.supervisors"))["agents"]:
                 try:
-                    await self._to(alarm, supervisor, content)
+                    await self._to(alarm, f"@{name}", content)
                 except NotFound:
                     continue
-                return supervisor
+                return f"@{name}"
             raise gone
 
     async def _to(self, alarm: Alarm, target: str, content: str) -> None:
@@ -110,20 +108,3 @@ class Alarms:
             await self._store.not_sent(alarm, str(error))
         except (ThrumError, sqlite3.Error) as also:
             self._ctx.log.error("monitor %s: %s", alarm.name, also)
-
-
-async def supervisors(ctx: PluginContext) -> list[str]:
-    """Who is told when a target is gone: ``permission_supervisors`` of config.json, then coordinators, oldest first."""
-    named = await ctx.in_thread(_named, ctx.paths.thrum / "config.json")
-    found = (await ctx.call("agent.list", role="coordinator"))["agents"]
-    names = [*named, *(agent["agent_id"] for agent in reversed(found))]
-    return [f"@{name.removeprefix('@')}" for name in dict.fromkeys(names)]
-
-
-def _named(config: Path) -> Sequence[str]:
-    try:
-        document: Any = json.loads(config.read_bytes())
-    except (OSError, ValueError):
-        return ()
-    found = document.get("permission_supervisors") if isinstance(document, dict) else None
-    return [name for name in found if isinstance(name, str) and name] if isinstance(found, list) else ()

@@ -73,6 +73,9 @@ def launch(
         str | None,
         typer.Option("--runtime", metavar="NAME", help="By default the agent's, yours, the project's."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also in one that is another agent's, who is told.")
+    ] = False,
 ) -> Outcome:
     """Start a runtime in a session; one that thrum did not make is kept from then on."""
     run = run_of(ctx)
@@ -80,8 +83,10 @@ def launch(
     def finish(done: Mapping[str, Any]) -> None:
         run.out.json(done)
         run.out.line(f"Launched {done['runtime']} in session {done['session']}")
+        for note in done.get("notes", ()):
+            run.out.warn(note)
 
-    return Pending("tmux.launch", {"name": name, "runtime": runtime or ""}, finish)
+    return Pending("tmux.launch", {"name": name, "runtime": runtime or "", "force": force}, finish)
 
 
 def status(ctx: typer.Context) -> None:

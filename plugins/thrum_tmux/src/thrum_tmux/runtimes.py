@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Sequence
 from typing import Any, Final
+
+import psutil
 
 from thrum_kernel.api import PluginContext, RuntimePreset
 from thrum_kernel.errors import ThrumError, UsageError
@@ -22,6 +26,31 @@ def check_name(name: str) -> None:
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f'invalid runtime name "{name}"', hint="thrum runtime list")
+
+
+def check_known(name: str, presets: Sequence[RuntimePreset], *, running: int) -> None:
+    """Refuse a runtime that no plugin declares and that is no program either: it could not be started. Blocking.
+
+    Args:
+        running: a process of the same terminal, whose ``PATH`` counts as well as ours; 0: there is none.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    known = [preset.name for preset in presets]
+    if name in (SHELL, *known) or any(shutil.which(name, path=path) for path in _paths(running)):
+        return
+    raise UsageError(
+        f'unknown runtime "{name}", and no program is called so', hint=f"known: {', '.join(known)}"
+    )
+
+
+def _paths(running: int) -> list[str]:
+    try:
+        theirs = psutil.Process(running).environ().get("PATH", "") if running else ""
+    except (psutil.Error, OSError):
+        theirs = ""
+    return [os.environ.get("PATH", os.defpath), theirs]
 
 
 def preset_of(name: str, presets: Sequence[RuntimePreset]) -> RuntimePreset:

@@ -138,9 +138,16 @@ class WorktreeMethods:
             ground = await self._ground()
             path = await off_loop(self._ctx, self._path, ground, name)
             await self._clear(ground, path)
+            taken = await self._taken(path, name, new) if new is not None and new.force else []
+            judged = [(each, await self._ctx.authorize(caller, each, force=True)) for each in taken]
             creation = replace(self._creation(ground, params.runtime), made_by=owning.maker(caller))
             made = await creation.carry_out(Wish(name, path, branch, params.base), new)
-        return created(name, made)
+        notes = [
+            note
+            for thing, authority in judged
+            for note in await owning.tell(self._ctx, authority, caller, thing=thing, done="over")
+        ]
+        return created(name, replace(made, notes=(*made.notes, *notes)))
 
     async def destroy(self, call: Call, params: DestroyParams) -> Destroyed:
         """Take a worktree away.
@@ -235,6 +242,24 @@ class WorktreeMethods:
 
     def _teardown(self, ground: Ground) -> Teardown:
         return Teardown(self._ctx, ground, self._undertakings, self._is_ours)
+
+    async def _taken(self, path: Path, name: str, new: Newcomer) -> list[Belonging]:
+        """What is somebody's and gets a new owner when *new* moves in: the worktree, or the name from elsewhere."""
+        everyone = await residents.residents(self._ctx)
+        leaving = tuple(each.name for each in residents.at(everyone, path) if each.name != new.name)
+        made_by = Makers(self._ctx).of(path)
+        here = Belonging(what=f"worktree {name}", owners=leaving, made_by=made_by, worktree=path)
+        elsewhere = [
+            Belonging(
+                what=f"the name {each.name}",
+                owners=(each.name,),
+                made_by=Makers(self._ctx).of(each.worktree),
+                worktree=each.worktree,
+            )
+            for each in everyone
+            if each.name == new.name and each.worktree not in (None, path)
+        ]
+        return [*([here] if leaving else []), *elsewhere]
 
     async def _belonging(self, teardown: Teardown, record: Record, name: str) -> Belonging:
         """The worktree, for the kernel to judge who may take it away."""

@@ -10,6 +10,7 @@ from thrum_kernel.api import Authority, Belonging, Caller, PluginContext
 from thrum_kernel.errors import ThrumError
 
 SENDER: Final = "worktrees:teardown"
+"""Also of what is taken over."""
 
 
 class Makers:
@@ -47,23 +48,30 @@ def maker(caller: Caller) -> str:
 
 
 async def tell(
-    ctx: PluginContext, authority: Authority, caller: Caller, *, thing: Belonging, gone: Collection[str]
+    ctx: PluginContext,
+    authority: Authority,
+    caller: Caller,
+    *,
+    thing: Belonging,
+    done: str = "away",
+    gone: Collection[str] = (),
 ) -> list[str]:
     """Tell those who are left of whose it was, if it was not the caller's; what the caller should know of that.
 
     Args:
+        done: what was done: it was taken ``away``, or ``over``.
         gone: agents that were deleted with it.
     """
     if authority.reason != "forced":
         return []
     whose = " and ".join(f"@{name}" for name in thing.owners) or "somebody else"
-    said = f"{thing.what} was not yours but of {whose}: taken away all the same"
+    said = f"{thing.what} was not yours but of {whose}: taken {done} all the same"
     left = [f"@{name}" for name in authority.tell if name not in gone]
     if not left:
         return [f"{said}; nobody is there to be told"]
     names = " and ".join(left)
     try:
-        text = f"@{caller.agent_id} took {thing.what} of {whose} away, with --force"
+        text = f"@{caller.agent_id} took {thing.what} of {whose} {done}, with --force"
         await ctx.send(text, to=left, sender=SENDER)
     except ThrumError as error:
         return [f"{said}; {names} could not be told: {error}"]

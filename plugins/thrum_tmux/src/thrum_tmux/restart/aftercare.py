@@ -11,6 +11,7 @@ from thrum_kernel.api import PluginContext
 from thrum_kernel.errors import ThrumError
 from thrum_tmux import runtimes
 from thrum_tmux.errors import PaneMissing
+from thrum_tmux.identities import identities, set_terminal
 from thrum_tmux.pane import Pane
 from thrum_tmux.restart.marks import Mark
 from thrum_tmux.restart.saving import SENDER, Saving
@@ -77,6 +78,7 @@ class Aftercare:
         now = await self._ctx.in_thread(subject, who.agent, who.worktree)
         if now.session != who.session:
             await self._ctx.shared(Saving).forget_shown(who, now.session)
+        await self._take_back(mark, who)
         text = f"The restart of session {session} failed: {reason}. The snapshot of @{mark.agent} is kept"
         self._ctx.log.warning("%s", text)
         if mark.asked_by:
@@ -86,3 +88,10 @@ class Aftercare:
                     to=f"@{mark.asked_by}",
                     sender=SENDER,
                 )
+
+    async def _take_back(self, mark: Mark, who: Subject) -> None:
+        """One that did not stay is no reason to start it again the next time."""
+        with contextlib.suppress(ThrumError):
+            for noted in await identities(self._ctx, name=mark.agent, worktree=who.worktree):
+                if noted.runtime == mark.runtime != mark.before:
+                    await set_terminal(self._ctx, noted.name, worktree=noted.worktree, runtime=mark.before)

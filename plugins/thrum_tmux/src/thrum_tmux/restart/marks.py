@@ -29,6 +29,7 @@ class Mark:
         runtime: what is to be launched.
         pid, started: the runtime that is to end, and when it began; 0 when none ran.
         asked_by: who wanted it; empty when nobody that can be told.
+        before: the runtime that its identity named before; empty when none.
     """
 
     phase: str
@@ -37,6 +38,7 @@ class Mark:
     pid: int = 0
     started: int = 0
     asked_by: str = ""
+    before: str = ""
 
 
 def setting(session: str, mark: Mark | None) -> Words:

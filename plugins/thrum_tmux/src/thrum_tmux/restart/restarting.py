@@ -87,6 +87,8 @@ class Restarting:
         identity = await self._identity(name, found.row.agent if found else record.agent if record else "")
         thing = owning.belonging(name, [identity.name], record=record, worktree=identity.home)
         authority = await self._ctx.authorize(call.caller, thing, force=params.force)
+        if params.runtime not in ("", identity.runtime):
+            await self._check_known(params.runtime, identity)
         if found is None and record is not None:
             found = await self._sessions.make(record)
         assert found is not None, "one that is gone is remembered"
@@ -166,6 +168,7 @@ class Restarting:
             pid=who.pid if self._saving.is_alive(who) else 0,
             started=who.started,
             asked_by=order.asked_by,
+            before=identity.runtime,
         )
         await self._renewing.note(order.found, mark)
         try:
@@ -237,6 +240,15 @@ class Restarting:
         except ThrumError as error:
             self._ctx.log.warning("the prompt of %s cannot be read: %s", order.found.row.name, error)
             return ""
+
+    async def _check_known(self, runtime: str, identity: Identity) -> None:
+        """Nothing is ended for a runtime that cannot be started. Raises UsageError."""
+        running = identity.agent_pid if identity.is_running else 0
+
+        def check() -> None:
+            runtimes.check_known(runtime, self._ctx.presets(), running=running)
+
+        await self._ctx.in_thread(check)
 
     # --- who and where -----------------------------------------------------------------------------------------------
 

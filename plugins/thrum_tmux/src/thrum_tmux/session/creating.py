@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from thrum_kernel.api import Call, Caller, PluginContext
+from thrum_kernel.api import Authority, Belonging, Call, Caller, PluginContext
 from thrum_kernel.errors import Refused, ThrumError, UsageError
 from thrum_tmux import names
 from thrum_tmux.errors import PaneMissing
@@ -71,12 +71,31 @@ class Creating:
     async def _made(self, caller: Caller, record: Record, params: CreateParams) -> CreateResult:
         in_the_way = await self._in_the_way(record, force=params.force)
         await self._check_living(record, in_the_way)
+        taken = await self._taken(caller, record, force=params.force)
         notes = [note for found in in_the_way for note in await self._out_of_the_way(caller, found)]
         if params.no_agent:
             await self._sessions.make(record)
             return CreateResult(session=record.name, notes=notes)
         made = await self._with_agent(record, force=params.force, quickstart=params.quickstart)
+        for thing, authority in taken:
+            notes += await owning.tell(self._ctx, authority, caller, thing=thing, done="taken over")
         return msgspec.structs.replace(made, notes=notes)
+
+    async def _taken(
+        self, caller: Caller, record: Record, *, force: bool
+    ) -> list[tuple[Belonging, Authority]]:
+        """The agent of that name where it lives in another worktree, and why the caller may have it from there.
+
+        Raises:
+            NotYours: the caller is nobody here.
+        """
+        known = await identities(self._ctx, name=record.agent) if record.agent and force else []
+        things = [
+            Belonging(what=f"the name {each.name}", owners=(each.name,), worktree=each.home)
+            for each in known
+            if each.home != record.cwd
+        ]
+        return [(thing, await self._ctx.authorize(caller, thing, force=force)) for thing in things]
 
     async def _out_of_the_way(self, caller: Caller, found: Found) -> list[str]:
         """End a session, in the place of which one is made; what the caller should know."""

@@ -15,6 +15,7 @@ from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
 from thrum_tmux.names import session_name
 from thrum_tmux.panes import Found
+from thrum_tmux.session import owning
 from thrum_tmux.session.checkouts import checkout
 from thrum_tmux.session.greeting import REMINDER, Greetings
 from thrum_tmux.session.greeting_marks import Greeting
@@ -45,6 +46,7 @@ class Launching:
             UsageError: no runtime is called so.
             TmuxError: there is no such session, and nothing to make it of; or the runtime ended at once.
             Refused: no agent lives there, several do, or something else runs in its pane.
+            NotYours: it is another agent's, and there is no *force*.
         """
         if params.runtime:
             runtimes.check_name(params.runtime)
@@ -53,6 +55,9 @@ class Launching:
         cwd = await self._cwd(found, pane)
         record = self._sessions.record_of(found)
         identity = await self._identity(call, found, cwd, record, is_shell=params.runtime == runtimes.SHELL)
+        owners = [identity.name] if identity else []
+        thing = owning.belonging(found.row.name, owners, record=record, worktree=cwd)
+        authority = await self._ctx.authorize(call.caller, thing, force=params.force)
         runtime = await runtimes.chosen(
             self._ctx,
             asked=params.runtime,
@@ -64,7 +69,9 @@ class Launching:
             await self._type(found, pane, preset, identity, cwd=cwd, reminder=REMINDER)
             await self._check_begun(found, pane, preset)
         await self._note(found, pane, preset, identity, reminder=REMINDER)
-        return LaunchResult(session=found.row.name, runtime=runtime)
+        done = f"launched ({runtime})"
+        notes = await owning.tell(self._ctx, authority, call.caller, thing=thing, done=done)
+        return LaunchResult(session=found.row.name, runtime=runtime, notes=notes)
 
     async def start(
         self,

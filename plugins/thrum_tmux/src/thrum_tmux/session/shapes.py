@@ -62,17 +62,20 @@ class LaunchParams(Params):
     Attributes:
         name: of the session; one that thrum did not make is kept from now on.
         runtime: empty: the identity's, the caller's, the configured one, ``claude``, the first there is.
+        force: also in a session that is another agent's, who is told.
     """
 
     name: str
     runtime: str = ""
+    force: bool = False
 
 
-class LaunchResult(msgspec.Struct, kw_only=True):
-    """Answered once the command is typed; its output comes later."""
+class LaunchResult(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Answered once the command is typed; its output comes later. ``notes`` are what the caller should know."""
 
     session: str
     runtime: str
+    notes: list[str] = []
 
 
 class StatusParams(Params):
