@@ -55,11 +55,14 @@ def test_a_terminal_gets_a_bar_that_is_gone_in_the_end() -> None:
         lines: list[str] = []
         with closing(Progress(lines.append, bar=bar)) as progress:
             progress.tell("projecting 50 %")
-        shown = os.read(ours, 1000).decode()
+        os.write(theirs, b"|")
+        shown = ""
+        while not shown.endswith("|"):  # a terminal hands over what it has, not what was written at once
+            shown += os.read(ours, 1000).decode()
     finally:
         os.close(ours)
         os.close(theirs)
-    assert shown == f"\r\x1b[K[{'#' * 15}{'.' * 15}] projecting 50 %\r\x1b[K" and lines == []
+    assert shown == f"\r\x1b[K[{'#' * 15}{'.' * 15}] projecting 50 %\r\x1b[K|" and lines == []
 
 
 def test_no_bar_where_a_line_cannot_be_drawn_again() -> None:

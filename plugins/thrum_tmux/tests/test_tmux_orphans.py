@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 
-from tmux_house import House, until
+from tmux_house import House
+
+from thrum_kernel.testing.waiting import until
 
 
 def clients(house: House) -> set[int]:

@@ -110,7 +110,8 @@ def test_without_control_clients_quiet_is_known_in_whole_seconds(tmux_server: Tm
 
 def test_a_pane_that_writes_without_end_is_busy_and_the_loop_is_not(tmux_server: TmuxServer) -> None:
     async def scenario() -> None:
-        session = make_session(tmux_server, "one", "trap : INT; yes; exec cat")
+        program = "trap 'exec cat' INT; while :; do seq 500; sleep 0.02; done"
+        session = make_session(tmux_server, "one", program)
         quiet = make_session(tmux_server, "two", "cat")
         async with hearing(tmux_server) as server:
             noisy, still = await pane_of(server, session), await pane_of(server, quiet)
@@ -130,13 +131,14 @@ def test_a_pane_that_was_held_back_is_quiet_again(
     tmux_server: TmuxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrote, paused = Activity.wrote, threading.Event()
-    held = threading.Event()
+    next_s = 0.0
 
     def slow(self: Activity, pane: str) -> None:
+        nonlocal next_s
         wrote(self, pane)
-        if not held.is_set():
-            held.set()
+        if not paused.is_set() and time.monotonic() > next_s:
             time.sleep(2.5)  # longer than pause-after: tmux holds back what comes
+            next_s = time.monotonic() + 1
 
     def told(self: Activity, pane: str) -> None:
         self._paused.add(pane)

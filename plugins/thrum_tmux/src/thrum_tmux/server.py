@@ -23,6 +23,9 @@ from thrum_tmux.errors import ClientLost, ServerGone
 from thrum_tmux.model import SessionRow, Snapshot
 
 FIRST_DELAY_S: Final = 0.1
+FORGETTING_S: Final = 0.01
+FORGETTING_TRIES: Final = 500
+"""How often, and how far apart, the server is asked whether it has forgotten a client."""
 LONGEST_DELAY_S: Final = 30.0
 STEADY_S: Final = 5.0
 """A client that was attached for so long was not refused."""
@@ -89,6 +92,7 @@ class Server:
         self._clients: dict[str, ControlClient] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._attaching: dict[str, asyncio.Event] = {}
         self._withheld: dict[str, asyncio.Event] = {}
 
     # --- what is known -----------------------------------------------------------------------------------------------
@@ -153,19 +157,29 @@ class Server:
         """
         released = self._withheld[session] = asyncio.Event()
         try:
-            client = self._clients.get(session)
-            if client is not None:
-                client.leave()
-                try:
-                    async with asyncio.timeout(ANSWER_S):
-                        await client.ended.wait()
-                except TimeoutError:
-                    client.kill()
-                    await client.ended.wait()
+            while (attaching := self._attaching.get(session)) is not None:
+                await attaching.wait()
+            if (client := self._clients.get(session)) is not None:
+                await self._let_go(client)
             yield
         finally:
             del self._withheld[session]
             released.set()
+
+    async def _let_go(self, client: ControlClient) -> None:
+        """End a client, and wait until the server knows: it forgets a client some time after that has ended."""
+        client.leave()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await client.ended.wait()
+        except TimeoutError:
+            client.kill()
+            await client.ended.wait()
+        for _ in range(FORGETTING_TRIES):
+            (known,) = await self._asked(("list-clients", "-F", "#{client_pid}"))
+            if str(client.pid) not in known:
+                return
+            await asyncio.sleep(FORGETTING_S)
 
     async def close(self) -> None:
         """Let go of all clients; sessions stay as they are."""
@@ -261,8 +275,6 @@ class Server:
         delay = FIRST_DELAY_S
         try:
             while (row := self._known.sessions.get(session)) is not None and self._is_followed(row):
-                if (released := self._withheld.get(session)) is not None:
-                    await released.wait()
                 began = time.monotonic()
                 try:
                     await self._hear(row)
@@ -284,9 +296,7 @@ class Server:
         await self.ask(("set-option", "-t", row.id, "destroy-unattached", "off"))
         client = ControlClient(socket=self.socket, activity=self.activity, on_notice=self._heard)
         try:
-            env = {**self.process.env, **self._mark}
-            await client.attach(self.process.program, row.name, env=env, reader=self._reader, expected=row.id)
-            self._clients[row.id] = client
+            await self._attach(client, row)
             await self._begin(row)
             await client.ended.wait()
         finally:
@@ -296,6 +306,18 @@ class Server:
             self._is_fresh = False
             self.activity.deaf(pane.id for pane in self._known.panes_of(row.id))
             self._on_change()
+
+    async def _attach(self, client: ControlClient, row: SessionRow) -> None:
+        while (released := self._withheld.get(row.id)) is not None:
+            await released.wait()
+        attached = self._attaching[row.id] = asyncio.Event()
+        try:
+            env = {**self.process.env, **self._mark}
+            await client.attach(self.process.program, row.name, env=env, reader=self._reader, expected=row.id)
+            self._clients[row.id] = client
+        finally:
+            del self._attaching[row.id]
+            attached.set()
 
     async def _begin(self, row: SessionRow) -> None:
         """What was written before we heard it is known in whole seconds."""

@@ -69,6 +69,11 @@ class ControlClient:
         """Whether it can be asked."""
         return bool(self._session) and not self.ended.is_set()
 
+    @property
+    def pid(self) -> int:
+        """Its process; 0 before `attach`."""
+        return self._process.pid if self._process is not None else 0
+
     async def attach(
         self, program: Sequence[str], session: str, *, env: dict[str, str], reader: Reader, expected: str = ""
     ) -> str:
