@@ -17,6 +17,7 @@ from __future__ import annotations
 import msgspec
 
 from thrum_kernel.api import Event as Event
+from thrum_kernel.jsonlines import decoder
 
 
 class Head(msgspec.Struct, kw_only=True):
@@ -43,7 +44,7 @@ class UnknownEvent(msgspec.Struct, kw_only=True):
     line: bytes
 
 
-_head_decoder = msgspec.json.Decoder(Head)
+_decode_head = decoder(Head)
 
 
 def read_head(line: bytes) -> Head:
@@ -52,4 +53,4 @@ def read_head(line: bytes) -> Head:
     Raises:
         msgspec.MsgspecError: it is not an event.
     """
-    return _head_decoder.decode(line)
+    return _decode_head(line)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from thrum_kernel.api import EventType
 from thrum_kernel.events.envelope import Event, UnknownEvent, read_head
+from thrum_kernel.jsonlines import decoder
 
 _encoder = msgspec.json.Encoder()
 
@@ -17,7 +18,7 @@ class EventTypes:
 
     def __init__(self, types: Iterable[EventType] = ()) -> None:
         self._types: dict[str, EventType] = {}
-        self._decoders: dict[str, msgspec.json.Decoder[Event]] = {}
+        self._decoders: dict[str, Callable[[bytes], Event]] = {}
         for event_type in types:
             self.add(event_type)
 
@@ -42,7 +43,7 @@ class EventTypes:
         if tag != event_type.name:
             raise ValueError(f"event type {event_type.name}: its payload is tagged {tag!r}")
         self._types[event_type.name] = event_type
-        self._decoders[event_type.name] = msgspec.json.Decoder(event_type.payload)
+        self._decoders[event_type.name] = decoder(event_type.payload)
 
     def remove(self, name: str) -> None:
         """Forget a type; events of it are unknown from now on."""
@@ -56,10 +57,10 @@ class EventTypes:
             msgspec.MsgspecError: the line is not an event, or not one of the shape its type asks for.
         """
         head = read_head(line)
-        decoder = self._decoders.get(head.type)
-        if decoder is None or head.v > self._types[head.type].version:
+        decode = self._decoders.get(head.type)
+        if decode is None or head.v > self._types[head.type].version:
             return UnknownEvent(head=head, line=line)
-        return decoder.decode(line)
+        return decode(line)
 
     def encode(self, event: Event) -> bytes:
         """The line of an event, without its newline."""

@@ -12,6 +12,7 @@ import msgspec
 
 from thrum_kernel.clock import format_us, parse_us
 from thrum_kernel.ids import is_ulid
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.migrate.facts import (
     DAMAGED,
     Cleanup,
@@ -35,7 +36,7 @@ from thrum_kernel.migrate.facts import (
     Work,
 )
 
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decode = decoder(dict[str, Any])
 
 
 def read(data: bytes, source: str) -> Iterator[Record]:
@@ -65,7 +66,7 @@ def one(line: bytes, source: str, number: int) -> Record:
         return make(event)
     except (msgspec.MsgspecError, UnicodeError) as error:
         return Kept(DAMAGED, source, number, line, f"is no JSON object: {error}")
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         return Kept(DAMAGED, source, number, line, f"is not of the shape of its type: {error!r}")
 
 

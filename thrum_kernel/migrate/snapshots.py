@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.migrate.event_lines import time_of
 from thrum_kernel.migrate.facts import (
     DAMAGED,
@@ -26,7 +27,7 @@ from thrum_kernel.migrate.facts import (
     Registration,
 )
 
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decode = decoder(dict[str, Any])
 
 _NEVER = "0001-01-01T00:00:00Z"
 

@@ -31,6 +31,7 @@ from thrum_kernel.events.core import (
     MessageReceipt,
     Recipient,
 )
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.projection.intake import Intake, PluginRule
 from thrum_kernel.projection.marks import MarkIndex
 from thrum_kernel.projection.rules.messages import attached, structured_text
@@ -89,9 +90,9 @@ class _Create(msgspec.Struct, gc=False):
     disclosed: bool = False
 
 
-_decode = msgspec.json.Decoder(_Create).decode
-_decode_recipients = msgspec.json.Decoder(list[Recipient]).decode
-_decode_labels = msgspec.json.Decoder(list[Label]).decode
+_decode = decoder(_Create)
+_decode_recipients = decoder(list[Recipient])
+_decode_labels = decoder(list[Label])
 _PRIORITY = {name: code for code, name in enumerate(PRIORITIES)}
 _FORMAT = {name: code for code, name in enumerate(FORMATS)}
 

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store.held import keep
 from thrum_kernel.store.names import Window
 from thrum_kernel.store.tree import Line, Tree
@@ -26,7 +27,7 @@ class _Filed(msgspec.Struct):
     agent_id: Any = ""
 
 
-_decode = msgspec.json.Decoder(_Filed).decode
+_decode = decoder(_Filed)
 
 
 def shard_of(line: bytes, message_types: Container[str]) -> str:

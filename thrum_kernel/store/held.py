@@ -22,6 +22,7 @@ import msgspec
 
 from thrum_kernel.errors import FileDamaged
 from thrum_kernel.ids import EARLIER_DAEMON
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store.files import digest, drop, replace, write_new
 from thrum_kernel.store.names import Window, parse_name, range_name
 from thrum_kernel.store.purge import Purges, filtered
@@ -87,9 +88,9 @@ class _Named(msgspec.Struct):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_id = msgspec.json.Decoder(_Named).decode
-_decode = msgspec.json.Decoder(HeldHeader).decode
-_decode_release = msgspec.json.Decoder(Release).decode
+_decode_id = decoder(_Named)
+_decode = decoder(HeldHeader)
+_decode_release = decoder(Release)
 
 
 def keep(

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple, Self
 import msgspec
 
 from thrum_kernel.errors import FileDamaged, StoreError, StoreFull
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store.disk import Disk, File, Folders
 from thrum_kernel.store.files import digest, drop, write_new
 
@@ -60,8 +61,8 @@ class _Numbered(msgspec.Struct):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_header = msgspec.json.Decoder(JournalHeader).decode
-_decode_number = msgspec.json.Decoder(_Numbered).decode
+_decode_header = decoder(JournalHeader)
+_decode_number = decoder(_Numbered)
 
 
 class Journal:

@@ -31,6 +31,7 @@ from typing import Any, Final
 import msgspec
 
 from thrum_kernel.clock import format_us, parse_us
+from thrum_kernel.jsonlines import decoder
 
 _MESSAGE_TYPES: Final = frozenset({"message.create", "message.edit", "message.delete"})
 _SESSION_TYPES: Final = frozenset({"agent.session.start", "agent.session.end"})
@@ -110,11 +111,12 @@ class _Purge(msgspec.Struct):
     sessions: list[str] = []
 
 
-_decode_head = msgspec.json.Decoder(_Head).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
-_decode_receipt = msgspec.json.Decoder(_Receipt).decode
-_decode_session = msgspec.json.Decoder(_Session).decode
-_decode_purge = msgspec.json.Decoder(_Purge).decode
+_decode_head = decoder(_Head)
+_decode_message = decoder(_Message)
+_decode_receipt = decoder(_Receipt)
+_decode_session = decoder(_Session)
+_decode_purge = decoder(_Purge)
+_decode_event = decoder(dict[str, Any])
 
 
 def purges_in(lines: Iterable[bytes]) -> Purges:
@@ -173,7 +175,7 @@ def _judge_message(line: bytes, head: _Head, purges: Purges) -> bytes | None:
 
 
 def _without_body(line: bytes) -> bytes:
-    event: dict[str, Any] = msgspec.json.decode(line)
+    event = _decode_event(line)
     empty = {"content": ""}
     if event.get("body") == empty:
         return line
@@ -182,7 +184,7 @@ def _without_body(line: bytes) -> bytes:
 
 
 def _without_sessions(line: bytes, sessions: frozenset[str]) -> bytes | None:
-    event: dict[str, Any] = msgspec.json.decode(line)
+    event = _decode_event(line)
     contexts = event.get("work_contexts")
     if not isinstance(contexts, list):
         return line

@@ -20,6 +20,7 @@ import msgspec
 
 from thrum_kernel.errors import FileDamaged, FileMissing
 from thrum_kernel.ids import EARLIER_DAEMON
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store import journal
 from thrum_kernel.store.cut import shard_of
 from thrum_kernel.store.files import digest
@@ -44,7 +45,7 @@ class _Numbered(msgspec.Struct):
     sequence: int
 
 
-_decode_number = msgspec.json.Decoder(_Numbered).decode
+_decode_number = decoder(_Numbered)
 
 
 def read_events(tree: Tree, unit: Unit) -> list[Line]:

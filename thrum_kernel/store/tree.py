@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from thrum_kernel.errors import FileDamaged, FormatTooNew
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store.disk import Disk, Folders
 from thrum_kernel.store.files import digest, drop, remove_temporary, replace, write_all, write_new
 from thrum_kernel.store.names import Window
@@ -38,6 +39,9 @@ class Line(NamedTuple):
 class _Format(msgspec.Struct):
     reader: int
     format: str = "thrum"
+
+
+_decode_format = decoder(_Format)
 
 
 class Tree:
@@ -86,7 +90,7 @@ class Tree:
         if self.disk.size(path) is None:
             return 0
         try:
-            return msgspec.json.decode(self.disk.read(path), type=_Format).reader
+            return _decode_format(self.disk.read(path)).reader
         except msgspec.MsgspecError as error:
             raise FileDamaged(path, f"does not tell a version of the reader: {error}") from error
 

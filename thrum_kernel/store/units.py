@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from thrum_kernel.errors import FileDamaged
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store.names import (
     Window,
     daemon_folder,
@@ -75,8 +76,8 @@ class ShardHeader(msgspec.Struct, frozen=True, tag_field="thrum", tag="messages"
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_unit = msgspec.json.Decoder(UnitHeader).decode
-_decode_shard = msgspec.json.Decoder(ShardHeader).decode
+_decode_unit = decoder(UnitHeader)
+_decode_shard = decoder(ShardHeader)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from thrum_kernel.errors import FormatTooNew, ThrumError
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store.tree import READER, Tree
 from thrum_kernel.sync.seams import BlobReader
 
@@ -30,6 +31,9 @@ class ForeignBranch(ThrumError):
 class _Format(msgspec.Struct):
     reader: int
     format: str = ""
+
+
+_decode = decoder(_Format)
 
 
 class BranchFormat:
@@ -69,7 +73,7 @@ class BranchFormat:
 
 def _reader(data: bytes) -> int:
     try:
-        found = msgspec.json.decode(data, type=_Format)
+        found = _decode(data)
     except msgspec.MsgspecError:
         return 0
     return found.reader if found.format == "thrum" else 0

@@ -13,6 +13,7 @@ import msgspec
 from thrum_kernel.api import Call, Method
 from thrum_kernel.clock import format_us, parse_us
 from thrum_kernel.errors import ThrumError, UsageError
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store.check import check
 from thrum_kernel.store.ranges import LogLine, Tree, read_log
 from thrum_kernel.sync.replay import Point, ReplayResult, replay_result
@@ -114,8 +115,9 @@ class _About(msgspec.Struct):
 Rebuild = Callable[[Iterable[Sequence[LogLine]]], Any]
 """Projects lines into a database of its own that is gone when the returned connection is closed; blocking."""
 
-_head = msgspec.json.Decoder(_Head).decode
-_about = msgspec.json.Decoder(_About).decode
+_head = decoder(_Head)
+_about = decoder(_About)
+_decode_event = decoder(dict[str, Any])
 
 
 class LogMethods:
@@ -253,7 +255,11 @@ def newest(lines: Iterable[Sequence[LogLine]], fits: Callable[[LogLine], bool], 
 
 def _shown(line: LogLine) -> ShownEvent:
     writer, daemon, sequence, data = line
-    return ShownEvent(writer=writer, daemon=daemon, sequence=sequence, event=msgspec.json.decode(data))
+    try:
+        event = _decode_event(data)
+    except msgspec.MsgspecError as error:  # its head was sound
+        event = {**msgspec.to_builtins(_head(data)), "damage": str(error)}
+    return ShownEvent(writer=writer, daemon=daemon, sequence=sequence, event=event)
 
 
 def wanted(params: ShowParams) -> Callable[[LogLine], bool]:
@@ -270,13 +276,13 @@ def wanted(params: ShowParams) -> Callable[[LogLine], bool]:
             return False
         try:
             head = _head(line[3])
+            if types and head.type not in types:
+                return False
+            if head.timestamp < since or (until and head.timestamp > until):
+                return False
+            return not (params.agent or params.message_id) or _is_about(line[3], params)
         except msgspec.MsgspecError:
             return False
-        if types and head.type not in types:
-            return False
-        if head.timestamp < since or (until and head.timestamp > until):
-            return False
-        return not (params.agent or params.message_id) or _is_about(line[3], params)
 
     return fits
 

@@ -15,6 +15,7 @@ import msgspec
 from thrum_kernel.clock import format_us, parse_us
 from thrum_kernel.errors import NotFound, UsageError
 from thrum_kernel.ids import is_ulid
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store.ranges import LogLine
 
 
@@ -77,7 +78,7 @@ class _Head(msgspec.Struct):
     timestamp: str
 
 
-_head = msgspec.json.Decoder(_Head).decode
+_head = decoder(_Head)
 
 
 class Point:

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.settings.bounded_regex import compile_bounded, found_in, steps_of
 
 NEVER_HELD: Final = frozenset(
@@ -197,7 +198,8 @@ class _Said(msgspec.Struct):
     refs: Any = ()
 
 
-_decode = msgspec.json.Decoder(_Said).decode
+_decode = decoder(_Said)
+_decode_any = decoder(object)
 
 
 def texts_of(line: bytes) -> Iterable[str]:
@@ -217,26 +219,32 @@ def texts_of(line: bytes) -> Iterable[str]:
 
 def _strings_of(line: bytes) -> Iterator[str]:
     try:
-        return _strings(msgspec.json.decode(line))
+        return _strings(_decode_any(line))
     except msgspec.MsgspecError:
         return iter((line.decode(errors="replace"),))
 
 
 def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _strings(inner)
+    """Every text in a value, in its order; nesting of any depth."""
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, str):
+            yield found
+        elif isinstance(found, dict):
+            waiting.extend(reversed(found.values()))
+        elif isinstance(found, list):
+            waiting.extend(reversed(found))
 
 
 def _named(value: Any) -> Iterator[str]:
     """Texts of a structured body, those of objects with their names in front, as ``name=text``."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from (f"{name}={inner}",) if isinstance(inner, str) else _named(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _named(inner)
-    elif isinstance(value, str):
-        yield value
+    waiting = [("", value)]
+    while waiting:
+        name, found = waiting.pop()
+        if isinstance(found, str):
+            yield f"{name}{found}"
+        elif isinstance(found, dict):
+            waiting.extend((f"{key}=", inner) for key, inner in reversed(found.items()))
+        elif isinstance(found, list):
+            waiting.extend(("", inner) for inner in reversed(found))

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.store.ranges import HeldLine
 
 
@@ -47,7 +48,7 @@ class About(msgspec.Struct):
         return self.message if self.type == "message.create" else self.event_id
 
 
-_decode = msgspec.json.Decoder(About).decode
+_decode = decoder(About)
 
 
 def about(line: bytes) -> About:

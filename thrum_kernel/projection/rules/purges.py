@@ -9,6 +9,7 @@ import msgspec
 
 from thrum_kernel.clock import parse_us
 from thrum_kernel.events.core import PurgeExecuted
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.projection.rules.agents import purge_session
 from thrum_kernel.projection.tables import Place, Tables, Verdict
 
@@ -23,7 +24,7 @@ class _Judged(msgspec.Struct):
     subject: _Subject | None = None
 
 
-_decode = msgspec.json.Decoder(_Judged).decode
+_decode = decoder(_Judged)
 
 
 def purge(tables: Tables, _place: Place, event: PurgeExecuted) -> Verdict:
