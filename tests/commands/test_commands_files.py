@@ -295,6 +295,16 @@ def test_sync_force_without_a_remote_is_honest() -> None:
     assert run("sync", "force", answers={"sync.force": done}).out.splitlines()[0] == "Nothing to sync with"
 
 
+def test_sync_force_says_when_it_goes_on() -> None:
+    done = {"triggered": True, "going_on": True, "sync_state": "idle", "local_only": False, "published": 2}
+    told = run("sync", "force", answers={"sync.force": done})
+    assert told.status == 0 and "✓" not in told.out
+    assert told.out.splitlines()[0] == (
+        "Sync goes on, for the remote takes long (2 events published on this machine);"
+        " how it ends: thrum sync status"
+    )
+
+
 def _usage(size: int, commits: int) -> dict[str, Any]:
     part = {"bytes": size, "files": 2}
     return {"bytes": 3 * size, "files": 6, "commits": commits, "budget_bytes": 0} | dict.fromkeys(

@@ -10,6 +10,7 @@ import migrate_layouts as layouts
 from migrate_house import project
 from migrate_team import Team
 
+from thrum_kernel.migrate.aside import REPLACED
 from thrum_kernel.sync.takeover import NOTICE
 from thrum_kernel.testing.harness import Cli, Repo, stop_daemon
 from thrum_kernel.testing.spawner import Spawner
@@ -74,13 +75,19 @@ def test_two_clones_migrate_and_exchange_one_set_through_a_branch_that_was_repla
             time.sleep(0.1)
         assert seed.git("ls-remote", str(origin), "refs/heads/a-sync").split()[0] == old
 
+        old = _write_late(seed, team, origin)
         done = one.json("migrate", "--replace-remote")
+        written = {row["kind"]: (row["before"], row["new"], row["after"]) for row in done["rows"]}
+        many = team.counts()["message.create"]
+        assert written["messages"] == (many - 1, 1, many)
+        assert one.json("sync", "status")["sync_state"] != "error"
         assert one.json("migrate", "--replace-remote")["remote"]["kept_as"] == ""
         _forced(one)
         two("daemon", "start")
         _forced(two)
 
         kept = done["remote"]["kept_as"]
+        assert kept.startswith(REPLACED)
         assert seed.git("ls-remote", str(origin), f"refs/heads/{kept}").split()[0] == old
         names = seed.git("--git-dir", str(origin), "ls-tree", "-r", "--name-only", "a-sync").splitlines()
         assert "FORMAT" in names and NOTICE in names and "events.jsonl" not in names
@@ -90,9 +97,27 @@ def test_two_clones_migrate_and_exchange_one_set_through_a_branch_that_was_repla
         for cli in clis:
             assert cli.json("daemon", "status")["counts"]["messages"] == team.counts()["message.create"]
             assert cli.json("migrate")["rows"][0]["new"] == 0
+        seed.git("clone", "-q", str(origin), str(tmp_path / "three"))
+        clis.append(Cli(thrum_spawner, tmp_path / "three", seed.env))
+        assert "init.next-migrate" not in json.dumps(clis[2].json("init", "--non-interactive"))
+        assert "earlier" not in {
+            each["subject"] for each in json.loads(clis[2].run("doctor", "--json").out)["findings"]
+        }
     finally:
         for cli in clis:
             stop_daemon(cli)
+
+
+def _write_late(seed: Repo, team: Team, origin: Path) -> str:
+    """A message that a colleague's earlier program pushes after everybody here fetched; the branch's commit."""
+    late = team.send("coord", "late", to=["impl_api"], refs=[{"type": "mention", "value": "impl_api"}])
+    event = next(event for event in team.events if event.get("message_id") == late)
+    worktree = seed.path / ".git" / "thrum-sync" / "a-sync"
+    with (worktree / team.shard(event)).open("ab") as file:
+        file.write(team.line(event))
+    seed.git("-C", str(worktree), "commit", "-qam", "late")
+    seed.git("push", "-q", str(origin), "a-sync")
+    return seed.git("rev-parse", "a-sync")
 
 
 def _forced(cli: Cli) -> str:

@@ -25,7 +25,7 @@ from thrum_kernel.sync.status import SyncMethods
 class Logs:
     """The methods over a log in which alice and bob registered and alice wrote to bob, twice."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, force_s: float = 8.0) -> None:
         self.house = House(root / "T")
         self.root = root
         publisher = self.house.publisher
@@ -52,6 +52,7 @@ class Logs:
                     held=list,
                     held_back=list,
                     purged_before=str,
+                    force_s=force_s,
                 ).methods(),
             )
         }
@@ -195,5 +196,16 @@ def test_sync_says_honestly_that_it_stays_here(logs: Logs) -> None:
         done = await logs.call("sync.force")
         assert done["triggered"] and done["published"] == 5 and done["last_sync_at"].endswith("Z")
         assert (await logs.call("sync.status"))["last_sync_at"] == done["last_sync_at"]
+
+    asyncio.run(main())
+
+
+def test_a_force_that_outlasts_its_caller_is_not_told_as_done(tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / "T").mkdir()
+        logs = Logs(tmp_path, force_s=0.0)
+        await logs.fill()
+        done = await logs.call("sync.force")
+        assert done["going_on"] and done["published"] == 5 and "failed" not in done
 
     asyncio.run(main())

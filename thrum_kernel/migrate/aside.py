@@ -13,6 +13,8 @@ from thrum_kernel.jsonio import write_atomic
 from thrum_kernel.paths import Paths
 
 ASIDE: Final = "a-sync.before-thrum"
+REPLACED: Final = "a-sync-before-thrum-"
+"""How names begin that a remote has for what its branch was before it became ours."""
 
 
 def foreign_worktree(paths: Paths) -> Path | None:

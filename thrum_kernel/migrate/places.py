@@ -15,10 +15,12 @@ from typing import Final, Literal, Protocol
 from thrum_kernel import git, gitdir
 from thrum_kernel.errors import GitFailed
 from thrum_kernel.gitdir import Place
+from thrum_kernel.ids import EARLIER_DAEMON
 from thrum_kernel.migrate import database, event_lines, snapshots
-from thrum_kernel.migrate.aside import ASIDE
+from thrum_kernel.migrate.aside import ASIDE, REPLACED
 from thrum_kernel.migrate.facts import DAMAGED, Kept, Record, name_of
 from thrum_kernel.paths import Paths
+from thrum_kernel.store.names import daemon_folder
 
 Layout = Literal["monolith", "folder", "branch", "local", "path"]
 FOLDER: Final = "migrated"
@@ -30,6 +32,7 @@ LAYOUTS: Final[tuple[Layout, ...]] = ("monolith", "folder", "branch", "local")
 
 MONOLITHS: Final = ("messages.jsonl", "messages.jsonl.v6.bak")
 BRANCH: Final = "a-sync"
+_REPLACED: Final = f"/{REPLACED}"
 _MOST_S: Final = 120.0
 
 _CONTEXTS: Final = "context/"
@@ -273,5 +276,11 @@ def is_done(paths: Paths) -> bool:
 
 
 def is_there(paths: Paths) -> bool:
-    """Whether there is anything to bring over; looks no further than the first file that holds something."""
-    return any(source.load is None or source.load().strip() for source in find(paths))
+    """Whether there is anything to bring over; looks no further than the first file that holds something.
+
+    What a remote's branch was before it became ours is not asked for where the log has what was brought over: whoever
+    made the branch ours brought that over.
+    """
+    is_joined = (paths.published / "events" / daemon_folder(EARLIER_DAEMON)).is_dir()
+    found = (source for source in find(paths) if not (is_joined and _REPLACED in source.label))
+    return any(source.load is None or source.load().strip() for source in found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from thrum_kernel.migrate.facts import DAMAGED, Kept
@@ -101,6 +101,23 @@ class Report:
     def new(self) -> int:
         """How many records are new in the log."""
         return sum(row.new for row in self.rows)
+
+    def following(self, first: Report) -> Report:
+        """This report of a second run and *first* as one of both."""
+        before = {row.kind: row.before for row in first.rows}
+        rows = [(row, before.get(row.kind, 0)) for row in self.rows]
+        return replace(
+            self,
+            rows=[replace(row, before=number, new=row.after - number) for row, number in rows],
+            moved=first.moved or self.moved,
+            contexts=_both(first.contexts, self.contexts),
+            held=_both(first.held, self.held),
+            left_before=_both(first.left_before, self.left_before),
+        )
+
+
+def _both(first: list[str], second: list[str]) -> list[str]:
+    return list(dict.fromkeys([*first, *second]))
 
 
 def rows_of(

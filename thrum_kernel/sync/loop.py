@@ -179,7 +179,10 @@ class Travel:
                     hint="thrum sync status",
                 )
             try:
-                return await self._take_over(self._choice)
+                kept = await self._take_over(self._choice)
+                self._polling.succeeded(is_busy=True)  # what stood in the way does not any more
+                self._told("")
+                return kept
             except Raced:
                 raise Refused(
                     "somebody else pushed to the branch at the same time", hint="try again"

@@ -91,6 +91,8 @@ class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``published`` events left the journal, ``received`` lines of other clones are new here, ``pushed`` tells whether
     something went to the remote; these hold for what ended while the caller waited. ``failed``: the exchange ended in
     ``last_error``; what is published stays and is tried again. ``remedy``: what to do about it, where something is.
+    ``going_on``: it had not ended when the caller stopped waiting, so what ``sync_state`` and ``last_error`` say is from
+    before.
     """
 
     triggered: bool
@@ -105,6 +107,7 @@ class SyncForced(msgspec.Struct, kw_only=True, omit_defaults=True):
     received: int = 0
     pushed: bool = False
     failed: bool = False
+    going_on: bool = False
     remedy: str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -130,6 +133,7 @@ class SyncMethods:
         held_back: sentences about what the projection holds back.
         purged_before: the latest cutoff of the purges that were looked at, or empty.
         damaged: sentences about published files that are damaged here and could not be made good.
+        force_s: how long a force waits.
     """
 
     def __init__(
@@ -147,6 +151,7 @@ class SyncMethods:
         held_back: Callable[[], Sequence[str]],
         purged_before: Callable[[], str],
         damaged: Callable[[], Sequence[str]] = lambda: (),
+        force_s: float = FORCE_S,
     ) -> None:
         self._publisher = publisher
         self._travel = travel
@@ -160,6 +165,7 @@ class SyncMethods:
         self._kept_back = held_back
         self._purged_before = purged_before
         self._damaged = damaged
+        self._force_s = force_s
 
     def methods(self) -> Sequence[Method]:
         """``sync.status``, ``sync.force``, ``sync.replace``."""
@@ -299,7 +305,7 @@ class SyncMethods:
     async def _force(self, call: Call, params: SyncParams) -> SyncForced:
         received, pushes = self._travel.received, self._travel.pushes
         published = await self._publisher.cut_now()
-        failure = await self._force_failed()
+        is_over, failure = await self._forced()
         reason = self._travel.reason or msgspec.UNSET
         return SyncForced(
             triggered=True,
@@ -314,19 +320,20 @@ class SyncMethods:
             received=self._travel.received - received,
             pushed=self._travel.pushes > pushes,
             failed=failure is not None,
+            going_on=not is_over,
             remedy=(failure and failure.hint) or msgspec.UNSET,
         )
 
-    async def _force_failed(self) -> ThrumError | None:
-        """Exchange, for as long as somebody waits; why that failed."""
+    async def _forced(self) -> tuple[bool, ThrumError | None]:
+        """Exchange, for as long as somebody waits; whether that is over, and why it failed."""
         try:
-            async with asyncio.timeout(FORCE_S):
+            async with asyncio.timeout(self._force_s):
                 await self._travel.force()
         except TimeoutError:
-            return None  # it goes on
+            return False, None
         except ThrumError as error:
-            return error
-        return None
+            return True, error
+        return True, None
 
     async def _replace(self, call: Call, params: SyncParams) -> SyncReplaced:
         kept = await self._travel.replace()

@@ -51,9 +51,11 @@ def migrate(
     if not where.is_initialized:
         raise NotInitialized(where.repo)
     report = _preview(run, where, source, snapshots) if dry_run else _bring(run, where, source, snapshots)
+    replaced = _replace(run, where) if replace_remote else {}
+    if replaced.get("kept_as"):  # the branch may have held more by then than was ever fetched here
+        report = _bring(run, where, source, snapshots).following(report)
     value, lines = asdict(report), report_lines(report)
-    if replace_remote:
-        replaced = _replace(run, where)
+    if replaced:
         value["remote"] = replaced
         lines += _replaced_lines(replaced)
     show(run, value, lines)

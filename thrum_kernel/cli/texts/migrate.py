@@ -51,7 +51,7 @@ def _aside(report: Report) -> list[str]:
 def _secrets(report: Report) -> list[str]:
     lines = []
     if report.held:
-        stay = "would stay" if report.dry_run else "stay"
+        stay = "would stay" if report.dry_run else "stays" if len(report.held) == 1 else "stay"
         lines += [
             f"{counted(len(report.held), 'record')} that may hold a secret {stay} on this machine: {_listed(report.held)}",
             "  list them with thrum sync held; what is none travels after: thrum sync release NAME",

@@ -76,8 +76,11 @@ def forced_line(done: Entry) -> str:
     said = "✓ Sync triggered" if done.get("triggered") else "Nothing to sync with"
     if done.get("failed"):
         said = "Sync failed"
+    if done.get("going_on"):
+        said = "Sync goes on, for the remote takes long"
     told = ", ".join(part for part in parts if part)
-    return f"{said} ({told})" if told else said
+    end = "; how it ends: thrum sync status" if done.get("going_on") else ""
+    return f"{said} ({told}){end}" if told else f"{said}{end}"
 
 
 def collected_lines(done: Entry, forget_lost: bool = False) -> list[str]:
