@@ -240,6 +240,21 @@ async def test_a_failure_is_tried_again_when_it_says_so_and_no_other_rung_helped
     await ladder.waker.close()
 
 
+async def test_an_agent_whose_runtime_begins_is_woken_for_what_came_before() -> None:
+    ladder = Ladder(next_rung_s=0.02)
+    for rung in ("hook", "terminal"):
+        ladder.answers[rung] = lambda wake: None
+    await ladder.come(("m1", "normal"))
+    assert len(ladder.wakes) == 2, "nothing applied; the next climb is minutes away"
+
+    ladder.waker.begun("inc")
+    await ladder.until(4)
+
+    assert ladder.wakes[2:4] == [("hook", ("m1",)), ("terminal", ("m1",))]
+    ladder.waker.begun("somebody who has nothing to notice")
+    await ladder.waker.close()
+
+
 async def test_what_is_new_does_not_wait_for_the_next_climb() -> None:
     ladder = Ladder(next_rung_s=0.02)
     await ladder.come(("m1", "normal"))

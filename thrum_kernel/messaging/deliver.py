@@ -117,6 +117,16 @@ class Waker:
             climb.task = asyncio.create_task(self._run(incarnation, climb), name=f"wake {incarnation}")
             climb.task.add_done_callback(lambda task: self._ended(incarnation, task))
 
+    def begun(self, incarnation: str) -> None:
+        """A runtime of this agent began: what was in vain while it had none is tried again soon.
+
+        Not at once: it reads its briefing first, which tells of its mail, and has the time of a rung for both.
+        """
+        climb = self._climbs.get(incarnation)
+        if climb is not None:
+            climb.due = min(climb.due, asyncio.get_running_loop().time() + self._next_rung_s)
+            climb.change()
+
     async def close(self) -> None:
         """Stop all work."""
         tasks = [climb.task for climb in self._climbs.values() if climb.task is not None]

@@ -13,7 +13,7 @@ from thrum_kernel.clock import Clock, parse_us
 from thrum_kernel.commit.committer import Committer
 from thrum_kernel.errors import Projecting
 from thrum_kernel.events import Event
-from thrum_kernel.events.core import AgentCleanup, MessageCreate, PurgeExecuted
+from thrum_kernel.events.core import AgentCleanup, AgentRegister, MessageCreate, PurgeExecuted
 from thrum_kernel.messaging.change import Changing
 from thrum_kernel.messaging.deliver import Unseen, Waker
 from thrum_kernel.messaging.facts import FACTS_MIGRATION, Facts
@@ -127,6 +127,8 @@ class Messaging:
             self._wake(event)
         elif isinstance(event, AgentCleanup):
             self.waker.notice(event.incarnation)
+        elif isinstance(event, AgentRegister) and event.agent_pid:
+            self.waker.begun(event.incarnation)
         elif isinstance(event, PurgeExecuted):
             cutoff_us = parse_us(event.cutoff)
             self.receipts.forget_before(cutoff_us)

@@ -45,6 +45,11 @@ def test_a_worktree_an_agent_and_its_session_come_and_go(
     again = project("worktree", "create", "api.v2", *AGENT, timeout_s=90)
     assert again.splitlines()[-1] == made.splitlines()[-1] and sessions(tmux_server) == [session]
 
+    shutil.rmtree(path)  # the shell of its session stands nowhere then
+    project("worktree", "create", "api.v2", *AGENT, timeout_s=90)
+    assert sessions(tmux_server) == [session] and project.at(path).json("whoami")["agent_id"] == "ada"
+    assert tmux_server("display-message", "-p", "-t", session, "#{pane_current_path}") == str(path)
+
     (path / "draft").write_text("work\n")
     assert "1 new file (draft)" in project.refused("worktree", "teardown", "api.v2")
     assert sessions(tmux_server) == [session], "what is refused ends nothing"

@@ -57,9 +57,11 @@ async def move_in(
         await ctx.call("agent.register", worktree=str(worktree), agent_pid=0, name=new.name, **_given(new))
         return Moved("", is_running, () if sessions is None else (NO_TMUX,))
     own = next((each for each in sessions if each.get("agent") == new.name), None)
-    if own is not None and any(each.name == new.name for each in living):
+    # Without its file the session is of a try that was cut short, or of a folder that went: its shell stands nowhere.
+    has_file = new.name in await off_loop(ctx, residents.identity_names, worktree)
+    if own is not None and has_file and any(each.name == new.name for each in living):
         return Moved(own["name"], is_running)
-    given = _given(new) | {"force": new.force or own is not None}  # own: a try that was cut short
+    given = _given(new) | {"force": new.force or own is not None}
     place = {"name": session, "cwd": str(worktree), "made_by": made_by}
     made = await ctx.call("tmux.create", agent_name=new.name, **place, **given)
     return Moved(str(made["session"]))

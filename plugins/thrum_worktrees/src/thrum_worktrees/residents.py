@@ -118,6 +118,11 @@ async def check_room(ctx: PluginContext, worktree: Path, new: Newcomer) -> None:
     who = {"name": new.name, "role": new.role, "module": new.module, "force": new.force}
     await ctx.call("agent.checkRegistration", worktree=str(worktree), **who)
     for other in at(await residents(ctx), worktree):
+        if other.name == new.name and other.pid and not worktree.exists():
+            raise Refused(
+                f"@{other.name} still runs (PID {other.pid}) where {worktree} was",
+                hint="end its runtime first",
+            )
         if other.name != new.name and (other.pid or not new.force):
             does = f"runs in it (PID {other.pid})" if other.pid else "lives in it"
             leave = "end its runtime first" if other.pid else "let it leave with --force"
