@@ -20,6 +20,7 @@ from simulation_remote import Hub, MemoryRemote, MemoryRepository, NoProcesses
 from thrum_kernel import ids, paths
 from thrum_kernel.agents import LOCAL_MIGRATIONS as AGENTS_MIGRATIONS
 from thrum_kernel.agents import Agents
+from thrum_kernel.agents.telling import nobody_hears
 from thrum_kernel.api import Caller
 from thrum_kernel.bus.dispatch import Dispatcher
 from thrum_kernel.clock import format_us
@@ -302,6 +303,8 @@ class Node:
             rebuild=self.keeper.rebuild,
             catch_up=self.keeper.catch_up,
             in_doubt=self.keeper.want_rebuild,
+            daemon=machine.daemon,
+            tell=nobody_hears,
         )
         repository = MemoryRepository(machine.hub, self.tree, machine.refs)
         history = History(

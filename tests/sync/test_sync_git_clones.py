@@ -95,6 +95,34 @@ def test_a_purge_and_a_deletion_reach_the_other_clone(tmp_path: Path, isolated_h
     asyncio.run(story())
 
 
+def test_who_wrote_what_another_clone_purges_unread_is_told(
+    tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with acquainted(origin) as (one, two):
+            read = await two.send("bob", "@alice", "read")
+            await two.force()
+            await one.force()
+            await one.call("message.markRead", "alice", message_ids=[read])
+            await one.force()
+            await two.force()
+            await two.send("bob", "@alice", "never seen elsewhere")
+            await one.call("purge.execute", "alice", before=format_us(time.time_ns() // 1000))
+            await one.force()
+            await two.force()
+
+            async def told() -> list[str]:
+                return await two.texts("bob")
+
+            (text,) = await until(told)
+            assert "took away 1 message of yours" in text and "to @alice" in text
+            assert await one.texts("alice") == []
+
+    asyncio.run(story())
+
+
 def test_a_fresh_clone_projects_all_of_the_branch(
     tmp_path: Path, isolated_home: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

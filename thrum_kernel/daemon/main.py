@@ -243,6 +243,7 @@ class Daemon:
             on_shared=lambda copies: self.shared.took(copies),
             doubt=self.doubt,
             history=self.history,
+            tell=self.asked.tell,
         )
         self.mender = Mender(
             tree=opened.tree,

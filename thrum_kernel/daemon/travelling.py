@@ -26,6 +26,7 @@ from thrum_kernel.sync.merge import Merger
 from thrum_kernel.sync.namesake import Namesakes
 from thrum_kernel.sync.process import Runner
 from thrum_kernel.sync.publish import Publisher
+from thrum_kernel.sync.purged_unread import Tell
 from thrum_kernel.sync.remote import Choice, Remote
 from thrum_kernel.sync.repository import Repository
 from thrum_kernel.sync.takeover import Takeover
@@ -63,11 +64,13 @@ def travel_of(
     on_shared: Callable[[Sequence[Copy]], None],
     doubt: Doubt,
     history: History,
+    tell: Tell,
 ) -> Travel:
     """The way of one daemon's log through git; nothing happens before its service runs.
 
     Args:
         on_shared: told, in the thread that merges, which texts of other clones came.
+        tell: sends a text of the daemon's to agents of these names.
     """
     where, settings = opened.paths, opened.settings
     runner = Runner(where.repository, where.published, environ=environ)
@@ -81,6 +84,8 @@ def travel_of(
         rebuild=keeper.rebuild,
         catch_up=keeper.catch_up,
         in_doubt=keeper.want_rebuild,
+        daemon=opened.daemon_id,
+        tell=tell,
     )
 
     loop = asyncio.get_running_loop()

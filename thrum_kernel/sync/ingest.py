@@ -27,6 +27,7 @@ from thrum_kernel.store.read import Ranges, read_events, read_shard
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.store.tree import Line, Tree
 from thrum_kernel.store.units import Unit
+from thrum_kernel.sync.purged_unread import Tell, cutoff_in, tell_senders, unread_before
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class Ingest:
         rebuild: makes the cache anew from the log.
         catch_up: projects whatever the log has and the cache has not, once nothing rebuilds it any more.
         in_doubt: told why the cache should be made anew soon.
+        daemon: our own id.
+        tell: sends a text of the daemon's to agents: whose unread messages another clone's purge takes away.
 
     Attributes:
         skewed: events whose clock was more than a day ahead of ours; they are kept and do not count yet.
@@ -73,6 +76,8 @@ class Ingest:
         rebuild: Callable[[], Awaitable[None]],
         catch_up: Callable[[], Awaitable[None]],
         in_doubt: Callable[[str], None],
+        daemon: str,
+        tell: Tell,
     ) -> None:
         self.skewed = 0
         self._projector = projector
@@ -84,6 +89,8 @@ class Ingest:
         self._rebuild = rebuild
         self._catch_up = catch_up
         self._in_doubt = in_doubt
+        self._daemon = daemon
+        self._tell_agents = tell
 
     async def take(self, units: Sequence[Unit]) -> int:
         """Project every line of *units*, events before messages; how many lines.
@@ -96,12 +103,21 @@ class Ingest:
         try:
             taken = Coverage(self._projected())
             news = [unit for unit in units if not all(taken.covers(*window) for window in unit.windows)]
+            cutoff = await asyncio.to_thread(self._cutoff, news)
+            unread = unread_before(self._projector.cache, self._daemon, cutoff)
             if sum(unit.lines for unit in news) > MANY:
-                return await self._take_many(news)
-            return await self._take_few(news, taken)
+                lines = await self._take_many(news)
+            else:
+                lines = await self._take_few(news, taken)
+            await tell_senders(unread, cutoff, self._tell_agents)
+            return lines
         except Projecting:  # the files are there: whoever makes the cache reads them, or the next look does
             await self._catch_up()
             return sum(unit.lines for unit in units)
+
+    def _cutoff(self, units: Sequence[Unit]) -> str:
+        """The latest cutoff of the purges in *units*. In a thread."""
+        return cutoff_in(line.line for unit in units for line in self._events(unit))
 
     async def _take_few(self, units: Sequence[Unit], taken: Coverage) -> int:
         lines = 0
