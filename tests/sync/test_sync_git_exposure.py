@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sync_clones import bare, clone_of, serving
 
 from thrum_kernel.clock import SystemClock
 from thrum_kernel.settings.core import Sync
 from thrum_kernel.sync.exposure import HOLDS_S, Gate, address_of, judge
+from thrum_kernel.testing.waiting import until_on_loop as until
 
 
 class Host(http.server.ThreadingHTTPServer):
@@ -92,6 +95,23 @@ def test_a_public_remote_is_held_off_and_says_how_to_allow_it(
     assert kept.gate.refusal(host.url).text
     kept.sync = kept.sync.model_copy(update={"public_exposure_override": "127.0.0.1/team/project"})
     assert kept.gate.refusal(host.url).text == ""
+
+
+def test_agents_are_told_once_when_the_remote_is_public(
+    host: Host, tmp_path: Path, isolated_home: dict[str, str]
+) -> None:
+    origin = bare(tmp_path / "host", isolated_home)
+
+    async def story() -> None:
+        async with serving(clone_of(origin, "one")) as one:
+            await one.register("alice")
+            one.repo.git("remote", "set-url", "origin", host.url)
+            for _ in range(2):
+                assert "public repo detected" in (await one.force())["reason"]
+            (text,) = await until(lambda: one.texts("alice"))
+            assert text.startswith("The git remote 127.0.0.1/team/project is public")
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

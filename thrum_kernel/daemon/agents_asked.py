@@ -13,6 +13,7 @@ from thrum_kernel.api import KERNEL_CALLER, AgentInfo, Caller
 from thrum_kernel.clock import parse_us
 from thrum_kernel.events.core import AgentRegister
 from thrum_kernel.identity.model import Identity
+from thrum_kernel.projection import queries
 
 if TYPE_CHECKING:
     from thrum_kernel.daemon.main import Daemon
@@ -42,6 +43,15 @@ class AgentsAsked:
         """Send *text* to agents of these names, as the daemon. Raises ThrumError."""
         params = {"content": text, "to": [f"@{name}" for name in names]}
         await self._daemon.dispatcher.call("message.send", params, caller=KERNEL_CALLER)
+
+    async def tell_live(self, text: str) -> None:
+        """Send *text* to every agent of this daemon that has an open session, as the daemon. Raises ThrumError."""
+        living = {session.agent for session in queries.all_open_sessions(self._daemon.cache)}
+        here = self._daemon.opened.daemon_id
+        everyone = self._daemon.agents.roster.everyone()
+        names = sorted(agent.name for agent in everyone if agent.id in living and agent.home == here)
+        if names:
+            await self.tell(text, names)
 
     async def agent_facts(self, name: str) -> Mapping[str, Any]:
         """What plugins know of an agent of this daemon."""

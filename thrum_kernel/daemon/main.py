@@ -244,6 +244,7 @@ class Daemon:
             doubt=self.doubt,
             history=self.history,
             tell=self.asked.tell,
+            tell_live=self.asked.tell_live,
         )
         self.mender = Mender(
             tree=opened.tree,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from thrum_kernel import gitdir
 from thrum_kernel.clock import Clock, format_us
@@ -11,6 +12,7 @@ from thrum_kernel.commit import Committer
 from thrum_kernel.daemon.opened import Opened
 from thrum_kernel.daemon.projecting import ProjectionKeeper
 from thrum_kernel.daemon.renewing import Doubt
+from thrum_kernel.errors import ThrumError
 from thrum_kernel.events import EventTypes
 from thrum_kernel.projection import queries
 from thrum_kernel.projection.apply import Projector
@@ -18,7 +20,7 @@ from thrum_kernel.settings.document import Document, Setting, SettingsFile
 from thrum_kernel.store.shared import Copy
 from thrum_kernel.sync.cutter import Cutter
 from thrum_kernel.sync.exchange import Exchange
-from thrum_kernel.sync.exposure import Gate, Visibility
+from thrum_kernel.sync.exposure import Gate, Visibility, exposed
 from thrum_kernel.sync.history import History
 from thrum_kernel.sync.ingest import Ingest
 from thrum_kernel.sync.loop import Travel
@@ -30,6 +32,8 @@ from thrum_kernel.sync.purged_unread import Tell
 from thrum_kernel.sync.remote import Choice, Remote
 from thrum_kernel.sync.repository import Repository
 from thrum_kernel.sync.takeover import Takeover
+
+_log = logging.getLogger(__name__)
 
 
 class _Recent:
@@ -65,12 +69,14 @@ def travel_of(
     doubt: Doubt,
     history: History,
     tell: Tell,
+    tell_live: Callable[[str], Awaitable[None]],
 ) -> Travel:
     """The way of one daemon's log through git; nothing happens before its service runs.
 
     Args:
         on_shared: told, in the thread that merges, which texts of other clones came.
         tell: sends a text of the daemon's to agents of these names.
+        tell_live: sends one to all agents here that have an open session.
     """
     where, settings = opened.paths, opened.settings
     runner = Runner(where.repository, where.published, environ=environ)
@@ -133,7 +139,15 @@ def travel_of(
         )
         return await takeover.run()
 
+    async def warn(text: str) -> None:
+        try:
+            await tell_live(text)
+        except ThrumError as error:
+            _log.warning("nobody was told that the remote is public: %s", error)
+
     def keep(found: Visibility, name: str) -> None:
+        if found == "public":  # asked in a thread
+            asyncio.run_coroutine_threadsafe(warn(exposed(name)), loop)
         sync = dict(settings.current().raw.get("daemon", {}).get("sync") or {})
         sync.update(detected_visibility=found, detected_remote=name)
         settings.update("daemon", {"sync": sync})

@@ -99,6 +99,14 @@ def judged(found: Visibility, name: str) -> Refusal:
     )
 
 
+def exposed(name: str) -> str:
+    """What agents are told when a remote called *name* turns out to be public."""
+    return (
+        f"The git remote {name} is public: everybody could read what is sent here, so messages stay on this machine."
+        f" If they may be read: thrum config set daemon.sync.public_exposure_override {name}"
+    )
+
+
 class Gate:
     """Says whether a remote may be pushed to; blocking.
 
