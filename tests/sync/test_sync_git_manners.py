@@ -211,6 +211,21 @@ def test_a_protected_branch_is_told_as_such(origin: Repo) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        ("!\tx:refs/heads/a-sync\t[remote rejected] (unpacker error)\nDone", "refused", "unpacker error"),
+        ("fatal: ref updates aborted by hook", "protected", "aborted by hook"),
+        ("fatal: Authentication failed for 'https://h/p'", "auth", "let us in: Authentication failed"),
+    ],
+)
+def test_a_remote_that_answered_is_not_told_to_be_out_of_reach(
+    origin: Repo, said: str, kind: str, told: str
+) -> None:
+    failed = _remote(cloned(origin, "one"))._failed(said)
+    assert failed.kind == kind and told in str(failed) and "cannot reach" not in str(failed)
+
+
 SAYS = {
     "auth": "git@host: Permission denied (publickey).\nfatal: Could not read from remote repository.",
     "limited": "remote: too many requests\nfatal: unable to access: The requested URL returned error: 429",

@@ -146,12 +146,18 @@ class Run:
         ]
 
 
+_HELD = "SELECT message_id, body_content FROM messages WHERE NOT deleted AND agent_id <> 'daemon'"
+
+
 def held(side: Project) -> dict[str, str]:
-    """Every message that counts here, with its text; an id that came twice would be two rows."""
+    """Every message that counts here, with its text; an id that came twice would be two rows.
+
+    What the daemon tells of a purge is left out: how often depends on who exchanged when.
+    """
     import sqlite3
 
     with contextlib.closing(sqlite3.connect(side.path / ".thrum/var/messages.db")) as db:
-        rows = db.execute("SELECT message_id, body_content FROM messages WHERE NOT deleted").fetchall()
+        rows = db.execute(_HELD).fetchall()
     assert len(rows) == len(dict(rows))
     return dict(rows)
 

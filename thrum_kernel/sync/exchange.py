@@ -162,7 +162,10 @@ class Exchange:
             await self._doubt(error)
             raise
         except RemoteFailed as error:
-            if error.kind == "offline":  # git tells of no difference between the other side and this one
+            if error.kind in (
+                "offline",
+                "refused",
+            ):  # git tells of no difference between the other side and this one
                 await self._doubt(error, is_reached=self._is_reached)
             raise
         raise RemoteFailed(self.remote.name, "limited", f"{TRIES} times somebody else pushed first")

@@ -59,7 +59,7 @@ _PROGRESS: Final = re.compile(
     r"(enumerating|counting|compressing|resolving|unpacking|processing|total|checking)\b.*\d", re.IGNORECASE
 )
 _PROTECTED: Final = re.compile(
-    r"protected branch|hook declined|denied by|prohibited|not allowed to push|GH0\d\d|deny updating",
+    r"protected branch|hook declined|denied by|prohibited|not allowed to push|GH0\d\d|deny updating|aborted by hook",
     re.IGNORECASE,
 )
 
@@ -70,7 +70,7 @@ class RemoteFailed(ThrumError):
     Attributes:
         remote: its name.
         kind: ``offline``; ``auth`` it wants to know who we are, or does not let us; ``limited`` it asks us to wait;
-            ``protected`` it does not take the branch.
+            ``protected`` it does not take the branch; ``refused`` it fails to store what is pushed.
     """
 
     def __init__(self, remote: str, kind: str, reason: str, *, hint: str = "") -> None:
@@ -79,6 +79,7 @@ class RemoteFailed(ThrumError):
             "auth": f"{remote} does not let us in",
             "limited": f"{remote} asks us to wait",
             "protected": f"{remote} does not take the branch {BRANCH}",
+            "refused": f"{remote} did not take what was pushed",
         }
         super().__init__(f"{what[kind]}: {reason}", hint=hint)
         self.remote = remote
@@ -269,6 +270,8 @@ class Remote:
             return RemoteFailed(self.name, "auth", reason, hint=hint)
         if _PROTECTED.search(said):
             return self._protected(reason)
+        if "[remote rejected]" in said:
+            return RemoteFailed(self.name, "refused", reason, hint="messages wait here until it takes them")
         return RemoteFailed(
             self.name, "offline", reason, hint="messages wait here and travel when it answers"
         )
@@ -286,6 +289,7 @@ def _reason(said: str) -> str:
     if not told and "[remote rejected]" in said:
         told = next(iter(by_host), "")
     told = told or next(filter(_is_telling, lines), "") or first_line(said) or "git told no reason"
+    told = told.removeprefix("fatal: ").removeprefix("error: ")
     return re.sub(r"(\w+://)[^/@\s]+@", r"\1", told)
 
 
