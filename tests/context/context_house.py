@@ -49,6 +49,9 @@ class House:
         async with self._lock:
             yield
 
+    async def hear(self) -> None:
+        """Nobody else shares."""
+
     async def send(self) -> str:
         return self.why_not
 

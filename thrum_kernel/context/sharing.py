@@ -41,6 +41,10 @@ class Way(Protocol):
         """Nothing is merged or published meanwhile."""
         ...
 
+    async def hear(self) -> None:
+        """Have what others shared come now, as far as they can be reached."""
+        ...
+
     async def send(self) -> str:
         """Have what is here travel now; why it does not, empty when it did."""
         ...
@@ -114,6 +118,7 @@ class Sharing:
             NotFound: there is none.
             Refused: it was edited here and by somebody else since; nothing was changed.
         """
+        await self.way.hear()  # who shares without having seen the other's would put it aside unread
         async with self.way.quiet():
             await asyncio.to_thread(self._share_state, force)
         return await self.way.send()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -65,6 +66,13 @@ class GitWay:
 
     def quiet(self) -> AbstractAsyncContextManager[None]:
         return self._publisher.quiet()
+
+    async def hear(self) -> None:
+        if self._travel.reason:
+            return
+        with contextlib.suppress(TimeoutError, ThrumError):  # `send` tells why
+            async with asyncio.timeout(SEND_S):
+                await self._travel.force()
 
     async def send(self) -> str:
         self._travel.heard()
