@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -251,6 +253,7 @@ def test_damaged_lines_are_told_by_file_and_line_and_kept(repo: Repo) -> None:
         b'{"type":"message.create","torn',
         b"\xff\xfe no text",
         b'{"type":"message.create","message_id":7}',
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
     ]
     shard.write_bytes(b"\n".join([lines[0], *bad, *lines[1:]]) + b"\n")
     strange = {"type": "reaction.add", "timestamp": "2026-03-01T09:00:00Z", "event_id": "evt_X"}
@@ -259,7 +262,7 @@ def test_damaged_lines_are_told_by_file_and_line_and_kept(repo: Repo) -> None:
 
     report = migrate(project(repo))
 
-    assert [spot.line for spot in report.damaged] == [2, 3, 4]
+    assert [spot.line for spot in report.damaged] == [2, 3, 4, 5]
     assert all(spot.source.endswith("messages/coord.jsonl") for spot in report.damaged)
     assert report.others == {"reaction.add": 1}
     assert numbers(report, "after")["messages"] == team.counts()["message.create"]
@@ -271,6 +274,26 @@ def test_damaged_lines_are_told_by_file_and_line_and_kept(repo: Repo) -> None:
         "//4gbm8gdGV4dA==",
         Team.line(strange).decode().strip(),
     } <= texts
+
+
+def test_a_row_that_nests_without_end_is_told_and_kept(repo: Repo) -> None:
+    team = Team(messages=4)
+    layouts.last_version(repo, team)
+    deep = '{"a":' * 5000 + "1" + "}" * 5000
+    with contextlib.closing(sqlite3.connect(repo.path / ".thrum/var/messages.db")) as db:
+        db.execute(
+            "INSERT INTO agent_work_contexts (session_id, agent_id, file_changes, git_updated_at)"
+            " VALUES ('ses_deep', 'coord', ?, '2026-03-01T09:00:00Z')",
+            (deep,),
+        )
+        db.commit()
+
+    report = migrate(project(repo))
+
+    assert [spot.why for spot in report.damaged] == [
+        "is not of its shape: DecodeError('is nested too deeply')"
+    ]
+    assert numbers(report, "after")["messages"] == team.counts()["message.create"]
 
 
 def test_what_was_purged_or_deleted_does_not_come_back(repo: Repo) -> None:

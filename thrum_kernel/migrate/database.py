@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from thrum_kernel.jsonlines import decoder
 from thrum_kernel.migrate import event_lines
 from thrum_kernel.migrate.event_lines import time_of
 from thrum_kernel.migrate.facts import (
@@ -63,6 +64,7 @@ _READ: Final = frozenset(
 )
 _DERIVED: Final = ("sqlite_", "memory_fts")
 _LISTS: Final = ("unmerged_commits", "uncommitted_files", "changed_files", "file_changes")
+_decode = decoder(object)
 
 
 def is_reference(path: Path) -> bool:
@@ -249,7 +251,7 @@ class _Database:
             context = {key: value for key, value in row.items() if value not in (None, "", "[]")}
             for key in _LISTS:
                 if key in context:
-                    context[key] = msgspec.json.decode(str(context[key]))
+                    context[key] = _decode(str(context[key]).encode())
             times = [
                 time_of(context[key])
                 for key in ("git_updated_at", "task_updated_at", "intent_updated_at")
