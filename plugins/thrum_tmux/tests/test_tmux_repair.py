@@ -55,6 +55,9 @@ def test_the_process_of_a_runtime_is_noted_and_its_next_one_too(house: House, fa
 
     fake.crash()
     until(lambda: (house.status(name) or {}).get("state") == "stale")
+    said = house.cli.refused("tmux", "send", name, "touch what-a-shell-would-run")
+    assert "a shell has its pane, which would run the text" in said and "Hint: --force" in said
+    assert not (worktree / "what-a-shell-would-run").exists()
     house.tmux("send-keys", "-t", f"={name}:", "-l", "stty sane; fake-agent")
     house.tmux("send-keys", "-t", f"={name}:", "C-j")
 

@@ -235,6 +235,17 @@ def test_a_file_in_the_place_of_a_socket_stays(house: House, tmp_path: Path, wor
 
     assert said.startswith(f"Error: {file} is there and is no socket: tmux would delete it\nHint: ")
     assert file.read_text() == "mine\n"
+    assert str(file) not in str(house.cli.json("tmux", "status")), "no session was ever there"
+
+
+def test_a_socket_that_cannot_be_is_told(house: House, tmp_path: Path) -> None:
+    house.cli("config", "set", "tmux.socket", str(tmp_path / ("l" * 110)))
+    try:
+        said = house.cli.refused("tmux", "create", "lost", "--no-agent")
+    finally:
+        house.cli("config", "set", "tmux.socket", str(house.tmux.path))
+
+    assert "is too long for a socket" in said and "\nHint: thrum config set tmux.socket NAME" in said
 
 
 def test_a_renamed_session_is_the_same_session(house: House) -> None:

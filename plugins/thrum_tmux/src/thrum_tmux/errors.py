@@ -31,6 +31,21 @@ class NotASocket(TmuxError):
         )
 
 
+class SocketTooLong(TmuxError):
+    """No socket can have such a path.
+
+    Attributes:
+        path: the path.
+    """
+
+    def __init__(self, path: str, longest: int) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is too long for a socket, which may have {longest} bytes",
+            hint="thrum config set tmux.socket NAME, or a shorter path; or set TMUX_TMPDIR to a shorter folder",
+        )
+
+
 class ServerGone(TmuxError):
     """No tmux server runs on a socket.
 

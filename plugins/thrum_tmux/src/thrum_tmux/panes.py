@@ -44,6 +44,7 @@ class Panes:
         self._servers: dict[str, Server] = {}
         self._reader: Reader | None = None
         self._troubles: dict[str, str] = {}
+        self._looked_for: set[str] = set()
         self._typing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- servers -----------------------------------------------------------------------------------------------------
@@ -79,11 +80,20 @@ class Panes:
     def troubles(self) -> list[str]:
         """What keeps servers from being asked, or sessions from being heard as they should be."""
         found = [server.trouble for server in self.servers if server.trouble]
-        return list(dict.fromkeys([*self._troubles.values(), *found]))
+        living = {each.server.socket for each in self.managed()}
+        told = [why for socket, why in self._troubles.items() if socket in self._looked_for | living]
+        return list(dict.fromkeys([*told, *found]))
 
-    async def look(self) -> None:
-        """Know every server as it is now; one that cannot be asked is logged and keeps what was known of it."""
-        self.on(self.server.socket)
+    async def look(self, sockets: Iterable[str] | None = None) -> None:
+        """Know every server as it is now; one that cannot be asked is logged and keeps what was known of it.
+
+        Args:
+            sockets: where sessions of ours were made; None: where they were the last time. What is wrong elsewhere, where
+                ``tmux.socket`` once pointed, is no trouble.
+        """
+        if sockets is not None:
+            self._looked_for = {self.on(socket).socket for socket in sockets}
+        self._looked_for.add(self.server.socket)
         await asyncio.gather(*(self._look(server) for server in self.servers))
 
     async def end_orphans(self) -> None:

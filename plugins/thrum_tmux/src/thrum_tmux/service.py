@@ -16,9 +16,7 @@ async def hear(ctx: PluginContext, started: Callable[[], None]) -> None:
     panes = ctx.shared(Panes)
     try:
         started()
-        for record in ctx.shared(Records).all():
-            panes.on(record.socket)
-        await panes.look()
+        await panes.look(record.socket for record in ctx.shared(Records).all())
         await panes.end_orphans()
         await ctx.shared(Greetings).resume()
         await ctx.shared(Repairing).run()

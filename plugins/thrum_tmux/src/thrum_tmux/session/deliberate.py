@@ -11,6 +11,7 @@ import asyncio
 import functools
 import time
 from dataclasses import dataclass
+from typing import Final
 
 from thrum_kernel.api import PluginContext, RuntimePreset
 from thrum_tmux import runtimes
@@ -24,6 +25,8 @@ from thrum_tmux.typist import Typist, Verdict, View
 from thrum_tmux.wake import parts, program
 from thrum_tmux.wake.injection import NOT_ENTERED
 from thrum_tmux.wake.program import Program
+
+ENDED: Final = "its runtime does not run there: a shell has its pane, which would run the text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Deliberate:
     Args:
         preset: of the runtime that is launched there.
         force: type also behind a draft, and into another program.
+        has_ended: its runtime ran there and ended: a shell would run what is meant for it.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Deliberate:
         preset: RuntimePreset,
         *,
         force: bool = False,
+        has_ended: bool = False,
         pace: Pace | None = None,
     ) -> None:
         self._ctx = ctx
@@ -86,6 +91,7 @@ class Deliberate:
         self._preset = preset
         self._force = force
         self._pace = pace or Pace()
+        self._has_ended = has_ended
 
     async def send(self, text: str, *, enter: bool = True) -> Sent:
         """Type *text*, and Enter if that is wanted too.
@@ -127,9 +133,10 @@ class Deliberate:
             verdict = Verdict(echoes.unreachable(look), is_final=True)
             if not verdict.reason:
                 running = await program.running(self._ctx, look)
-                if self._force or running.runtime in (self._preset.name, runtimes.SHELL):
+                is_shell = running.runtime == runtimes.SHELL and not self._has_ended
+                if self._force or is_shell or running.runtime == self._preset.name:
                     return running, Verdict()
-                verdict = Verdict(_foreign(running))
+                verdict = Verdict(ENDED if running.runtime == runtimes.SHELL else _foreign(running))
             if time.monotonic() > end:
                 return None, verdict
             await asyncio.sleep(self._pace.steady_s)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from thrum_kernel.api import Belonging, Call, PluginContext, RuntimePreset
+from thrum_kernel.api import Belonging, Call, PluginContext
 from thrum_kernel.errors import Refused, ThrumError, UsageError
 from thrum_tmux import runtimes
 from thrum_tmux.errors import NotEntered, PaneMissing
@@ -50,9 +50,14 @@ class Sending:
         found = await self._sessions.get(params.name)
         check_standing(call.caller, self._worktree_of(found))
         pane = await self._pane_of(found)
-        preset = await self._preset(found)
+        living = await identities(self._ctx, name=found.row.agent) if found.row.agent else []
+        runtime = next((each.runtime for each in living if each.runtime), runtimes.SHELL)
+        preset = runtimes.preset_of(runtime, self._ctx.presets())
+        has_ended = runtime != runtimes.SHELL and any(
+            each.agent_pid and not each.is_running for each in living
+        )
         async with self._sessions.panes.typing(pane.id):
-            sending = Deliberate(self._ctx, pane, preset, force=params.force)
+            sending = Deliberate(self._ctx, pane, preset, force=params.force, has_ended=has_ended)
             sent = await sending.send(params.text, enter=params.enter)
         if not sent.is_typed:
             raise Refused(
@@ -124,9 +129,3 @@ class Sending:
         if pane is None:
             raise PaneMissing(found.row.agent_pane or found.row.name)
         return pane
-
-    async def _preset(self, found: Found) -> RuntimePreset:
-        """Of the runtime that is launched there; a shell where none is."""
-        living = await identities(self._ctx, name=found.row.agent) if found.row.agent else []
-        runtime = living[0].runtime if living else ""
-        return runtimes.preset_of(runtime or runtimes.SHELL, self._ctx.presets())

@@ -83,9 +83,7 @@ class Sessions:
 
     async def look(self) -> None:
         """Know every server that one of our sessions was made on, as it is now."""
-        for record in self.records.all():
-            self.panes.on(record.socket)
-        await self.panes.look()
+        await self.panes.look(record.socket for record in self.records.all())
 
     def record_of(self, found: Found) -> Record | None:
         """How a session was made, as far as this machine remembers."""
