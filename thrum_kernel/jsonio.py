@@ -47,6 +47,8 @@ def parse_object(path: Path, data: bytes) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         what = "is empty" if not data.strip() else f"is not valid JSON: {error.msg}"
         raise FileDamaged(path, f"{what} (line {error.lineno}, column {error.colno})") from error
+    except RecursionError:
+        raise FileDamaged(path, "is nested too deeply") from None
     if not isinstance(value, dict):
         raise FileDamaged(path, f"holds a JSON {type(value).__name__}, not an object")
     return value

@@ -29,6 +29,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         (b'{"a": 1,\n "b"', "line 2"),
         (b"[1]", "holds a JSON list, not an object"),
         (b'{"a": "\xff"}', "is not UTF-8"),
+        (b'{"a":' * 20_000, "is nested too deeply"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path, data: bytes, reason: str) -> None:

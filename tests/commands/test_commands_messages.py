@@ -84,6 +84,7 @@ def test_send_reads_a_file() -> None:
         (("send", "a", "--mention", " "), "a recipient is empty"),
         (("send", "a", "--scope", "nocolon"), 'invalid value "nocolon" for --scope: must be type:value'),
         (("send", "a", "--structured", "{"), "--structured is not valid JSON"),
+        (("send", "a", "--structured", '{"a":' * 20_000), "--structured is nested too deeply"),
         (("send", "a", "--structured", "[1]"), "--structured must be a JSON object"),
         (("send", "a", "--format", "html"), "invalid format: html (must be 'markdown', 'plain', or 'json')"),
         (

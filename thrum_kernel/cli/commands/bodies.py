@@ -57,6 +57,10 @@ def structured_of(text: str | None) -> dict[str, Any] | None:
         raise UsageError(
             f"--structured is not valid JSON: {error}", hint="""for example '{"build": 42}'"""
         ) from None
+    except RecursionError:
+        raise UsageError(
+            "--structured is nested too deeply", hint="""for example '{"build": 42}'"""
+        ) from None
     if not isinstance(value, dict):
         raise UsageError("--structured must be a JSON object", hint="""for example '{"build": 42}'""")
     return value

@@ -91,7 +91,7 @@ def _value(text: str) -> Any:
     """*text* as JSON where it is a number, a truth value, a list or an object; else the text itself."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return text if value is None else value
 
