@@ -238,14 +238,17 @@ def test_a_file_in_the_place_of_a_socket_stays(house: House, tmp_path: Path, wor
     assert str(file) not in str(house.cli.json("tmux", "status")), "no session was ever there"
 
 
-def test_a_socket_that_cannot_be_is_told(house: House, tmp_path: Path) -> None:
-    house.cli("config", "set", "tmux.socket", str(tmp_path / ("l" * 110)))
+@pytest.mark.parametrize(
+    ("path", "why"), [("l" * 110, "is too long for a socket"), ("none/s", "none is no folder")]
+)
+def test_a_socket_that_cannot_be_is_told(house: House, path: str, why: str) -> None:
+    house.cli("config", "set", "tmux.socket", f"/tmp/{path}")
     try:
         said = house.cli.refused("tmux", "create", "lost", "--no-agent")
     finally:
         house.cli("config", "set", "tmux.socket", str(house.tmux.path))
 
-    assert "is too long for a socket" in said and "\nHint: thrum config set tmux.socket NAME" in said
+    assert why in said and "\nHint: thrum config set tmux.socket NAME" in said
 
 
 def test_a_renamed_session_is_the_same_session(house: House) -> None:

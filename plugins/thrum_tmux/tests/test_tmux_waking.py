@@ -150,6 +150,7 @@ def test_an_agent_that_never_reads_is_left_alone_and_the_coordinator_told(open_t
 
         assert found["states"][-1]["reason"] == "storm: it was woken 2 times without reading anything"
         here.kernel.until(lambda: boss.inbox())
+        assert boss.inbox()[0].endswith("thrum tmux status, and look at it with thrum tmux capture")
         assert boss.inbox()[0].startswith("@bob is not woken any more for 15 minutes (it was woken 2 times")
         assert bob.agent.inbox() == ["one", "two", "three"] and bob.shown(third) == 0
 

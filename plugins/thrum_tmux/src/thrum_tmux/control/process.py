@@ -63,7 +63,7 @@ class TmuxServer(libtmux.Server):
         """tmux's own folder for sockets, which it makes itself only where it is not told a path. Blocking.
 
         Raises:
-            TmuxError: it cannot be made.
+            TmuxError: it cannot be made, or another one, that was named, is not there.
         """
         folder = Path(str(self.socket_path)).parent
         if folder.name == f"tmux-{os.getuid()}":
@@ -71,6 +71,11 @@ class TmuxServer(libtmux.Server):
                 folder.mkdir(mode=0o700, exist_ok=True)
             except OSError as error:
                 raise TmuxError(f"{folder} cannot be made: {error.strerror}") from error
+        if not folder.is_dir():
+            raise TmuxError(
+                f"{folder} is no folder: no socket can be made there",
+                hint="thrum config set tmux.socket NAME",
+            )
 
     def cmd(self, cmd: str, *args: Any, target: str | int | None = None) -> Any:
         """Run one command, as `libtmux.Server.cmd`, and wait for it. Blocking.

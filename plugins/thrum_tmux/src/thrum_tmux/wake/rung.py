@@ -180,8 +180,7 @@ class Waking:
         minutes = nudge.storm_pause_seconds / 60
         text = (
             f"@{agent} is not woken any more for {minutes:g} minutes ({why.removeprefix('storm: ')}). "
-            "Its messages are kept; look at its terminal: "
-            f"thrum tmux capture, thrum inbox --for {agent}"
+            "Its messages are kept; find its session with thrum tmux status, and look at it with thrum tmux capture"
         )
         try:
             await supervisors.tell(self._ctx, text, about=agent)
