@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +22,12 @@ def terminal(house: House) -> Iterator[TmuxServer]:
         yield server
 
 
-def typed(terminal: TmuxServer, cwd: Path, *words: str) -> str:
+def typed(terminal: TmuxServer, cwd: Path, *words: str, by: str = "person") -> str:
     """Have a person type a command, with no tmux around them as far as it can see; the pane."""
     command = (
         f"unset TMUX TMUX_PANE; cd {shlex.quote(str(cwd))}; {shlex.join(words)}; echo ended with $?; exec cat"
     )
-    return terminal.session("person", command)
+    return terminal.session(by, command)
 
 
 def test_start_makes_launches_and_shows(house: House, terminal: TmuxServer) -> None:
@@ -42,6 +44,16 @@ def test_start_makes_launches_and_shows(house: House, terminal: TmuxServer) -> N
     until(lambda: "? for shortcuts" in house.cli("tmux", "capture", name))
     house.tmux("detach-client", "-s", f"={name}")
     until(lambda: name in house.heard())
+
+    os.kill(house.identity(worktree)["agent_pid"], signal.SIGKILL)
+    until(lambda: (house.status(name) or {}).get("state") == "stale")
+    house.tmux("send-keys", "-t", f"={name}:", "-l", "stty sane")
+    house.tmux("send-keys", "-t", f"={name}:", "C-j")
+    typed(terminal, worktree, "thrum", "tmux", "start", "--runtime", "fake-agent", by="again")
+
+    until(lambda: house.people() == [name])
+    assert (house.status(name) or {}).get("state") == "alive"
+    house.tmux("detach-client", "-s", f"={name}")
 
 
 def test_connect_asks_which_session(house: House, terminal: TmuxServer) -> None:

@@ -30,7 +30,7 @@ def start(
 ) -> None:
     """Make a session for the agent of this worktree, start its runtime, and attach to it.
 
-    Where the agent has a session that lives, it is attached to as it is.
+    Where the agent has a session that lives, it is attached to as it is; a runtime that has ended is started again.
     """
     run = run_of(ctx)
     program = _tmux(run.inv.env)
@@ -51,6 +51,8 @@ def start(
         )
         run.call("tmux.launch", name=made["session"], runtime=runtime or "")
         session = _living(run, me["agent_id"])
+    elif session["state"] == "stale":
+        run.call("tmux.launch", name=session["name"], runtime=runtime or "")
     if session is None:
         raise SessionMissing(name or me["agent_id"])
     _become(run, program, session)
