@@ -74,7 +74,10 @@ def test_connect_asks_which_session(house: House, terminal: TmuxServer) -> None:
 def test_what_cannot_be_attached_is_told(house: House) -> None:
     assert 'session "nowhere" not found' in house.cli.refused("tmux", "connect", "nowhere")
     name = house.fresh()
-    house.create(name)
+    worktree = house.create(name)
     assert "this is no terminal" in house.cli.refused("tmux", "connect", name)
+    for wrong in ("x y", ";"):
+        said = house.cli.at(worktree).refused("tmux", "start", "--runtime", wrong)
+        assert said.startswith(f'Error: invalid runtime name "{wrong}"\nHint: '), said
     inside = house.cli.at(house.repo.path, TMUX="/elsewhere,1,0")
     assert "inside another tmux" in inside.refused("tmux", "connect", name)

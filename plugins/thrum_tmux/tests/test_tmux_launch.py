@@ -127,6 +127,11 @@ def test_a_runtime_that_is_not_there_is_told_and_a_draft_left_alone(house: House
 
     assert f'"no-such-runtime" ended at once in session "{name}"' in said
     assert "not found" in said
+    before = house.cli("tmux", "capture", name)
+    for command in ("launch", "restart"):
+        told = house.cli.refused("tmux", command, name, "--runtime", "cli-only")
+        assert told.startswith('Error: runtime "cli-only" has no command that could be launched\nHint: ')
+    assert house.cli("tmux", "capture", name) == before
     assert "runtime" not in house.identity(worktree)
 
 

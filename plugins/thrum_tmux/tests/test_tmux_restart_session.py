@@ -283,6 +283,23 @@ def test_a_session_that_goes_meanwhile_is_made_anew(place: Place) -> None:
     assert "THRUM_NAME=bob" in place.tmux("show-environment", "-t", "bob").split("\n")
 
 
+def test_a_session_that_is_killed_meanwhile_is_told_with_what_makes_it_again(place: Place) -> None:
+    place.asked_to_save()
+    place.set_restart(graceful_timeout=3)
+    results: list[str] = []
+    thread = threading.Thread(target=lambda: results.append(place.cli.refused("tmux", "restart", "bob")))
+    thread.start()
+    until(lambda: place.tmux(*MARK), what="the agent is asked")
+    place.cli("tmux", "kill", "bob")
+    thread.join(PATIENCE_S)
+    place.set_restart(graceful_timeout=20)
+    error, hint = results[0].splitlines()
+    assert "ended meanwhile" in error and f"its snapshot is kept: {place.snapshot}" in error
+    assert hint == f"Hint: thrum tmux create bob --cwd {place.worktree}"
+    place.cli(*hint.split()[2:])
+    assert "Round it" in place.told(place.running())
+
+
 def test_a_runtime_that_cannot_be_started_leaves_the_snapshot(place: Place) -> None:
     old = place.running()
     place.says(old, "Round it")

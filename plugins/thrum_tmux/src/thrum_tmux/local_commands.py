@@ -14,7 +14,7 @@ from thrum_kernel.api_commands import Run, run_of
 from thrum_kernel.errors import Refused, UsageError
 from thrum_tmux.commands import show_table
 from thrum_tmux.errors import SessionMissing, TmuxMissing
-from thrum_tmux.names import session_name
+from thrum_tmux.names import check_runtime, session_name
 
 
 def start(
@@ -33,6 +33,8 @@ def start(
     Where the agent has a session that lives, it is attached to as it is; a runtime that has ended is started again.
     """
     run = run_of(ctx)
+    if runtime:
+        check_runtime(runtime)
     program = _tmux(run.inv.env)
     me = run.call("agent.whoami")
     session = _living(run, me["agent_id"])

@@ -1,14 +1,15 @@
-"""Names of sessions: one rule, used wherever a name is given, shown or looked up."""
+"""Names of sessions and runtimes: one rule each, used wherever a name is given, shown or looked up."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from thrum_kernel.errors import InvalidName
+from thrum_kernel.errors import InvalidName, UsageError
 
 MAX_NAME: Final = 128
 _OTHER: Final = re.compile(r"[^A-Za-z0-9_-]")
+_RUNTIME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def session_name(text: str) -> str:
@@ -37,3 +38,13 @@ def session_name(text: str) -> str:
 def default_name(role: str, module: str) -> str:
     """The session of an agent for which nobody chose a name."""
     return session_name(f"{role}-{module}")
+
+
+def check_runtime(name: str) -> None:
+    """Refuse what no runtime is called: it would be typed as a command.
+
+    Raises:
+        UsageError: says so.
+    """
+    if not _RUNTIME.fullmatch(name):
+        raise UsageError(f'invalid runtime name "{name}"', hint="thrum runtime list")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,17 +14,6 @@ from thrum_kernel.errors import ThrumError, UsageError
 
 SHELL: Final = "shell"
 DEFAULT: Final = "claude"
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def check_name(name: str) -> None:
-    """Refuse what no runtime is called: it would be typed as a command.
-
-    Raises:
-        UsageError: says so.
-    """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f'invalid runtime name "{name}"', hint="thrum runtime list")
 
 
 def check_known(name: str, presets: Sequence[RuntimePreset], *, running: int) -> None:
@@ -59,6 +47,21 @@ def preset_of(name: str, presets: Sequence[RuntimePreset]) -> RuntimePreset:
         (preset for preset in presets if preset.name == name),
         RuntimePreset(name=name, display_name=name, command="" if name == SHELL else name),
     )
+
+
+def launchable(name: str, presets: Sequence[RuntimePreset]) -> RuntimePreset:
+    """As `preset_of`, of a runtime that can be started by typing a command, or is the shell that is there.
+
+    Raises:
+        UsageError: it is declared without a command: its programs are started by hand.
+    """
+    preset = preset_of(name, presets)
+    if name != SHELL and not preset.command:
+        raise UsageError(
+            f'runtime "{name}" has no command that could be launched',
+            hint="name one that has: --runtime NAME (thrum runtime list); --runtime shell launches nothing",
+        )
+    return preset
 
 
 def command_of(preset: RuntimePreset) -> str:

@@ -185,5 +185,14 @@ class Renewing:
         where = f"; its snapshot is kept: {kept.path}" if kept else ""
         return Refused(
             f"the agent of session {found.row.name} was ended and could not be started again: {problem}{where}",
-            hint=f"thrum tmux launch {found.row.name} shows it the snapshot",
+            hint=await self._way_back(found),
         )
+
+    async def _way_back(self, found: Found) -> str:
+        """What a person does next: a session that was ended meanwhile, as by ``tmux kill``, has to be made first."""
+        name = found.row.name
+        with contextlib.suppress(ThrumError):
+            await self._sessions.look()
+            if self._sessions.panes.session(name) is None and self._sessions.records.named(name) is None:
+                return await self._ctx.shared(Launching).how_to_make(name)
+        return f"thrum tmux launch {name} shows it the snapshot"

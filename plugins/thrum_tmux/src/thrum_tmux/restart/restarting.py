@@ -20,6 +20,7 @@ from thrum_kernel.errors import NotFound, Refused, ThrumError
 from thrum_tmux import runtimes
 from thrum_tmux.errors import SessionMissing
 from thrum_tmux.identities import Identity, identities
+from thrum_tmux.names import check_runtime
 from thrum_tmux.panes import Found
 from thrum_tmux.restart import drafts, marks
 from thrum_tmux.restart.marks import Mark
@@ -73,14 +74,15 @@ class Restarting:
         """Begin a session's runtime anew; goes on also when the caller goes away.
 
         Raises:
-            UsageError: no runtime is called so.
+            UsageError: no runtime is called so, or it has no command.
             SessionMissing, NotFound: there is no such session, or nobody lives in it.
             NotYours: it is somebody else's, and there is no *force*.
             Refused: it is being restarted already, or the new runtime cannot be started: then the snapshot is kept.
             TmuxError, PaneMissing, ServerSilent: tmux cannot.
         """
         if params.runtime:
-            runtimes.check_name(params.runtime)
+            check_runtime(params.runtime)
+            runtimes.launchable(params.runtime, self._ctx.presets())
         found = await self._sessions.find(params.name)
         record = self._sessions.record_of(found) if found else self._remembered(params.name)
         name = found.row.name if found else params.name
@@ -97,17 +99,17 @@ class Restarting:
             return await asyncio.shield(self.resume(found, identity, left))  # its caller asks the next daemon
         is_own = bool(identity.agent_pid) and call.caller.runtime_pid == identity.agent_pid
         caller = call.caller.agent_id if call.caller.kind == "agent" else ""
+        runtime = await runtimes.chosen(
+            self._ctx,
+            asked=params.runtime,
+            preferred=identity.runtime or identity.preferred_runtime or (record.runtime if record else ""),
+            callers="",
+        )
+        runtimes.launchable(runtime, self._ctx.presets())
         order = Order(
             found=found,
             identity=identity,
-            runtime=await runtimes.chosen(
-                self._ctx,
-                asked=params.runtime,
-                preferred=identity.runtime
-                or identity.preferred_runtime
-                or (record.runtime if record else ""),
-                callers="",
-            ),
+            runtime=runtime,
             reason=SELF if is_own else EXTERNAL,
             force=params.force,
             asked_by=caller if caller != identity.name else "",

@@ -19,7 +19,7 @@ from thrum_tmux.errors import PaneMissing
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
 from thrum_tmux.panes import Found
-from thrum_tmux.runtimes import SHELL, check_name
+from thrum_tmux.runtimes import SHELL
 from thrum_tmux.session import owning
 from thrum_tmux.session.checkouts import Checkout, checkout
 from thrum_tmux.session.records import Record
@@ -151,7 +151,7 @@ class Creating:
         if not Path(params.cwd).is_absolute():
             raise UsageError(f"cwd must be absolute, not {params.cwd}")
         if params.runtime:
-            check_name(params.runtime)
+            names.check_runtime(params.runtime)
         name = names.session_name(params.name) if params.name else names.default_name(*agent[1:])
         return self._sessions.new_record(
             name,

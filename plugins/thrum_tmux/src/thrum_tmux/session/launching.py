@@ -13,7 +13,7 @@ from thrum_tmux import runtimes
 from thrum_tmux.errors import PaneMissing, TmuxError
 from thrum_tmux.identities import Identity, identities, set_terminal
 from thrum_tmux.live_pane import LivePane
-from thrum_tmux.names import session_name
+from thrum_tmux.names import check_runtime, session_name
 from thrum_tmux.panes import Found
 from thrum_tmux.session import owning
 from thrum_tmux.session.checkouts import checkout
@@ -43,13 +43,14 @@ class Launching:
         """Start a runtime in a session.
 
         Raises:
-            UsageError: no runtime is called so.
+            UsageError: no runtime is called so, or it has no command.
             TmuxError: there is no such session, and nothing to make it of; or the runtime ended at once.
             Refused: no agent lives there, several do, or something else runs in its pane.
             NotYours: it is another agent's, and there is no *force*.
         """
         if params.runtime:
-            runtimes.check_name(params.runtime)
+            check_runtime(params.runtime)
+            runtimes.launchable(params.runtime, self._ctx.presets())
         found = await self._session(params.name)
         pane = await self._pane(found)
         cwd = await self._cwd(found, pane)
@@ -64,7 +65,7 @@ class Launching:
             preferred=(identity.preferred_runtime if identity else "") or (record.runtime if record else ""),
             callers=call.caller.runtime,
         )
-        preset = runtimes.preset_of(runtime, self._ctx.presets())
+        preset = runtimes.launchable(runtime, self._ctx.presets())
         async with self._sessions.panes.typing(pane.id):
             await self._type(found, pane, preset, identity, cwd=cwd, reminder=REMINDER)
             await self._check_begun(found, pane, preset)
@@ -155,11 +156,11 @@ class Launching:
         if record is None or not record.cwd.is_dir():
             raise TmuxError(
                 f'session "{name}" not found and no stored cwd available',
-                hint=await self._how_to_make(name),
+                hint=await self.how_to_make(name),
             )
         return await self._sessions.make(record)
 
-    async def _how_to_make(self, name: str) -> str:
+    async def how_to_make(self, name: str) -> str:
         """The command that makes a session of that name: for the agent that is called so, or whose worktree is."""
         everyone = await identities(self._ctx)
         meant = [each for each in everyone if name in (each.name, each.home.name, _of(each.home))]
