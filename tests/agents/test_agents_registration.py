@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,30 @@ def test_register_leaves_an_agent_of_another_worktree_alone_unless_forced(
             assert not (repo / ".thrum" / "identities" / "alice.json").exists()
             assert (repo / ".thrum" / "identities" / ".quarantine" / "alice.json").exists()
             assert (await house.call("agent.whoami", there))["worktree"] == str(worktree)
+
+    asyncio.run(main())
+
+
+def test_a_runtime_that_takes_an_agent_over_from_another_worktree_is_told_on(
+    repo: Path, worktree: Path, processes: Processes
+) -> None:
+    async def main() -> None:
+        told: list[tuple[str, list[str]]] = []
+
+        async def send(text: str, names: Sequence[str]) -> None:
+            told.append((text, list(names)))
+
+        async with House(repo, send=send) as house:
+            await house.register(processes.at(repo), "alice")
+            await house.register(processes.at(repo), "boss", role="coordinator")
+            _, below = processes.runtime(worktree)
+            done = await house.register(below, "alice", force=True)
+            taken = f"taken over from {repo}"
+            assert done["notes"] == [f"agent alice was not yours: {taken} all the same; @boss was told"]
+            assert told == [(f"somebody in {worktree} had agent alice {taken}, with --force", ["boss"])]
+
+            person = await house.register(processes.at(repo), "alice", force=True)
+            assert "notes" not in person and len(told) == 1
 
     asyncio.run(main())
 

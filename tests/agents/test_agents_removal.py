@@ -57,7 +57,8 @@ def test_delete_of_a_running_agent_needs_force(repo: Path, processes: Processes)
             with pytest.raises(Refused, match=f"running \\(PID {runtime}\\)"):
                 await house.call("agent.delete", below, name="alice")
             assert file_of(repo, "alice").exists()
-            await house.call("agent.delete", below, name="alice", force=True)
+            gone = await house.call("agent.delete", below, name="alice", force=True)
+            assert gone["notes"] == [f"the runtime of alice (PID {runtime}) still runs, and is nobody's now"]
             assert (await house.call("agent.list"))["agents"] == []
 
     asyncio.run(main())

@@ -129,8 +129,9 @@ def make_old(repo: Repo, cli: Cli, identity: Path, name: str) -> None:
 # --- the kernel's own ------------------------------------------------------------------------------------------------
 
 
-def moment(*to: str) -> Moment:
-    return Moment(command="send", phase="before", caller=Caller(kind="anonymous"), params={"to": list(to)})
+def moment(*to: str, caller: Caller | None = None) -> Moment:
+    caller = caller or Caller(kind="agent", agent_id="alice")
+    return Moment(command="send", phase="before", caller=caller, params={"to": list(to)})
 
 
 def test_only_recipients_of_this_machine_that_were_long_not_seen_are_told() -> None:
@@ -142,6 +143,11 @@ def test_only_recipients_of_this_machine_that_were_long_not_seen_are_told() -> N
         "@old was not seen for 31m",
         "@never was never seen",
     ]
+
+
+def test_nobody_is_told_of_recipients_of_a_message_that_nobody_can_send() -> None:
+    hints = stale_recipients({"old": 1}.get, lambda: 10_000_000_000_000)
+    assert hints(moment("old")) and not hints(moment("old", caller=Caller(kind="anonymous")))
 
 
 def test_sending_to_somebody_long_not_seen_says_so_and_sends(alice: Cli, repo: Repo) -> None:

@@ -21,6 +21,8 @@ from thrum_kernel.store.ranges import LogLine
 from thrum_kernel.sync.log import LogMethods
 from thrum_kernel.sync.status import SyncMethods
 
+FAR = "d_01JABCDEFGHJKMNPQRSTVWXYZ1"
+
 
 class Logs:
     """The methods over a log in which alice and bob registered and alice wrote to bob, twice."""
@@ -28,6 +30,7 @@ class Logs:
     def __init__(self, root: Path, *, force_s: float = 8.0) -> None:
         self.house = House(root / "T")
         self.root = root
+        self.from_afar: list[Event] = []
         publisher = self.house.publisher
         self.methods = {
             method.name: method
@@ -87,6 +90,8 @@ class Logs:
         path.unlink(missing_ok=True)
         cache = Cache(path)
         projector = Projector(cache, TYPES)
+        for number, event in enumerate(self.from_afar, start=1):
+            projector.apply([Projected("w_far", FAR, number, event, TYPES.encode(event))])
         for batch in batches:
             projector.apply([Projected(w, d, s, TYPES.decode(line), line) for w, d, s, line in batch])
         cache.close()
@@ -168,6 +173,30 @@ def test_replay_shows_how_things_stood(logs: Logs, by: str) -> None:
         early = await logs.call("log.replay", to=getattr(events[0], by))
         assert (early["agents"], early["messages"], early["log_events"]) == (1, 0, 1)
         assert len((await logs.call("log.replay", to=events[-1].event_id, agent="bob"))["recent"]) == 2
+
+    asyncio.run(main())
+
+
+def test_replay_tells_namesakes_of_two_daemons_apart(logs: Logs) -> None:
+    async def main() -> None:
+        events = await logs.fill()
+        committer = logs.house.committer
+        away = committer.draft(AgentRegister, agent_id="alice", role="worker", module="m", hostname="laptop")
+        away.origin_daemon = FAR
+        logs.from_afar.append(away)
+        sent = committer.draft(
+            MessageCreate,
+            agent_id="bob",
+            incarnation=events[1].event_id.removeprefix("evt_"),
+            body=Body(content="third"),
+            recipients=[Recipient("alice", FAR, away.ulid)],
+        )
+        await committer.commit(sent)
+        then = await logs.call("log.replay", to=sent.event_id)
+        assert [agent["agent_id"] for agent in then["team"]] == ["alice", "alice@laptop", "bob"]
+        assert then["recent"][-1]["unread_by"] == ["alice@laptop"]
+        inbox = await logs.call("log.replay", to=sent.event_id, agent="alice@laptop")
+        assert [message["content"] for message in inbox["recent"]] == ["third"]
 
     asyncio.run(main())
 

@@ -10,7 +10,7 @@ Source: spec/kernel.md §4.4, §6.7; spec/decisions.md "Identity"; DESIGN.md D2,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,6 +64,7 @@ class Registration:
         leave_single_agent_mode: turns it off unless it was set by hand; whether it did. Blocking.
         watch: called with every runtime process that an agent lives in.
         keep_from_git: has git ignore the ``.thrum`` of a worktree, where it does not yet; blocking.
+        tell_of_taking: tells of a caller that took an agent over from a worktree; what the caller should know of that.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Registration:
         leave_single_agent_mode: Callable[[], bool],
         watch: Callable[[ProcessKey], object],
         keep_from_git: Callable[[Path], object],
+        tell_of_taking: Callable[[Caller, str, Path], Awaitable[list[str]]],
     ) -> None:
         self._roster = roster
         self._sessions = sessions
@@ -96,6 +98,7 @@ class Registration:
         self._leave_single_agent_mode = leave_single_agent_mode
         self._watch = watch
         self._keep_from_git = keep_from_git
+        self._tell_of_taking = tell_of_taking
 
     async def register(self, call: Call, params: Register) -> Registered:
         """Register the agent that *params* describe for the caller's worktree.
@@ -121,7 +124,10 @@ class Registration:
             spot = await self._settle_runtime(name, known, spot, force=params.force)
             if conflict is not None:
                 spot = replace(spot, replaces=(*spot.replaces, name))
-            return await self._carry_out(call, params, name, known, spot, others, asserted=caller.asserted)
+            done = await self._carry_out(call, params, name, known, spot, others, asserted=caller.asserted)
+        if others:
+            done.notes = await self._tell_of_taking(caller, name, others[0])
+        return done
 
     def recall(self, call: Call, events: Sequence[Event]) -> Registered:
         """A registration that was stored before a restart is carried out again.

@@ -92,10 +92,13 @@ class Removal:
             agent = self._roster.local(params.name)
             thing, authority = self._judged(call, agent, force=params.force)
             self._check_free(call, agent, force=params.force)
+            process = self._roster.home(agent).process
             await self._remove(agent, "manual", "deleted", request_id=call.request_id)
         notes = await tell(
             self._send, authority, standing(call), thing=thing, done="deleted", gone=[agent.name]
         )
+        if process is not None and self._roster.is_running(process):
+            notes.append(f"the runtime of {agent.name} (PID {process.pid}) still runs, and is nobody's now")
         message = f"Agent {agent.name} deleted"
         return Deleted(agent_id=agent.name, deleted=True, message=message, notes=notes)
 

@@ -36,6 +36,7 @@ class Registered(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``single_agent_mode_ended``: this was the second agent, so messaging came on.
     ``also_here``: other agents of this worktree, where the new one has no runtime by which commands could tell them
     apart: they ask for ``THRUM_NAME`` from now on.
+    ``notes``: who was told that it was taken over from another worktree.
     """
 
     agent_id: str
@@ -45,6 +46,7 @@ class Registered(msgspec.Struct, kw_only=True, omit_defaults=True):
     identity_file: str = ""
     single_agent_mode_ended: bool = False
     also_here: list[str] = []
+    notes: list[str] = []
     intent: IntentSet | None = None
     conflict: Conflict | None = None
 

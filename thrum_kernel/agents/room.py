@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from thrum_kernel.agents.sessions import Sessions
 from thrum_kernel.agents.status import StatusMethod
 from thrum_kernel.agents.supervision import Supervision
 from thrum_kernel.agents.team import TeamMethods
-from thrum_kernel.agents.telling import Send, nobody_hears
+from thrum_kernel.agents.telling import Send, nobody_hears, tell_of_taking
 from thrum_kernel.agents.terminals import TerminalMethods
 from thrum_kernel.agents.work import Work
 from thrum_kernel.agents.worktrees import Worktree, Worktrees
@@ -140,6 +141,7 @@ class Agents:
             worktrees=lambda: [worktree.path for worktree in worktrees.all()],
         )
         earlier = Earlier(roster=self.roster, sessions=self._sessions, committer=committer)
+        self._supervision = Supervision(roster=self.roster, wanted=wanted_supervisors)
         self._newcomers = Newcomers(roster=self.roster, files=self.files, repo_id=repo_id, claimed=claimed)
         registration = Registration(
             roster=self.roster,
@@ -155,6 +157,7 @@ class Agents:
             leave_single_agent_mode=leave_single_agent_mode,
             watch=self._watch.watch,
             keep_from_git=keep_from_git,
+            tell_of_taking=partial(tell_of_taking, send, self._supervision),
         )
         session_methods = SessionMethods(
             roster=self.roster, sessions=self._sessions, work=work, files=self.files, clock=clock
@@ -203,7 +206,6 @@ class Agents:
             sessions=session_methods,
         )
         self._terminals = TerminalMethods(files=self.files, roster=self.roster)
-        self._supervision = Supervision(roster=self.roster, wanted=wanted_supervisors)
         self._reconciler = Reconciler(
             roster=self.roster,
             sessions=self._sessions,

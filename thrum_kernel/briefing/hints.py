@@ -184,6 +184,8 @@ def stale_recipients(last_seen_us: Callable[[str], int | None], now_us: Callable
     """
 
     def hints(moment: Moment) -> list[Hint]:
+        if moment.caller.kind == "anonymous":  # nobody sends without a name: nothing will wait
+            return []
         names = [str(name).removeprefix("@") for name in moment.params.get("to") or ()]
         found = [(name, last_seen_us(name)) for name in dict.fromkeys(names)]
         return [

@@ -230,7 +230,9 @@ class LogMethods:
     def _play(self, point: Point, params: ReplayParams) -> ReplayResult:
         connection = self._rebuild(point.before(self._lines()))
         try:
-            return replay_result(connection, point.summary(), agent=params.agent, limit=params.limit)
+            return replay_result(
+                connection, point.summary(), daemon=self._daemon, agent=params.agent, limit=params.limit
+            )
         finally:
             connection.close()
 

@@ -1,13 +1,15 @@
 """How things stood at one point of the log: what `log.replay` answers, asked of a database projected up to there.
 
 The point is an event (everything up to it in causal order) or a time (everything with a timestamp up to it). What was
-purged or deleted since is gone here too.
+purged or deleted since is gone here too. Agents are called as everywhere: by the long form where the bare name means
+another.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +18,7 @@ from thrum_kernel.clock import format_us, parse_us
 from thrum_kernel.errors import NotFound, UsageError
 from thrum_kernel.ids import is_ulid
 from thrum_kernel.jsonlines import decoder
+from thrum_kernel.projection.queries import names_of_hosts
 from thrum_kernel.store.ranges import LogLine
 
 
@@ -136,40 +139,54 @@ SELECT a.agent_id, a.home_daemon, a.role, a.module,
         WHERE d.incarnation = a.incarnation AND d.read_at IS NULL AND NOT m.deleted),
     coalesce((SELECT max(s.started_at) FROM sessions s WHERE s.incarnation = a.incarnation AND s.ended_at IS NULL), ''),
     coalesce((SELECT w.intent FROM agent_work_contexts w JOIN sessions s USING (session_id)
-        WHERE s.incarnation = a.incarnation ORDER BY s.started_at DESC LIMIT 1), '')
+        WHERE s.incarnation = a.incarnation ORDER BY s.started_at DESC LIMIT 1), ''), a.incarnation
 FROM agents a ORDER BY a.agent_id, a.home_daemon
 """
 
 _RECENT = """
 SELECT m.message_id, m.agent_id, m.created_at, CASE WHEN m.deleted THEN '' ELSE m.body_content END, m.deleted,
-    coalesce(m.updated_at, '')
+    coalesce(m.updated_at, ''), m.incarnation
 FROM messages m
-WHERE :agent = '' OR m.message_id IN
-    (SELECT d.message_id FROM message_deliveries d WHERE d.recipient_agent_id = :agent)
+WHERE :agents = '[]' OR m.message_id IN
+    (SELECT d.message_id FROM message_deliveries d WHERE d.incarnation IN (SELECT value FROM json_each(:agents)))
 ORDER BY m.message_id DESC LIMIT :limit
 """
 
-_UNREAD_BY = (
-    "SELECT recipient_agent_id FROM message_deliveries WHERE message_id = ? AND read_at IS NULL ORDER BY 1"
+_UNREAD_BY = """
+SELECT recipient_agent_id, incarnation FROM message_deliveries WHERE message_id = ? AND read_at IS NULL ORDER BY 1
+"""
+
+_REGISTERED = (
+    "SELECT agent_id, home_daemon, hostname, incarnation FROM agents ORDER BY registered_at, incarnation"
 )
 
+Names = Mapping[str, str]
+"""What to call agents, by incarnation; those that were deleted are left out."""
 
-def replay_result(connection: sqlite3.Connection, played: Summary, *, agent: str, limit: int) -> ReplayResult:
+
+def replay_result(
+    connection: sqlite3.Connection, played: Summary, *, daemon: str, agent: str, limit: int
+) -> ReplayResult:
     """What a database that was projected up to a point says.
 
     Args:
         connection: to the database, with the cache's views.
         played: what was projected.
-        agent: whose inbox to show; everyone's messages when empty.
+        daemon: this daemon's id: a bare name means its agent first.
+        agent: whose inbox to show, as a bare name everybody's who has it; everyone's messages when empty.
         limit: how many messages.
 
     Raises:
         NotFound: there was no such agent then.
     """
-    team = [_agent(row) for row in connection.execute(_TEAM)]
-    if agent and all(member.agent_id != agent for member in team):
+    names = _names(connection, daemon)
+    played_team = connection.execute(_TEAM).fetchall()
+    meant = sorted(row[-1] for row in played_team if agent in (row[0], names[row[-1]]))
+    if agent and not meant:
         raise NotFound("agent", agent, message=f"there was no agent @{agent} at {played.to}")
-    rows = connection.execute(_RECENT, {"agent": agent, "limit": limit}).fetchall()
+    team = [_agent(row, names) for row in played_team]
+    wanted = {"agents": msgspec.json.encode(meant).decode(), "limit": limit}
+    rows = connection.execute(_RECENT, wanted).fetchall()
     return ReplayResult(
         to=played.to,
         at=played.at,
@@ -180,14 +197,24 @@ def replay_result(connection: sqlite3.Connection, played: Summary, *, agent: str
         messages=connection.execute("SELECT count(*) FROM messages").fetchone()[0],
         unread=sum(member.unread for member in team),
         team=team,
-        recent=[_message(connection, row) for row in reversed(rows)],
+        recent=[_message(connection, row, names) for row in reversed(rows)],
     )
 
 
-def _agent(row: tuple[Any, ...]) -> ReplayedAgent:
-    agent_id, home_daemon, role, module, sent, unread, session_since, intent = row
+def _names(connection: sqlite3.Connection, daemon: str) -> Names:
+    registered = connection.execute(_REGISTERED).fetchall()
+    hosts = names_of_hosts((home, hostname) for _, home, hostname, _ in registered)
+    namesakes = Counter(name for name, _, _, _ in registered)
+    return {
+        incarnation: name if home == daemon or namesakes[name] == 1 else f"{name}@{hosts.get(home) or home}"
+        for name, home, _, incarnation in registered
+    }
+
+
+def _agent(row: tuple[Any, ...], names: Names) -> ReplayedAgent:
+    _, home_daemon, role, module, sent, unread, session_since, intent, incarnation = row
     return ReplayedAgent(
-        agent_id=agent_id,
+        agent_id=names[incarnation],
         home_daemon=home_daemon,
         role=role,
         module=module,
@@ -198,14 +225,14 @@ def _agent(row: tuple[Any, ...]) -> ReplayedAgent:
     )
 
 
-def _message(connection: sqlite3.Connection, row: tuple[Any, ...]) -> ReplayedMessage:
-    message_id, agent_id, created_at, content, deleted, edited_at = row
+def _message(connection: sqlite3.Connection, row: tuple[Any, ...], names: Names) -> ReplayedMessage:
+    message_id, agent_id, created_at, content, deleted, edited_at, incarnation = row
     return ReplayedMessage(
         message_id=message_id,
-        agent_id=agent_id,
+        agent_id=names.get(incarnation, agent_id),
         created_at=created_at,
         content=content,
         deleted=bool(deleted),
         edited_at=edited_at,
-        unread_by=[name for (name,) in connection.execute(_UNREAD_BY, (message_id,))],
+        unread_by=[names.get(key, name) for name, key in connection.execute(_UNREAD_BY, (message_id,))],
     )

@@ -266,7 +266,7 @@ def registered_lines(done: dict[str, Any]) -> list[str]:
     if others := done.get("also_here"):
         lines.append(f"  Also registered in this worktree: {', '.join(map(at, others))}.")
         lines.append(f"  Commands here must be told who you are: export THRUM_NAME={done['agent_id']}")
-    return lines
+    return lines + [f"  {note}" for note in done.get("notes", ())]
 
 
 def _near(name: str, members: list[dict[str, Any]]) -> list[str]:

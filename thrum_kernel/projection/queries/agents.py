@@ -138,10 +138,12 @@ def agents_by_key(cache: Cache, keys: Iterable[int]) -> dict[int, AgentRow]:
 
 def daemon_names(cache: Cache) -> dict[str, str]:
     """How daemons are shown: by the host name last registered there, plus the end of the id where two share it."""
-    hosts: dict[str, str] = {}
-    for agent in reversed(live_agents(cache)):
-        if agent.hostname:
-            hosts[agent.home] = agent.hostname
+    return names_of_hosts((agent.home, agent.hostname) for agent in reversed(live_agents(cache)))
+
+
+def names_of_hosts(registered: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The same, from the daemon and host name of every registration, oldest first."""
+    hosts = {daemon: host for daemon, host in registered if host}
     shared = {host for host in hosts.values() if list(hosts.values()).count(host) > 1}
     return {daemon: f"{host}-{daemon[-4:]}" if host in shared else host for daemon, host in hosts.items()}
 
