@@ -42,7 +42,7 @@ _WRITER = (
 
 
 def figures(effort: Effort) -> Iterable[Figure]:
-    """Three of them, and two that are not judged."""
+    """Five of them."""
     count = effort.count(SESSIONS, 5)
     with _server() as tmux, Ground(effort.room("repository"), agents=count) as ground:
         ground.cli("config", "set", "tmux.socket", str(tmux.path))
@@ -123,7 +123,6 @@ def _status(effort: Effort, ground: Ground, tmux: TmuxServer, count: int) -> Ite
         measured=whole / listed,
         target=3,
         numbers=f"{whole:.1f} ms; `python -c pass` takes {nothing:.1f} ms",
-        not_judged="most of it is starting Python",
     )
 
 
