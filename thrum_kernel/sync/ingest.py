@@ -27,7 +27,7 @@ from thrum_kernel.store.read import Ranges, read_events, read_shard
 from thrum_kernel.store.spans import Coverage
 from thrum_kernel.store.tree import Line, Tree
 from thrum_kernel.store.units import Unit
-from thrum_kernel.sync.purged_unread import Tell, cutoff_in, tell_senders, unread_before
+from thrum_kernel.sync.purged_unread import Tell, Unread, cutoff_in, tell_senders, unread_before
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,9 @@ MANY: Final = 20_000
 
 Taken = tuple[list[Projected], list[LogLine]]
 """Lines that are events, and lines that are none: those are kept and shown as refused."""
+
+Gone = tuple[Unread, str]
+"""What nobody read of an agent's, and the cutoff of the purge that takes it away."""
 
 
 class Listeners(Protocol):
@@ -103,37 +106,45 @@ class Ingest:
         try:
             taken = Coverage(self._projected())
             news = [unit for unit in units if not all(taken.covers(*window) for window in unit.windows)]
-            cutoff = await asyncio.to_thread(self._cutoff, news)
-            unread = unread_before(self._projector.cache, self._daemon, cutoff)
             if sum(unit.lines for unit in news) > MANY:
-                lines = await self._take_many(news)
-            else:
-                lines = await self._take_few(news, taken)
-            await tell_senders(unread, cutoff, self._tell_agents)
-            return lines
+                return await self._take_many(news)
+            return await self._take_few(news, taken)
         except Projecting:  # the files are there: whoever makes the cache reads them, or the next look does
             await self._catch_up()
             return sum(unit.lines for unit in units)
 
-    def _cutoff(self, units: Sequence[Unit]) -> str:
-        """The latest cutoff of the purges in *units*. In a thread."""
-        return cutoff_in(line.line for unit in units for line in self._events(unit))
-
     async def _take_few(self, units: Sequence[Unit], taken: Coverage) -> int:
         lines = 0
+        gone: list[Gone] = []
         batches = self._batches(units, taken)
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            gone += self._goes(cutoff_in(item.line for item in batch[0]))
             self._apply(batch)
             lines += len(batch[0]) + len(batch[1])
+        await self._tell_senders(gone)
         return lines
 
     async def _take_many(self, units: Sequence[Unit]) -> int:
-        def observe() -> int:
-            return sum(len(events) + len(others) for events, others in self._batches(units, Coverage()))
+        def observe() -> tuple[int, str]:
+            lines, cutoff = 0, ""
+            for events, others in self._batches(units, Coverage()):
+                lines += len(events) + len(others)
+                cutoff = max(cutoff, cutoff_in(item.line for item in events))
+            return lines, cutoff
 
-        lines = await asyncio.to_thread(observe)
+        lines, cutoff = await asyncio.to_thread(observe)
+        gone = self._goes(cutoff)
         await self._rebuild()
+        await self._tell_senders(gone)
         return lines
+
+    def _goes(self, cutoff: str) -> list[Gone]:
+        """What a purge takes away that nobody read; to be asked before it is projected, with nothing awaited between."""
+        return [(unread, cutoff) for unread in unread_before(self._projector.cache, self._daemon, cutoff)]
+
+    async def _tell_senders(self, gone: Sequence[Gone]) -> None:
+        for unread, cutoff in gone:
+            await tell_senders((unread,), cutoff, self._tell_agents)
 
     def _apply(self, batch: Taken) -> None:
         events, others = batch
