@@ -17,6 +17,7 @@ from thrum_runtimes.kit import INBOX_SCRIPT, STARTUP_SCRIPT
 from thrum_kernel.testing import harness
 from thrum_kernel.testing.harness import Cli, Repo, launcher
 from thrum_kernel.testing.spawner import Result, Spawner
+from thrum_kernel.testing.waiting import until
 
 
 @dataclass
@@ -114,6 +115,8 @@ def test_a_hook_tells_of_mail_once_and_what_it_is_shown_is_evidence(team: dict[s
     assert bob.told("PostToolUse", tool_name="Read", tool_input={"file_path": "x"}) == (
         f"New message from @alice ({message}) -- run: thrum inbox"
     )
+    # Noted once the hook's process has shown it, which may be a moment after it has ended.
+    until(lambda: alice.states(message) != {"bob": "stored"})
     assert alice.states(message) == {"bob": "injected"}, "what a hook prints proves nothing more"
     assert bob.told("PostToolUse", tool_name="Read") == ""
     assert bob.told("UserPromptSubmit", prompt=f"New message from @alice ({message})") == ""

@@ -1,8 +1,9 @@
-"""What a killed daemon left attached is ended by the next one, and nobody else's client."""
+"""What a killed daemon left attached is named by the next one, and nobody else's client."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 
@@ -17,13 +18,13 @@ def clients(house: House) -> set[int]:
     return {int(line[2:]) for line in told.splitlines() if line.startswith("1 ")}
 
 
-def parent(pid: int) -> int:
-    """Of a process; 0 when it is gone."""
-    told = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return int(told.stdout or 0)
+def named(house: House) -> set[int]:
+    """Process ids of the clients that daemons named in the log."""
+    log = house.cli("daemon", "logs")
+    return {int(pid) for pid in re.findall(r"is still attached: PID (\d+)", log)}
 
 
-def test_a_killed_daemon_leaves_no_client_to_the_next(house: House) -> None:
+def test_what_a_killed_daemon_left_attached_is_named_and_left_alone(house: House) -> None:
     name = house.fresh()
     house.create(name)
     until(lambda: name in house.heard())
@@ -43,9 +44,9 @@ def test_a_killed_daemon_leaves_no_client_to_the_next(house: House) -> None:
         os.kill(house.cli.json("daemon", "status")["pid"], signal.SIGKILL)
         house.cli("daemon", "start")
 
-        until(lambda: name in house.heard() and not before & clients(house))
-        daemon = house.cli.json("daemon", "status")["pid"]
-        assert {parent(pid) for pid in clients(house) - {foreign.pid}} == {daemon}
+        until(lambda: name in house.heard())
+        until(lambda: before & clients(house) <= named(house))  # most times one is left, seldom none
+        assert named(house) <= before
         assert foreign.pid in clients(house)
     finally:
         foreign.kill()

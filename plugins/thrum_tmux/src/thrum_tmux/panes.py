@@ -96,15 +96,20 @@ class Panes:
         self._looked_for.add(self.server.socket)
         await asyncio.gather(*(self._look(server) for server in self.servers))
 
-    async def end_orphans(self) -> None:
-        """End what an earlier daemon left attached to our sessions, as of the last look."""
+    async def name_orphans(self) -> None:
+        """Tell in the log what an earlier daemon left attached to our sessions, as of the last look."""
         for server in self.servers:
             ours = {found.row.id for found in self.managed() if found.server is server}
             if not ours:
                 continue
             try:
-                for pid in await orphans.end(server.process, ours, self._ctx.process):
-                    self._ctx.log.info("a control client that an earlier daemon left was ended: PID %d", pid)
+                for pid in await orphans.left(server.process, ours, self._ctx.process):
+                    self._ctx.log.warning(
+                        "a control client of a daemon that was killed is still attached: PID %d;"
+                        " kill %d ends it, once its panes are quiet",
+                        pid,
+                        pid,
+                    )
             except ThrumError as error:
                 self._ctx.log.warning("who is attached on %s cannot be told: %s", server.socket, error)
 

@@ -17,7 +17,7 @@ async def hear(ctx: PluginContext, started: Callable[[], None]) -> None:
     try:
         started()
         await panes.look(record.socket for record in ctx.shared(Records).all())
-        await panes.end_orphans()
+        await panes.name_orphans()
         await ctx.shared(Greetings).resume()
         await ctx.shared(Repairing).run()
     finally:
