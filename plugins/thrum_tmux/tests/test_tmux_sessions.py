@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,16 @@ def environment(house: House, session: str) -> dict[str, str]:
     return found
 
 
-def test_an_agent_registers_from_inside_its_session(house: House) -> None:
+@pytest.fixture
+def foreign_socket(house: House) -> Iterator[None]:
+    """The server's environment names another daemon's socket; other files' tests share the server."""
     house.tmux("set-environment", "-g", "THRUM_SOCKET", "/elsewhere")
+    yield
+    house.tmux("set-environment", "-g", "-u", "THRUM_SOCKET")
+
+
+@pytest.mark.usefixtures("foreign_socket")
+def test_an_agent_registers_from_inside_its_session(house: House) -> None:
     name = house.fresh()
 
     worktree = house.create(name, "--intent", 'a=b; "c" $HOME', "--runtime", "fake-agent")
